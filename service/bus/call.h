@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One method call on its way through the service: the message, who sent it, and the shared context of the bus layer.
+ *
+ * The generated trampolines (introspection/generate.py) decode the arguments, ask the gate, and call the handler: bool NOUN_object_METHOD(Call *call, [Container *container,] arguments…, GError **error). A handler that returns true has answered
+ * (call_reply_*) or has kept a reference (call_ref) and will answer later, exactly once; false with *error set makes the trampoline answer with that error. */
+
+#include "base/auto.h"
+#include "operation/operation.h"
+
+typedef struct Bus Bus;
+
+typedef struct Call {
+        unsigned n_references;
+        Bus *bus;
+        sd_bus_message *message;
+        Actor *actor; /* never NULL in a handler */
+        bool answered;
+        void (*caller_left)(struct Call *call, void *userdata); /* set by handlers that wait: the sender left the bus; call_reply_* after it is a no-op */
+        void *userdata;
+} Call;
+
+Call *call_ref(Call *call);
+void call_unref(Call *call);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_unref)
+
+/* Answers; each at most once per call. The generated headers have typed forms (container_reply_wait(call, run, exit_code, signal, result)) that use these. */
+void call_reply(Call *call, const char *types, ...);
+void call_reply_variant(Call *call, GVariant *tuple); /* a tuple; borrowed or floating */
+void call_reply_error(Call *call, const GError *error); /* bus/reply.c: the only place where an error becomes a named D-Bus error */
+
+/* sd-bus <-> GVariant (bus/variant.c). Handles become indices into fds (may be NULL: InvalidArgs on a handle); descriptors there are duplicates and belong to the array. */
+GVariant *variant_read(sd_bus_message *message, const char *type, GArray *fds, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* one complete type; new full reference */
+int variant_append(sd_bus_message *message, GVariant *value); /* one complete value */

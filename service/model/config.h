@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The configuration of a container: the a{sv} of CreateContainer, checked once and kept as it is. A Config is a GVariant of type a{sv} in normal form;
+ * a key that was not given is absent, so that a later default reaches old containers. Handles (source-fd, netns-fd) never stay in it. */
+
+#include "base/error.h"
+#include <glib.h>
+
+typedef enum ConfigUse {
+        CONFIG_CREATE, /* every key of this build */
+        CONFIG_BUNDLE, /* CreateContainerFromBundle: what config.json decides is refused */
+        CONFIG_UPDATE, /* keys marked U */
+} ConfigUse;
+
+/* Checks keys (UnknownOption, with the key's name), types and values (InvalidConfig; sentence says what would be right). Keys that start with "x-" may have any type. */
+bool config_check(GVariant *config, ConfigUse use, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A container's name: [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}, not 64 hex digits, not "self" (InvalidName). */
+bool config_check_name(const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The old configuration with the keys of changes put over it (labels, env, health key by key are replaced whole). New reference. */
+GVariant *config_merge(GVariant *config, GVariant *changes) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Accessors for a checked configuration. Strings and vectors are valid while the configuration is referenced. */
+const char *config_string(GVariant *config, const char *key, const char *absent);
+bool config_bool(GVariant *config, const char *key, bool absent);
+guint64 config_uint64(GVariant *config, const char *key, guint64 absent);
+guint32 config_uint32(GVariant *config, const char *key, guint32 absent);
+gint32 config_int32(GVariant *config, const char *key, gint32 absent);
+const char **config_strv(GVariant *config, const char *key); /* NULL when absent; free the container with g_free */
+GVariant *config_value(GVariant *config, const char *key); /* new reference or NULL: labels, mounts, health … */
+
+/* Same check for the options of one method: table of {key, type}, ended by a NULL key. UnknownOption, or InvalidArgs for a wrong type. "reply-timeout-usec" t and x-* are always known. */
+typedef struct OptionKey {
+        const char *key, *type;
+} OptionKey;
+bool options_check(GVariant *options, const OptionKey *known, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The file form: a GVariant text with types, as g_variant_print(…, TRUE) writes it. */
+char *config_to_text(GVariant *config) G_GNUC_WARN_UNUSED_RESULT;
+GVariant *config_from_text(const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* StorageCorrupt */

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a caller asked for, as a sequence of asynchronous steps. One first-in-first-out queue per container, a cap on how many run at once, exactly one answer for each accepted call.
+ *
+ * A step is a function on the Operation. It ends by calling operation_continue, now or from a callback; that runs the step which operation_then pushed last (a stack).
+ * A step that fails sets operation->error first; the steps after it look at it, undo, and continue. When the stack is empty the operation is over: answered, and the next one of the container begins. */
+
+#include "container/commit.h"
+#include "container/waits.h"
+#include "runtime/conmon.h"
+#include "runtime/crun.h"
+
+typedef enum Verb {
+        VERB_CREATE,
+        VERB_INIT,
+        VERB_START,
+        VERB_STOP,
+        VERB_RESTART,
+        VERB_KILL,
+        VERB_PAUSE,
+        VERB_RESUME,
+        VERB_REMOVE,
+        VERB_RENAME,
+        VERB_UPDATE, /* SetAutoStart, SetRestartPolicy */
+        VERB_SYNC,
+        VERB_CLEANUP,
+        N_VERBS,
+} Verb;
+const char *verb_to_string(Verb verb) G_GNUC_WARN_UNUSED_RESULT; /* as Queue and the property Operation spell it */
+bool verb_from_string(const char *text, Verb *ret) G_GNUC_WARN_UNUSED_RESULT;
+/* Checks the options of a verb's ...With form (UnknownOption, InvalidArgs). */
+bool verb_check_options(Verb verb, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+typedef struct Engine Engine;
+typedef struct Operation Operation;
+typedef void (*Step)(Operation *operation);
+
+/* Exactly once, never before operation_submit has returned. result: a tuple as the verb's method returns it, borrowed; NULL with error. */
+typedef void (*OperationDone)(Operation *operation, GVariant *result, const GError *error, void *userdata);
+
+/* Settings of conbus.conf and what tests set small; times in usec. */
+typedef struct Settings {
+        unsigned operations_max; /* running at once, 64 */
+        unsigned operations_queued_max; /* accepted, 1024: Busy */
+        guint64 exit_file_usec; /* 5 s */
+        guint64 kill_usec; /* after SIGKILL before the reply gives up, 5 s */
+        guint64 create_usec; /* crun create under conmon, 240 s */
+        guint64 backoff_max_usec; /* 60 s */
+        guint64 backoff_reset_usec; /* 10 s */
+        guint64 idle_exit_usec; /* 30 s; UINT64_MAX never */
+        unsigned waits_per_caller; /* 1024 */
+        StoreLimits limits;
+} Settings;
+
+struct Engine {
+        sd_event *event;
+        Reaper *reaper;
+        const Paths *paths;
+        Registry *registry;
+        Store *store;
+        Waits *waits;
+        Settings settings;
+        GQueue ready; /* operations that wait for a slot */
+        unsigned n_running, n_accepted;
+        sd_event_source *exit_watch; /* inotify of the exit directory */
+        bool stopping; /* the service leaves: nothing new begins */
+        void (*busy_changed)(void *userdata); /* manager: look at idleness again; may be NULL */
+        void *busy_userdata;
+};
+
+Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry *registry, Waits *waits, const Settings *settings, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* becomes OBSERVER_ENGINE; makes the run directories */
+void engine_free(Engine *engine); /* containers live on */
+bool engine_adopt(Engine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* after registry_load: matches rows with processes, resumes what was in progress, boot rule */
+bool engine_is_busy(const Engine *engine); /* an operation, an active container, a pending restart */
+void settings_init(Settings *settings);
+
+struct Operation {
+        unsigned n_references;
+        Engine *engine;
+        Container *container; /* reference */
+        Verb verb;
+        GVariant *options; /* a{sv}, never NULL */
+        Actor *actor; /* NULL: the service itself */
+        GError *error; /* first failure */
+        GVariant *result; /* tuple; set by the verb's steps */
+        bool running, finished, cancelled;
+        OperationDone done;
+        void *userdata;
+        GArray *steps; /* stack of Step */
+        void (*cancel)(Operation *operation); /* the running step's own way to end early, or NULL */
+
+        /* what steps share */
+        guint64 run;
+        char *rootfs;
+        PidRef main;
+        Conmon *conmon;
+        Process *process;
+        sd_event_source *timer;
+        GError *step_error;
+        gint64 number; /* verb-specific: signal of a kill */
+        bool internal_restart; /* policy: RestartCount is kept */
+        void *data;
+        void (*free_data)(void *data);
+};
+
+/* Checks what can be checked now (Removed, Busy) and queues. options NULL: none. The operation is referenced by its queue; done may be NULL. */
+Operation *operation_submit(Engine *engine, Container *container, Verb verb, GVariant *options, Actor *actor, OperationDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same at the head of the queue, behind the one that runs: automatic cleanup. */
+Operation *operation_submit_first(Engine *engine, Container *container, Verb verb, GVariant *options, OperationDone done, void *userdata);
+/* The caller has left: a waiting operation is dropped without effect, a running one finishes without an answer (its done is not called). */
+void operation_abandon(Operation *operation);
+/* Cancels as a Job does: waiting → ended with Cancelled; running → its step is asked to end early where it can, and undone. */
+void operation_cancel(Operation *operation);
+
+Operation *operation_ref(Operation *operation);
+void operation_unref(Operation *operation);
+
+/* CreateContainer and CreateContainerFromBundle. name "" generates one; bundle NULL: none. The result is (o). Validated before it returns: InvalidName, NameInUse, UnknownOption, InvalidConfig, NoSuchPath, NoSuchImage. config may hold
+ * resolved descriptors only as paths. The container is durable (store_sync) when done is called. */
+Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *config, Actor *actor, OperationDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* For steps. */
+void operation_then(Operation *operation, Step step);
+void operation_continue(Operation *operation);
+void operation_fail(Operation *operation, GError *error); /* takes it; keeps the first error, logs the later ones; does not continue */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Control groups as this service needs them: where a process is, who is in a group, frozen or not, OOM kills; on cgroup v2 and on a v1-only view. Bounded reads of kernel files only. */
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+bool cgroup_is_unified(void); /* /sys/fs/cgroup is cgroup2 */
+
+/* The cgroup of a process relative to the mount (v2: its "0::" line; v1: the pids or freezer hierarchy, else name=systemd). NULL when the process is gone. */
+char *cgroup_of_pid(pid_t pid) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The id (64 hex) in a conbus cgroup path ("…/conbus/<id>[/…]", "…/conbus-<id>.scope[/…]"), or NULL. */
+char *cgroup_container_id(const char *cgroup) G_GNUC_WARN_UNUSED_RESULT;
+
+/* cgroupsPath of the OCI spec for a container: "/conbus/<id>" without systemd. */
+char *cgroup_path_for(const char *id) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Makes the monitor's own cgroup ("/conbus/monitor-<id>", in every v1 hierarchy that is mounted or in v2) and moves the process there. */
+bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void cgroup_remove_monitor(const char *id); /* best effort, when conmon is gone */
+void cgroup_remove(const char *cgroup); /* leftovers of a container's group, depth first, best effort */
+
+typedef struct CgroupProcess {
+        char *cgroup;
+        pid_t pid;
+} CgroupProcess;
+/* Processes of a group and the groups below it; GPtrArray of CgroupProcess. Empty when there is no such group. */
+GPtrArray *cgroup_list(const char *cgroup) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Sends a signal to every process of the group, each through a pidfd whose membership was checked after it was opened; for SIGKILL cgroup.kill is used where it exists, and the walk is repeated until no new process appears. *ret_n: how many got it. */
+bool cgroup_signal(const char *cgroup, int signal, unsigned *ret_n, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool cgroup_is_frozen(const char *cgroup);
+/* Starts thawing; frozen v1 processes die by KILL only after it. */
+bool cgroup_thaw(const char *cgroup, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* memory.events oom_kill or memory.oom_control oom_kill; 0 when unknown. */
+guint64 cgroup_oom_kills(const char *cgroup);

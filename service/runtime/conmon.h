@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One launch of conmon with `crun create` (behaviour.md section 16). The file's head explains the pipes. conmon stays our direct child (--sync) and lives as long as the container. */
+
+#include "base/pidref.h"
+#include "runtime/paths.h"
+#include "runtime/process.h"
+
+typedef struct ConmonLaunch {
+        const char *id, *name, *bundle, *persist_dir, *exit_dir;
+        const char *log_driver; /* "k8s-file" with log_path, "journald", "none" or "passthrough" */
+        const char *log_path;
+        bool terminal, stdin_open, stdin_once, systemd_cgroup;
+        const char *notify_socket; /* unused by conmon itself; NULL */
+        guint64 timeout_usec; /* for crun create; 0: 240 s */
+} ConmonLaunch;
+
+typedef struct Conmon Conmon;
+
+/* The end of the launch. On success *main is PID 1 (owned by the callee's caller: steal it with pidref_steal) and error is NULL.
+ * Errors: RuntimeFailed, RuntimePermissionDenied (126), RuntimeCommandNotFound (127), MonitorFailed; conmon has then been killed and reaped, `crun delete --force` is the caller's step. */
+typedef void (*ConmonLaunched)(PidRef *main, const GError *error, void *userdata);
+/* conmon itself ended (later, any time after a successful launch, while this service started it). */
+typedef void (*ConmonEnded)(int wait_status, void *userdata);
+
+/* Forks conmon, held before exec: store conmon_pid() and move it to its cgroup, then call conmon_release. NULL with HelperMissing (no conmon), Internal. */
+Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, ConmonEnded ended, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+const PidRef *conmon_pid(const Conmon *conmon);
+void conmon_release(Conmon *conmon);
+/* Kills a launch in progress; launched is called with Cancelled. */
+void conmon_cancel(Conmon *conmon);
+/* Forgets callbacks; conmon lives on (the service ends, or the container object goes). */
+void conmon_free(Conmon *conmon);
+
+/* The contents of an exit file: a decimal number without newline; conmon writes 128+N for signal N and -1 for unknown. False if there is none or it is no such number. */
+bool conmon_read_exit_file(const char *directory, const char *id, int *ret_code) G_GNUC_WARN_UNUSED_RESULT;
+bool conmon_remove_exit_file(const char *directory, const char *id); /* true if gone afterwards */
+
+/* One packet of the sync pipe, for the tests: {"data": PID} or {"data": -1, "message": "…"}. False when it is neither. */
+bool conmon_parse_sync(const char *text, gsize size, int *ret_data, char **ret_message) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Where things lie. STATE (/var/lib/conbus): conbus.db, containers/ID/{upper,work,log}. RUN (/run/conbus), gone at boot: containers/ID/{rootfs,bundle,persist,notify}, exits/, crun/ (its root). */
+
+#include <glib.h>
+
+typedef struct Paths {
+        char *state, *run; /* directories, absolute */
+        char *crun, *conmon; /* programs: name or absolute path */
+        char *wake; /* the exit command of conmon (conbus-wake) */
+} Paths;
+
+/* From arguments or NULL: the environment STATE_DIRECTORY, RUNTIME_DIRECTORY (systemd.exec(5)), CONBUS_CRUN, CONBUS_CONMON, CONBUS_WAKE; then the built-in defaults. */
+Paths *paths_new(const char *state, const char *run);
+void paths_free(Paths *paths);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Paths, paths_free)
+
+/* RUN/containers/ID[/name] and STATE/containers/ID[/name]; name may be NULL. */
+char *paths_run_of(const Paths *paths, const char *id, const char *name) G_GNUC_WARN_UNUSED_RESULT;
+char *paths_state_of(const Paths *paths, const char *id, const char *name) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A helper program: the only fork in the tree. An argument vector, never a shell; a clean environment (PATH and what is given); default signal mask and dispositions, own process group (setsid);
+ * every descriptor but the mapped ones closed; resource limits as conbusd was started with. Output is captured in a memfd (or two) and read back after the end, up to a limit; nothing is drained while it runs. */
+
+#include "base/error.h"
+#include "base/pidref.h"
+#include "runtime/reaper.h"
+
+typedef struct Process Process;
+
+typedef struct ProcessResult {
+        int status; /* raw wait status */
+        bool timed_out; /* the deadline killed it */
+        const char *output, *errors; /* captured stdout and stderr, NUL-terminated, never NULL */
+        gsize output_size, errors_size;
+} ProcessResult;
+
+/* Exactly once, never before process_begin has returned; the Process is freed right after it returns. */
+typedef void (*ProcessDone)(const ProcessResult *result, void *userdata);
+
+typedef struct ProcessSpec {
+        const char *const *argv; /* argv[0] is looked up in PATH */
+        const char *const *environment; /* NULL: PATH, LANG=C.UTF-8 and nothing else */
+        const char *directory; /* working directory or NULL: / */
+        const int *fds; /* mapped to 3, 4, … in the child */
+        unsigned n_fds;
+        int stdin_fd; /* -1: /dev/null */
+        gsize capture_limit; /* bytes read back of each stream; 0: 64 KiB */
+        int output_fd, errors_fd; /* instead of the memfd; -1: captured */
+        guint64 timeout_usec; /* 0: none. Then SIGTERM, and SIGKILL a second later */
+        const char *cgroup_procs; /* NULL, or a cgroup.procs file that the child writes itself into before exec */
+        bool hold; /* the child waits before exec until process_release; if conbusd dies first it ends without exec */
+} ProcessSpec;
+#define PROCESS_SPEC_INIT { .stdin_fd = -1, .output_fd = -1, .errors_fd = -1 }
+
+/* NULL with HelperMissing when argv[0] is not found in PATH, else Internal. */
+Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec, ProcessDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void process_release(Process *process); /* lets a held child go on */
+const PidRef *process_pid(const Process *process);
+void process_kill(Process *process, int signal); /* to its process group leader by pidfd; done is called as usual */
+/* Kills (SIGKILL), forgets the callback, frees when reaped. For owners that go away. */
+void process_abandon(Process *process);
+/* Forgets the callback and lets the process live on; frees when reaped. */
+void process_detach(Process *process);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Writes the OCI runtime configuration (config.json, runtime-spec 1.0.2) from a container's configuration, from safe defaults: podman's default capabilities, masked and read-only paths, the distribution's seccomp profile. */
+
+#include "base/error.h"
+#include <glib.h>
+
+typedef struct SpecInput {
+        const char *id, *name;
+        GVariant *config; /* checked, see model/config.h */
+        const char *rootfs; /* host path of root.path */
+        bool root_readonly;
+        const char *cgroups_path;
+        const char *notify_directory; /* host directory with the socket "notify", bind-mounted to /run/notify and named in NOTIFY_SOCKET; NULL: none */
+        const char *hostname_default; /* the first 12 digits of the id */
+        const char *namespaces[8][2]; /* {type, path}: joined namespaces ("network", "/proc/123/ns/net"), ended by {NULL} */
+        bool systemd_cgroup;
+} SpecInput;
+
+/* The JSON text, or NULL with InvalidConfig (a user that is not in the container's passwd, a bad patch), NoSuchPath. Reads passwd and group of the container as untrusted data (openat2 RESOLVE_IN_ROOT, regular files, 1 MiB at most). */
+char *spec_write(const SpecInput *input, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* For CreateContainerFromBundle: reads BUNDLE/config.json, checks it (InvalidConfig, NoSuchPath), replaces root.path by an absolute one, linux.cgroupsPath, and adds what conbus needs. */
+char *spec_from_bundle(const char *bundle, const SpecInput *input, GError **error) G_GNUC_WARN_UNUSED_RESULT;
