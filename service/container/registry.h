@@ -11,7 +11,7 @@ typedef struct Change {
         Container *container;
         const Life *old;
         State old_state; /* differs from container->life.state: StateChanged is due */
-        bool appeared, config_changed, vanished;
+        bool appeared, config_changed, vanished, operation_changed;
         const Run *run_started, *run_finished; /* RunStarted / RunFinished are due */
         GPtrArray *events; /* of Event with their numbers, in order */
 } Change;
@@ -23,6 +23,8 @@ typedef enum ObserverOrder { OBSERVER_ANNOUNCE, OBSERVER_ENGINE, OBSERVER_WAITS,
 Registry *registry_new(Store *store); /* store outlives it */
 void registry_free(Registry *registry);
 void registry_set_observer(Registry *registry, ObserverOrder order, ChangeObserver observer, void *userdata);
+/* The operation in progress (container->operation) has changed; nothing is stored. Told to the announce observer as a Change without anything but operation_changed. */
+void registry_notify_operation(Registry *registry, Container *container);
 Store *registry_store(Registry *registry);
 
 Container *registry_get(Registry *registry, const char *id); /* borrowed or NULL */

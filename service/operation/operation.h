@@ -64,6 +64,8 @@ struct Engine {
         GQueue ready; /* operations that wait for a slot */
         unsigned n_running, n_accepted;
         sd_event_source *exit_watch; /* inotify of the exit directory */
+        sd_event_source *pump_source; /* begins queued operations in a fresh turn of the loop */
+        bool pumping;
         bool stopping; /* the service leaves: nothing new begins */
         void (*busy_changed)(void *userdata); /* manager: look at idleness again; may be NULL */
         void *busy_userdata;
@@ -100,6 +102,11 @@ struct Operation {
         GError *step_error;
         gint64 number; /* verb-specific: signal of a kill */
         bool internal_restart; /* policy: RestartCount is kept */
+        bool keep_rootfs; /* the next run uses it */
+        bool has_slot;
+        char *output; /* of the last crun_begin or process; owned */
+        const char *await_condition; /* Start: "ready" or "healthy" before the answer; static string */
+        Wait *await;
         void *data;
         void (*free_data)(void *data);
 };

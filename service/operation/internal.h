@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of this layer share among themselves. Nothing above includes it. */
+
+#include "operation/operation.h"
+
+/* operation.c */
+void operation_run_beside(Operation *operation);
+void operation_give_slot_back(Operation *operation); /* while it waits for other containers */
+Operation *operation_begin_create(Engine *engine, Container *container, Actor *actor, OperationDone done, void *userdata);
+int engine_add_pump(Engine *engine);
+
+/* verbs.c */
+Step verb_step(Verb verb); /* the first step */
+bool option_bool(Operation *operation, const char *key);
+guint64 option_uint64(Operation *operation, const char *key, guint64 absent);
+gint32 option_int32(Operation *operation, const char *key, gint32 absent);
+const char *option_string(Operation *operation, const char *key, const char *absent); /* valid while the operation lives */
+/* Sets InvalidState: `VERB container "web": it is STATE; possible when it is LIST`. */
+void operation_fail_state(Operation *operation, const char *possible);
+void operation_fail_code(Operation *operation, ConbusError code, const char *why); /* `VERB container "web": WHY` */
+void operation_set_result(Operation *operation, GVariant *tuple);
+/* Applies the commit; a failure becomes the operation's. */
+bool operation_commit(Operation *operation, Commit *commit) G_GNUC_WARN_UNUSED_RESULT;
+void failure_remember(Operation *operation); /* LastError* of the verbs that keep one */
+/* Runs crun as this operation's process; the next step on the stack runs after it with operation->step_error set or NULL and operation->output. */
+void operation_crun(Operation *operation, const char *const *arguments);
+void operation_process(Operation *operation, const char *const *argv); /* the same for another helper */
+
+/* Verbs: first steps. */
+void init_step(Operation *operation);
+void start_step(Operation *operation);
+void stop_step(Operation *operation);
+void restart_step(Operation *operation);
+void kill_step(Operation *operation);
+void pause_step(Operation *operation);
+void resume_step(Operation *operation);
+void remove_step(Operation *operation);
+void rename_step(Operation *operation);
+void update_step(Operation *operation);
+void sync_step(Operation *operation);
+void cleanup_step(Operation *operation);
+void create_step(Operation *operation);
+
+/* Parts of verbs that others use: each ends in operation_continue. */
+void init_begin(Operation *operation); /* start.c: a state in which Init is allowed → initialized, or undone with an error */
+void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
+void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
+void stop_join(Operation *operation); /* stop.c: at submission: a stop that comes during a stop */
+void teardown_begin(Operation *operation); /* teardown.c: stopped, or an undone launch → nothing left in the runtime; then the commit of `exited` */
+void runtime_discard(Operation *operation); /* teardown.c: crun delete, cgroups, root file system unless operation->keep_rootfs, exit file; no commit */
+
+/* teardown.c */
+/* Delivers a signal to PID 1, or to its whole cgroup when it shares our PID namespace. */
+bool signal_leader(Container *container, int signal, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool signal_all(Container *container, int signal, unsigned *ret_n, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kill_now(Container *container); /* SIGKILL to PID 1 and its cgroup, thawed; failures are logged */
+
+/* lifecycle.c: the processes of an open run */
+void lifecycle_attach(Engine *engine, Container *container, Conmon *conmon); /* after the launch (conmon owned from now on) or at adoption (NULL) */
+void lifecycle_detach(Container *container);
+void lifecycle_hold(Container *container); /* an end is noted but not committed: while crun start runs */
+void lifecycle_release(Container *container);
+bool lifecycle_has_ended(Container *container); /* PID 1 is known dead, committed or not */
+/* operation_continue once the run has ended (now, if none is open). */
+void lifecycle_await_end(Operation *operation);
+void lifecycle_forget(Operation *operation);
+void lifecycle_set_kill_deadline(Engine *engine, Container *container, guint64 boottime_usec); /* SIGKILL at that time; UINT64_MAX never */
+void lifecycle_ensure_cleanup(Engine *engine, Container *container); /* stopped and nothing runs: queue the cleanup at the head */
+void lifecycle_exit_file(Engine *engine, const char *id); /* inotify saw it */
+/* How a raw wait status or the number of an exit file reads as code, signal and result. */
+void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool has_file, int file_code, guint64 oom_kills);
+
+/* dependencies.c */
+void dependencies_step(Operation *operation); /* all running, or started when recursive; else DependencyFailed */
+/* Refuses a configuration whose dependencies would close a cycle or do not exist (WouldDeadlock, NoSuchContainer). id: of the container itself or NULL. */
+bool dependencies_check(Registry *registry, const char *id, GVariant *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* policy.c */
+void policy_plan(Container *container, Commit *commit); /* in the commit that enters exited: is a restart due, and when */
+void policy_arm(Engine *engine, Container *container); /* timer for life.next_restart_usec; 0 disarms */
+void policy_forget(Container *container); /* the container goes */
+
+/* readiness.c */
+bool readiness_prepare(Engine *engine, Container *container, char **ret_directory, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* notify=ready: the socket */
+void readiness_started(Engine *engine, Container *container); /* start timeout, ready at once for notify=started */
+void readiness_close(Container *container);
+void readiness_attach(Engine *engine, Container *container); /* at adoption */
+void readiness_fail_unhealthy(Operation *operation);
+
+/* health.c */
+void health_started(Engine *engine, Container *container); /* a run is running */
+void health_ended(Container *container);
+void health_paused(Container *container);
+void health_resumed(Container *container);
+void health_forget(Container *container);
+const char *health_status(Container *container); /* word or "" */
