@@ -4,6 +4,8 @@
 /* What the files of this layer share among themselves. Nothing above includes it. */
 
 #include "operation/operation.h"
+#include "operation/policy.h"
+#include <signal.h>
 
 /* operation.c */
 void operation_run_beside(Operation *operation);

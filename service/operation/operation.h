@@ -103,6 +103,8 @@ struct Operation {
         gint64 number; /* verb-specific: signal of a kill */
         bool internal_restart; /* policy: RestartCount is kept */
         bool keep_rootfs; /* the next run uses it */
+        bool to_created; /* teardown ends in created: nothing ever ran */
+        State from_state; /* where Init or Start began */
         bool has_slot;
         char *output; /* of the last crun_begin or process; owned */
         const char *await_condition; /* Start: "ready" or "healthy" before the answer; static string */

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What comes after the end of a run: leftovers killed, the runtime's state deleted, groups and mounts released, then the state `exited`. Each step is tried even if one before it failed. */
+
+#include "operation/internal.h"
+#include "base/log.h"
+#include "runtime/cgroup.h"
+#include "storage/rootfs.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A container made from a bundle may share our PID namespace; then its PID 1 is an ordinary process and only the group holds all of it. */
+static bool shares_pid_namespace(Container *container) {
+        struct stat own, its;
+        char path[64];
+
+        snprintf(path, sizeof path, "/proc/%d/ns/pid", (int) container->main.pid);
+        return stat("/proc/self/ns/pid", &own) == 0 && stat(path, &its) == 0 && own.st_ino == its.st_ino && own.st_dev == its.st_dev;
+}
+
+bool signal_all(Container *container, int signal, unsigned *ret_n, GError **error) {
+        if (!*container->life.cgroup)
+                return error_set(error, CONBUS_ERROR_NO_CGROUPS, "signal every process of %s: it has no control group", container_title(container));
+        return cgroup_signal(container->life.cgroup, signal, ret_n, error);
+}
+
+bool signal_leader(Container *container, int signal, GError **error) {
+        unsigned n = 0;
+
+        if (*container->life.cgroup && shares_pid_namespace(container))
+                return signal_all(container, signal, &n, error);
+        return pidref_signal(&container->main, signal, NULL, error);
+}
+
+void kill_now(Container *container) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GError) group_error = NULL;
+        unsigned n = 0;
+
+        if (!pidref_signal(&container->main, SIGKILL, NULL, &error))
+                log_warning("kill %s: %s", container_title(container), error->message);
+        if (!*container->life.cgroup)
+                return;
+        g_clear_error(&error);
+        if (!cgroup_signal(container->life.cgroup, SIGKILL, &n, &error))
+                log_warning("kill %s: %s", container_title(container), error->message);
+        if (cgroup_is_frozen(container->life.cgroup) && !cgroup_thaw(container->life.cgroup, &group_error))
+                log_warning("thaw %s to kill it: %s", container_title(container), group_error->message);
+}
+
+static void discard_run_directory(Operation *operation) {
+        static const char *const leftovers[] = {"config.json", "pidfile", "attach", "ctl", "winsz", "crun.log", "persist/exit", "persist/oom", "persist", "notify/notify", "notify", "", NULL};
+        Container *container = operation->container;
+        char number[32];
+
+        snprintf(number, sizeof number, "%" G_GUINT64_FORMAT, container->life.run);
+        for (const char *const *leftover = leftovers; *leftover; leftover++) {
+                g_autofree char *directory = paths_run_of(operation->engine->paths, container->id, number);
+                g_autofree char *path = **leftover ? g_build_filename(directory, *leftover, NULL) : g_strdup(directory);
+                if (remove(path) < 0 && errno != ENOENT && errno != ENOTEMPTY)
+                        log_debug("remove %s: %s", path, g_strerror(errno));
+        }
+}
+
+static void on_deleted(Operation *operation) {
+        Container *container = operation->container;
+        g_autofree char *merged = paths_run_of(operation->engine->paths, container->id, "rootfs");
+        g_autofree char *exits = g_build_filename(operation->engine->paths->run, "exits", NULL);
+        GError *error = NULL;
+
+        if (operation->step_error)
+                operation_fail(operation, g_steal_pointer(&operation->step_error));
+        if (*container->life.cgroup)
+                cgroup_remove(container->life.cgroup);
+        cgroup_remove_monitor(container->id);
+        if (!operation->keep_rootfs && !rootfs_release(merged, &error))
+                operation_fail(operation, error);
+        (void) conmon_remove_exit_file(exits, container->id);
+        discard_run_directory(operation);
+        operation_continue(operation);
+}
+
+void runtime_discard(Operation *operation) {
+        Container *container = operation->container;
+        const char *const arguments[] = {"delete", "--force", container->id, NULL};
+
+        if (*container->life.cgroup) {
+                g_autoptr(GPtrArray) left = cgroup_list(container->life.cgroup);
+                g_autoptr(GError) error = NULL;
+                unsigned n = 0;
+                if (left->len > 0 && !cgroup_signal(container->life.cgroup, SIGKILL, &n, &error))
+                        log_warning("kill what is left of %s: %s", container_title(container), error->message);
+        }
+        operation_then(operation, on_deleted);
+        operation_crun(operation, arguments);
+}
+
+static void on_discarded(Operation *operation) {
+        Container *container = operation->container;
+
+        if (operation->error || container->life.state != STATE_STOPPED) {
+                operation_continue(operation);
+                return;
+        }
+        bool to_created = operation->to_created;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        commit_enter(commit, to_created ? STATE_CREATED : STATE_EXITED, commit->life.reason);
+        commit->life.mounted = operation->keep_rootfs;
+        life_set_string(&commit->life.cgroup, "");
+        if (operation->verb != VERB_RESTART && operation->verb != VERB_REMOVE)
+                policy_plan(container, commit);
+        commit_event(commit, "cleanup", NULL);
+        if (operation_commit(operation, commit)) {
+                policy_arm(operation->engine, container);
+                if (config_bool(container->config, "auto-remove", false) && container->life.next_restart_usec == 0 && !to_created && operation->verb != VERB_RESTART &&
+                    operation->verb != VERB_REMOVE && operation->verb != VERB_INIT && operation->verb != VERB_START)
+                        operation_submit_first(operation->engine, container, VERB_REMOVE, NULL, NULL, NULL);
+        }
+        operation_continue(operation);
+}
+
+void teardown_begin(Operation *operation) {
+        const char *why;
+
+        operation->keep_rootfs = operation->verb == VERB_RESTART || (operation->verb == VERB_CLEANUP && policy_should_restart(operation->container, &why));
+        operation_then(operation, on_discarded);
+        runtime_discard(operation);
+}
+
+static void set_unit_result(Operation *operation) {
+        operation_set_result(operation, g_variant_new("()"));
+        operation_continue(operation);
+}
+
+static void on_ended_then_teardown(Operation *operation) {
+        if (operation->error)
+                operation_continue(operation);
+        else
+                teardown_begin(operation);
+}
+
+/* An unknown container is taken down as if it had ended: nothing that can still be learnt about the run is thrown away, since lifecycle_await_end concludes it first. */
+static void cleanup_unknown(Operation *operation) {
+        Container *container = operation->container;
+
+        if (!container->life.run_open) {
+                g_autoptr(Commit) commit = commit_new(container, operation->actor);
+                commit_enter(commit, STATE_STOPPED, REASON_MONITOR_LOST);
+                if (!operation_commit(operation, commit)) {
+                        operation_continue(operation);
+                        return;
+                }
+                teardown_begin(operation);
+                return;
+        }
+        operation_then(operation, on_ended_then_teardown);
+        kill_now(container);
+        lifecycle_await_end(operation);
+}
+
+void cleanup_step(Operation *operation) {
+        Container *container = operation->container;
+        bool only_stopped = option_bool(operation, "only-stopped");
+
+        operation_then(operation, set_unit_result);
+        switch (container->life.state) {
+        case STATE_STOPPED:
+                teardown_begin(operation);
+                return;
+        case STATE_STOPPING: /* a stop that was interrupted by a restart of the service, or one whose reply gave up: wait for it */
+                operation_then(operation, on_ended_then_teardown);
+                lifecycle_await_end(operation);
+                return;
+        case STATE_CREATED:
+        case STATE_EXITED:
+                if (only_stopped)
+                        operation_fail_state(operation, "stopped or stopping");
+                operation_continue(operation);
+                return;
+        case STATE_INITIALIZED:
+                if (only_stopped)
+                        break;
+                operation->to_created = true;
+                operation_then(operation, on_ended_then_teardown);
+                kill_now(container);
+                lifecycle_await_end(operation);
+                return;
+        case STATE_UNKNOWN:
+                if (only_stopped)
+                        break;
+                cleanup_unknown(operation);
+                return;
+        default:
+                break;
+        }
+        operation_fail_state(operation, only_stopped ? "stopped or stopping" : "created, initialized, stopping, stopped, exited or unknown");
+        operation_continue(operation);
+}
