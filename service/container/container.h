@@ -27,6 +27,8 @@ struct Container {
         const char *operation; /* the verb on the wire that is being done now, "" when none; static string */
         GQueue operations; /* of Operation: the head runs (operation layer) */
         struct Supervision *supervision; /* operation/lifecycle.c: event sources of the run */
+        int failed_start_code; /* 125, 126, 127 while a run that crun start refused is taken down; else 0 */
+        bool start_timed_out; /* start-timeout-usec ended the run that is about to end */
         struct Restart *restart; /* operation/policy.c: the timer of a pending restart */
         struct Health *health; /* operation/health.c; NULL without a check */
         struct Readiness *readiness; /* operation/readiness.c: the notify socket of the run */

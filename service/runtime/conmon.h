@@ -25,7 +25,9 @@ typedef void (*ConmonLaunched)(PidRef *main, const GError *error, void *userdata
 typedef void (*ConmonEnded)(int wait_status, void *userdata);
 
 /* Forks conmon, held before exec: store conmon_pid() and move it to its cgroup, then call conmon_release. NULL with HelperMissing (no conmon), Internal. */
-Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, ConmonEnded ended, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* After a successful launch: tells when conmon ends; at most one callback. */
+void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata);
 const PidRef *conmon_pid(const Conmon *conmon);
 void conmon_release(Conmon *conmon);
 /* Kills a launch in progress; launched is called with Cancelled. */

@@ -15,6 +15,7 @@ void reaper_free(Reaper *reaper);
 /* One watch per pid; the pid is a child now or may become one (an adopted PID 1). */
 void reaper_watch(Reaper *reaper, pid_t pid, ReaperEnded ended, void *userdata);
 void reaper_unwatch(Reaper *reaper, pid_t pid);
+void reaper_unwatch_owner(Reaper *reaper, void *userdata); /* every watch with this userdata */
 /* If the child with this pid has already ended: reaps it and calls the watcher. */
 void reaper_check(Reaper *reaper, pid_t pid);
 
