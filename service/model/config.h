@@ -16,10 +16,14 @@ typedef enum ConfigUse {
 /* Checks keys (UnknownOption, with the key's name), types and values (InvalidConfig; sentence says what would be right). Keys that start with "x-" may have any type. */
 bool config_check(GVariant *config, ConfigUse use, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* What CreateContainer needs beyond that: a root file system and a command (InvalidConfig). */
+bool config_check_complete(GVariant *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* A container's name: [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}, not 64 hex digits, not "self" (InvalidName). */
 bool config_check_name(const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The old configuration with the keys of changes put over it (labels, env, health key by key are replaced whole). New reference. */
+/* The old configuration with the keys of changes put over it, each replaced whole; only health is merged key by key. A new restart-policy without restart-max drops the old one.
+ * Update checks the result again as CONFIG_CREATE or CONFIG_BUNDLE, since rules between keys hold for the whole. New reference. */
 GVariant *config_merge(GVariant *config, GVariant *changes) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Accessors for a checked configuration. Strings and vectors are valid while the configuration is referenced. */

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A configuration as a whole: which keys, the rules between them, reading it, changing it, its text. The rules for single values are in config-value.c. */
+
+#include "model/config.h"
+#include "model/config-value.h"
+#include "model/state.h"
+
+G_STATIC_ASSERT(1 << CONFIG_CREATE == CONFIG_KEY_CREATE);
+G_STATIC_ASSERT(1 << CONFIG_BUNDLE == CONFIG_KEY_BUNDLE);
+G_STATIC_ASSERT(1 << CONFIG_UPDATE == CONFIG_KEY_UPDATE);
+
+static bool is_given(GVariant *config, const char *key) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(config, key, NULL);
+
+        return value != NULL;
+}
+
+static bool check_values(GVariant *config, ConfigUse use, GError **error) {
+        GVariantIter iter;
+        const char *key;
+        GVariant *child;
+
+        g_variant_iter_init(&iter, config);
+        while (g_variant_iter_next(&iter, "{&sv}", &key, &child)) {
+                g_autoptr(GVariant) value = child;
+
+                if (g_str_equal(key, "health") ? !config_health_check(value, 1 << use, error) : !config_value_check(key, value, error))
+                        return false;
+        }
+        return true;
+}
+
+static bool check_restart(GVariant *config, ConfigUse use, GError **error) {
+        const char *policy = config_string(config, "restart-policy", use == CONFIG_UPDATE ? "on-failure" : "no");
+
+        if (config_uint32(config, "restart-max", 0) > 0 && !g_str_equal(policy, "on-failure"))
+                return config_value_refuse(error, "restart-max", "it only counts with the restart-policy on-failure, not with \"%s\"", policy);
+        return true;
+}
+
+static bool check_namespaces(GVariant *config, GError **error) {
+        const char *network = config_string(config, "network", "private");
+
+        if (is_given(config, "netns-fd") && is_given(config, "network"))
+                return config_value_refuse(error, "netns-fd", "it takes the place of network; give one of them");
+        if (is_given(config, "uid-map") != is_given(config, "gid-map"))
+                return config_value_refuse(error, is_given(config, "uid-map") ? "uid-map" : "gid-map", "uid-map and gid-map come together");
+        if (is_given(config, "uid-map") && g_str_equal(config_string(config, "userns", ""), "host"))
+                return config_value_refuse(error, "userns", "host has no uid-map; leave userns empty");
+
+        g_autoptr(GVariant) sysctls = config_value(config, "sysctls");
+        GVariantIter iter;
+        const char *name;
+
+        if (!sysctls || !g_str_equal(network, "host"))
+                return true;
+        g_variant_iter_init(&iter, sysctls);
+        while (g_variant_iter_next(&iter, "{&s&s}", &name, NULL))
+                if (g_str_has_prefix(name, "net.") || g_str_has_prefix(name, "net/"))
+                        return config_value_refuse(error, "sysctls", "\"%s\" would change the host, since network is host", name);
+        return true;
+}
+
+static bool check_memory(GVariant *config, GError **error) {
+        guint64 high = config_uint64(config, "memory-high", 0), max = config_uint64(config, "memory", G_MAXUINT64);
+
+        return high <= max ||
+               config_value_refuse(error, "memory-high", "%" G_GUINT64_FORMAT " is above memory, %" G_GUINT64_FORMAT ", and would have no effect", high, max);
+}
+
+static bool check_notify(GVariant *config, GError **error) {
+        g_autoptr(GVariant) health = config_value(config, "health");
+        g_autofree const char **test = NULL, **startup = NULL;
+
+        if (!g_str_equal(config_string(config, "notify", "started"), "healthy"))
+                return true;
+        if (health && ((g_variant_lookup(health, "test", "^a&s", &test) && test[0] && !g_str_equal(test[0], "NONE")) ||
+                       (g_variant_lookup(health, "startup-test", "^a&s", &startup) && startup[0] && !g_str_equal(startup[0], "NONE"))))
+                return true;
+        return config_value_refuse(error, "notify", "healthy needs a health check; give health with a test");
+}
+
+bool config_check(GVariant *config, ConfigUse use, GError **error) {
+        g_assert(g_variant_is_of_type(config, G_VARIANT_TYPE_VARDICT));
+        /* In serialised form the strings that the accessors return live as long as the configuration. */
+        g_variant_get_data(config);
+        return config_value_check_keys(config, conbus_config_keys, "", 1 << use, error) && check_values(config, use, error) &&
+               check_restart(config, use, error) && check_namespaces(config, error) && check_memory(config, error) &&
+               (use == CONFIG_UPDATE || check_notify(config, error));
+}
+
+bool config_check_complete(GVariant *config, GError **error) {
+        g_autofree const char **entrypoint = config_strv(config, "entrypoint");
+        g_autofree const char **command = config_strv(config, "command");
+        const char *program = entrypoint && entrypoint[0] ? entrypoint[0] : command ? command[0] : NULL;
+
+        if (!is_given(config, "rootfs"))
+                return config_value_refuse(error, "rootfs", "it is missing; give the absolute path of a directory");
+        if (!program)
+                return config_value_refuse(error, "command", "there is no command; give command, entrypoint or both");
+        return *program || config_value_refuse(error, entrypoint && entrypoint[0] ? "entrypoint" : "command", "the program is an empty text");
+}
+
+bool config_check_name(const char *name, GError **error) {
+        size_t length = strlen(name);
+        bool good = length > 0 && length <= 255 && g_ascii_isalnum(name[0]);
+
+        for (size_t i = 1; good && i < length; i++)
+                good = g_ascii_isalnum(name[i]) || strchr("_.-", name[i]);
+        if (!good)
+                return error_set(error, CONBUS_ERROR_INVALID_NAME,
+                                 "\"%.300s\" cannot be a name: it takes 1 to 255 of A-Z a-z 0-9 _ . - and begins with a letter or digit", name);
+        if (g_str_equal(name, "self"))
+                return error_set(error, CONBUS_ERROR_INVALID_NAME, "\"self\" cannot be a name: it stands for the caller's own container");
+        if (length == 64 && strspn(name, "0123456789abcdefABCDEF") == 64)
+                return error_set(error, CONBUS_ERROR_INVALID_NAME, "\"%s\" cannot be a name: 64 hexadecimal digits are an id", name);
+        return true;
+}
+
+/* A full reference in serialised form, as config_check leaves it. */
+static GVariant *dict_end(GVariantDict *dict) {
+        GVariant *config = g_variant_ref_sink(g_variant_dict_end(dict));
+
+        g_variant_get_data(config);
+        return config;
+}
+
+static GVariant *merge_health(GVariant *health, GVariant *changes) {
+        GVariantDict dict;
+        GVariantIter iter;
+        const char *key;
+        GVariant *value;
+        gboolean disable = FALSE;
+
+        if (g_variant_lookup(changes, "disable", "b", &disable) && disable)
+                return g_variant_ref(changes);
+        g_variant_dict_init(&dict, health);
+        g_variant_dict_remove(&dict, "disable");
+        g_variant_iter_init(&iter, changes);
+        while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
+                g_variant_dict_insert_value(&dict, key, value);
+                g_variant_unref(value);
+        }
+        return g_variant_ref_sink(g_variant_dict_end(&dict));
+}
+
+GVariant *config_merge(GVariant *config, GVariant *changes) {
+        GVariantDict dict;
+        GVariantIter iter;
+        const char *key;
+        GVariant *child;
+
+        g_variant_dict_init(&dict, config);
+        if (is_given(changes, "restart-policy"))
+                g_variant_dict_remove(&dict, "restart-max");
+        g_variant_iter_init(&iter, changes);
+        while (g_variant_iter_next(&iter, "{&sv}", &key, &child)) {
+                g_autoptr(GVariant) value = child;
+                g_autoptr(GVariant) old = g_str_equal(key, "health") ? config_value(config, "health") : NULL;
+                g_autoptr(GVariant) merged = old ? merge_health(old, value) : g_variant_ref(value);
+
+                g_variant_dict_insert_value(&dict, key, merged);
+        }
+        return dict_end(&dict);
+}
+
+const char *config_string(GVariant *config, const char *key, const char *absent) {
+        const char *text;
+
+        return g_variant_lookup(config, key, "&s", &text) ? text : absent;
+}
+
+bool config_bool(GVariant *config, const char *key, bool absent) {
+        gboolean value;
+
+        return g_variant_lookup(config, key, "b", &value) ? value : absent;
+}
+
+guint64 config_uint64(GVariant *config, const char *key, guint64 absent) {
+        guint64 value;
+
+        return g_variant_lookup(config, key, "t", &value) ? value : absent;
+}
+
+guint32 config_uint32(GVariant *config, const char *key, guint32 absent) {
+        guint32 value;
+
+        return g_variant_lookup(config, key, "u", &value) ? value : absent;
+}
+
+gint32 config_int32(GVariant *config, const char *key, gint32 absent) {
+        gint32 value;
+
+        return g_variant_lookup(config, key, "i", &value) ? value : absent;
+}
+
+const char **config_strv(GVariant *config, const char *key) {
+        const char **vector;
+
+        return g_variant_lookup(config, key, "^a&s", &vector) ? vector : NULL;
+}
+
+GVariant *config_value(GVariant *config, const char *key) {
+        return g_variant_lookup_value(config, key, NULL);
+}
+
+bool options_check(GVariant *options, const OptionKey *known, GError **error) {
+        static const OptionKey common = { "reply-timeout-usec", "t" };
+        GVariantIter iter;
+        const char *key;
+        GVariant *child;
+
+        g_variant_iter_init(&iter, options);
+        while (g_variant_iter_next(&iter, "{&sv}", &key, &child)) {
+                g_autoptr(GVariant) value = child;
+                const OptionKey *option = known;
+
+                if (g_str_has_prefix(key, "x-"))
+                        continue;
+                while (option->key && !g_str_equal(option->key, key))
+                        option++;
+                if (!option->key && g_str_equal(key, common.key))
+                        option = &common;
+                if (!option->key)
+                        return error_set(error, CONBUS_ERROR_UNKNOWN_OPTION, "option \"%s\" is not known here", key);
+                if (!g_variant_is_of_type(value, G_VARIANT_TYPE(option->type)))
+                        return error_set(error, CONBUS_ERROR_INVALID_ARGS, "option \"%s\" has the type %s; it takes %s", key,
+                                         g_variant_get_type_string(value), option->type);
+        }
+        return true;
+}
+
+char *config_to_text(GVariant *config) {
+        return g_variant_print(config, TRUE);
+}
+
+GVariant *config_from_text(const char *text, GError **error) {
+        g_autoptr(GError) why = NULL;
+        g_autoptr(GVariant) config = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, &why);
+
+        if (!config) {
+                error_set(error, CONBUS_ERROR_STORAGE_CORRUPT, "read a stored configuration: %s", why->message);
+                return NULL;
+        }
+        g_variant_get_data(config);
+        return g_steal_pointer(&config);
+}
