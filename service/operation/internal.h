@@ -46,7 +46,7 @@ void cleanup_step(Operation *operation);
 void create_step(Operation *operation);
 
 /* Parts of verbs that others use: each ends in operation_continue. */
-void init_begin(Operation *operation); /* start.c: a state in which Init is allowed → initialized, or undone with an error */
+void init_begin(Operation *operation); /* launch.c: a state in which Init is allowed → initialized, or undone with an error */
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
 void stop_join(Operation *operation); /* stop.c: at submission: a stop that comes during a stop */
@@ -85,7 +85,7 @@ void policy_arm(Engine *engine, Container *container); /* timer for life.next_re
 void policy_forget(Container *container); /* the container goes */
 
 /* readiness.c */
-bool readiness_prepare(Engine *engine, Container *container, char **ret_directory, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* notify=ready: the socket */
+bool readiness_prepare(Engine *engine, Container *container, guint64 run, char **ret_directory, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* notify=ready: the socket */
 void readiness_started(Engine *engine, Container *container); /* start timeout, ready at once for notify=started */
 void readiness_close(Container *container);
 void readiness_attach(Engine *engine, Container *container); /* at adoption */

@@ -101,7 +101,8 @@ struct Operation {
         sd_event_source *timer;
         GError *step_error;
         gint64 number; /* verb-specific: signal of a kill */
-        bool internal_restart; /* policy: RestartCount is kept */
+        bool internal_restart; /* policy: RestartCount is kept and grows */
+        bool boot_start; /* boot rule: due without a pending restart */
         bool keep_rootfs; /* the next run uses it */
         bool to_created; /* teardown ends in created: nothing ever ran */
         State from_state; /* where Init or Start began */

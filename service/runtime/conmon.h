@@ -32,6 +32,8 @@ const PidRef *conmon_pid(const Conmon *conmon);
 void conmon_release(Conmon *conmon);
 /* Kills a launch in progress; launched is called with Cancelled. */
 void conmon_cancel(Conmon *conmon);
+/* SIGKILL to a conmon that must not go on; a launch in progress is not answered any more. Free it then. */
+void conmon_kill(Conmon *conmon);
 /* Forgets callbacks; conmon lives on (the service ends, or the container object goes). */
 void conmon_free(Conmon *conmon);
 

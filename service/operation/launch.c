@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Init: a run is opened, its place is prepared (root file system, config.json, directories), conmon is launched with crun create, and the container is `initialized`; or all of it is undone and the run has ended as `start-failed`.
+ *
+ * conmon takes the end of file on its start pipe as "go". So it is forked held, before exec: its pid and start time are committed while it waits, and should the service die in between, it never runs;
+ * should the service die later, adoption finds the pid in the row of a run that never reached `initialized`, and kills it. */
+
+#include "operation/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/cgroup.h"
+#include "runtime/spec.h"
+#include "storage/rootfs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *run_path(Operation *operation, const char *name) {
+        char number[32];
+
+        snprintf(number, sizeof number, "%" G_GUINT64_FORMAT, operation->run);
+        g_autofree char *directory = paths_run_of(operation->engine->paths, operation->container->id, number);
+        return name ? g_build_filename(directory, name, NULL) : g_steal_pointer(&directory);
+}
+
+static bool make_directory(const char *path, GError **error) {
+        if (g_mkdir_with_parents(path, 0700) < 0)
+                return error_errno(error, errno, "make the directory %s", path);
+        return true;
+}
+
+static bool write_file(const char *path, const char *text, GError **error) {
+        autofd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        size_t left = strlen(text);
+
+        if (fd < 0)
+                return error_errno(error, errno, "write %s", path);
+        while (left > 0) {
+                ssize_t n = write(fd, text, left);
+                if (n < 0)
+                        return error_errno(error, errno, "write %s", path);
+                text += n;
+                left -= (size_t) n;
+        }
+        return true;
+}
+
+static bool prepare_rootfs(Operation *operation, GError **error) {
+        Container *container = operation->container;
+        const Paths *paths = operation->engine->paths;
+        const char *base = config_string(container->config, "rootfs", NULL);
+        g_autofree char *upper = paths_state_of(paths, container->id, "upper");
+        g_autofree char *work = paths_state_of(paths, container->id, "work");
+        g_autofree char *merged = paths_run_of(paths, container->id, "rootfs");
+        RootfsPlan plan = {.base = base, .mode = config_string(container->config, "rootfs-mode", "overlay"), .upper = upper, .work = work, .merged = merged};
+
+        if (*container->bundle && !base) /* the bundle's own root.path, as it is */
+                return true;
+        g_free(operation->rootfs);
+        operation->rootfs = rootfs_prepare(&plan, error);
+        return operation->rootfs != NULL;
+}
+
+/* Namespaces of other containers: they run (dependencies_step), and their pidfd keeps the number from being reused while crun opens the path. */
+static bool join_namespaces(Operation *operation, SpecInput *input, char **ret_network, GError **error) {
+        Container *container = operation->container;
+        const char *network = config_string(container->config, "network", "private");
+
+        if (g_str_has_prefix(network, "ns:"))
+                *ret_network = g_strdup(network + strlen("ns:"));
+        else if (g_str_has_prefix(network, "container:")) {
+                Container *other = registry_find(operation->engine->registry, network + strlen("container:"), error);
+                if (!other)
+                        return false;
+                if (!pidref_is_set(&other->main))
+                        return error_set(error, CONBUS_ERROR_DEPENDENCY_FAILED, "join the network of %s: it does not run", container_title(other));
+                *ret_network = g_strdup_printf("/proc/%d/ns/net", (int) other->main.pid);
+        }
+        if (*ret_network) {
+                input->namespaces[0][0] = "network";
+                input->namespaces[0][1] = *ret_network;
+        }
+        return true;
+}
+
+static bool write_spec(Operation *operation, GError **error) {
+        Container *container = operation->container;
+        g_autofree char *hostname = g_strndup(container->id, 12);
+        g_autofree char *cgroup = cgroup_path_for(container->id);
+        g_autofree char *network = NULL, *notify = NULL, *text = NULL;
+        g_autofree char *config_json = run_path(operation, "config.json");
+        SpecInput input = {.id = container->id, .name = container->name, .config = container->config, .rootfs = operation->rootfs, .cgroups_path = cgroup, .hostname_default = hostname};
+
+        input.root_readonly = config_bool(container->config, "read-only", false) || g_str_equal(config_string(container->config, "rootfs-mode", "overlay"), "read-only");
+        if (!join_namespaces(operation, &input, &network, error) || !readiness_prepare(operation->engine, container, operation->run, &notify, error))
+                return false;
+        input.notify_directory = notify;
+        text = *container->bundle ? spec_from_bundle(container->bundle, &input, error) : spec_write(&input, error);
+        return text && write_file(config_json, text, error);
+}
+
+static bool prepare(Operation *operation, GError **error) {
+        Container *container = operation->container;
+        g_autofree char *directory = run_path(operation, NULL);
+        g_autofree char *persist = run_path(operation, "persist");
+        g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
+
+        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && prepare_rootfs(operation, error) && write_spec(operation, error);
+}
+
+/* Undoing a launch: the runtime has been emptied; the run ends as start-failed and the container is what it was, or `exited` if that was `stopped`. */
+static void on_undone(Operation *operation) {
+        Container *container = operation->container;
+        PidRef none = PIDREF_NULL;
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        Life *life = &commit->life;
+
+        life->run_open = false;
+        life->result = RESULT_START_FAILED;
+        life->exit_code = crun_exit_code_of(operation->error);
+        life->finish_usec = clock_realtime_usec();
+        life->mounted = false;
+        life->supervised = false;
+        life_set_string(&life->cgroup, "");
+        commit_set_monitor(commit, &none);
+        Run *run = commit_edit_run(commit);
+        run->finish_usec = life->finish_usec;
+        run->exit_code = life->exit_code;
+        run->result = RESULT_START_FAILED;
+        run->reason = REASON_START_FAILED;
+        g_free(run->name);
+        run->name = g_strdup(container->name);
+        if (life->state == STATE_STOPPED)
+                commit_enter(commit, STATE_EXITED, REASON_START_FAILED);
+        if (operation->internal_restart)
+                policy_plan(container, commit);
+        commit_set_run_finished(commit);
+        if (!commit_apply(commit, &error))
+                log_error("record that run %" G_GUINT64_FORMAT " of %s failed: %s", operation->run, container_title(container), error->message);
+        else
+                policy_arm(operation->engine, container);
+        operation_continue(operation);
+}
+
+static void undo(Operation *operation, GError *error) {
+        operation_fail(operation, error);
+        readiness_close(operation->container);
+        operation->keep_rootfs = false;
+        operation_then(operation, on_undone);
+        runtime_discard(operation);
+}
+
+static void reset_life(Life *life, bool keep_count) {
+        life->exit_code = -1;
+        life->exit_signal = 0;
+        life->result = RESULT_NONE;
+        life->start_usec = 0;
+        life->finish_usec = 0;
+        life->ready = false;
+        life_set_string(&life->status_text, "");
+        life->stop_deadline = 0;
+        life->next_restart_usec = 0;
+        if (!keep_count) {
+                life->restart_count = 0;
+                life->backoff_usec = 0;
+        }
+}
+
+static bool open_run(Operation *operation) {
+        Container *container = operation->container;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        Life *life = &commit->life;
+
+        reset_life(life, operation->internal_restart);
+        life->run++;
+        life->run_open = true;
+        if (getrandom(life->invocation, INVOCATION_SIZE, 0) != INVOCATION_SIZE)
+                g_error("getrandom(2) gave no bytes");
+        if (operation->internal_restart) {
+                life->restart_count++;
+                commit_event(commit, "restart", NULL);
+        }
+        Run *run = commit_edit_run(commit);
+        run->restarts = life->restart_count;
+        memcpy(run->invocation, life->invocation, INVOCATION_SIZE);
+        operation->run = life->run;
+        return operation_commit(operation, commit);
+}
+
+static bool store_monitor(Operation *operation, GError **error) {
+        Container *container = operation->container;
+        g_auto(PidRef) monitor = PIDREF_NULL;
+        const PidRef *held = conmon_pid(operation->conmon);
+
+        if (!pidref_find(held->pid, held->start_time, &monitor))
+                return error_set(error, CONBUS_ERROR_MONITOR_FAILED, "start %s: conmon ended before it began", container_title(container));
+        if (!cgroup_move_monitor(container->id, held->pid, error))
+                return false;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        commit->life.mounted = true;
+        commit_set_monitor(commit, &monitor);
+        return commit_apply(commit, error);
+}
+
+static bool commit_initialized(Operation *operation, PidRef *main, GError **error) {
+        Container *container = operation->container;
+        g_autofree char *cgroup = cgroup_of_pid(main->pid);
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+
+        commit_edit_run(commit)->pid = main->pid;
+        commit->life.stopped_by_user = false;
+        commit->life.supervised = true;
+        life_set_string(&commit->life.cgroup, cgroup);
+        commit_set_error(commit, NULL);
+        commit_set_main(commit, main);
+        commit_enter(commit, STATE_INITIALIZED, operation->internal_restart ? REASON_POLICY : REASON_USER);
+        commit_event(commit, "init", NULL);
+        return commit_apply(commit, error);
+}
+
+static void on_launched(PidRef *main, const GError *launch_error, void *userdata) {
+        Operation *operation = userdata;
+        Conmon *conmon = g_steal_pointer(&operation->conmon);
+        GError *error = NULL;
+
+        operation->cancel = NULL;
+        if (launch_error) {
+                conmon_free(conmon);
+                undo(operation, g_error_copy(launch_error));
+                return;
+        }
+        g_auto(PidRef) mine = pidref_steal(main);
+        if (!commit_initialized(operation, &mine, &error)) {
+                conmon_kill(conmon);
+                conmon_free(conmon);
+                undo(operation, error);
+                return;
+        }
+        lifecycle_attach(operation->engine, operation->container, conmon);
+        if (operation->cancelled)
+                operation_fail_code(operation, CONBUS_ERROR_CANCELLED, "cancelled by the caller");
+        operation_continue(operation);
+}
+
+static void on_cancel_launch(Operation *operation) {
+        if (operation->conmon)
+                conmon_cancel(operation->conmon);
+}
+
+static void launch(Operation *operation) {
+        Container *container = operation->container;
+        g_autofree char *bundle = run_path(operation, NULL);
+        g_autofree char *persist = run_path(operation, "persist");
+        g_autofree char *exits = g_build_filename(operation->engine->paths->run, "exits", NULL);
+        g_autofree char *log = paths_state_of(operation->engine->paths, container->id, "log");
+        GError *error = NULL;
+        ConmonLaunch plan = {.id = container->id,
+                             .name = container->name,
+                             .bundle = bundle,
+                             .persist_dir = persist,
+                             .exit_dir = exits,
+                             .log_driver = config_string(container->config, "log-driver", "k8s-file"),
+                             .log_path = log,
+                             .terminal = config_bool(container->config, "terminal", false),
+                             .stdin_open = config_bool(container->config, "stdin-open", false),
+                             .stdin_once = config_bool(container->config, "stdin-once", false),
+                             .timeout_usec = operation->engine->settings.create_usec};
+
+        operation->conmon = conmon_begin(operation->engine->event, operation->engine->reaper, operation->engine->paths, &plan, on_launched, operation, &error);
+        if (!operation->conmon) {
+                undo(operation, error);
+                return;
+        }
+        if (!store_monitor(operation, &error)) {
+                conmon_kill(operation->conmon);
+                conmon_free(g_steal_pointer(&operation->conmon));
+                undo(operation, error);
+                return;
+        }
+        operation->cancel = on_cancel_launch;
+        conmon_release(operation->conmon);
+}
+
+static void on_ready_to_open(Operation *operation) {
+        GError *error = NULL;
+
+        if (operation->error || !open_run(operation)) {
+                operation_continue(operation);
+                return;
+        }
+        policy_arm(operation->engine, operation->container);
+        if (!prepare(operation, &error)) {
+                undo(operation, error);
+                return;
+        }
+        launch(operation);
+}
+
+/* From `stopped` the old runtime state goes first; the root file system stays mounted. */
+static void on_dependencies(Operation *operation) {
+        operation_then(operation, on_ready_to_open);
+        if (operation->error || operation->container->life.state != STATE_STOPPED) {
+                operation_continue(operation);
+                return;
+        }
+        operation->keep_rootfs = true;
+        runtime_discard(operation);
+}
+
+void init_begin(Operation *operation) {
+        operation->from_state = operation->container->life.state;
+        operation_then(operation, on_dependencies);
+        dependencies_step(operation);
+}
+
+static void on_init_done(Operation *operation) {
+        operation_set_result(operation, g_variant_new("(t)", operation->run));
+        operation_continue(operation);
+}
+
+void init_step(Operation *operation) {
+        State state = operation->container->life.state;
+
+        if (state != STATE_CREATED && state != STATE_STOPPED && state != STATE_EXITED) {
+                operation_fail_state(operation, "created, stopped or exited");
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_init_done);
+        init_begin(operation);
+}

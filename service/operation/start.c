@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Start: Init where needed, then crun start. While crun start runs the end of PID 1 is noted but not committed, so that RunStarted always comes before RunFinished. */
+
+#include "operation/internal.h"
+#include "base/clock.h"
+
+static bool commit_running(Operation *operation) {
+        Container *container = operation->container;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+
+        commit->life.start_usec = clock_realtime_usec();
+        commit->life.ever_started = true;
+        Run *run = commit_edit_run(commit);
+        run->start_usec = commit->life.start_usec;
+        if (operation->actor)
+                run->actor = g_variant_ref_sink(actor_to_variant(operation->actor));
+        commit_enter(commit, STATE_RUNNING, operation->internal_restart ? REASON_POLICY : REASON_USER);
+        commit_set_run_started(commit);
+        commit_event(commit, "start", NULL);
+        return operation_commit(operation, commit);
+}
+
+/* What is left of a start that failed: the run has ended and is recorded. */
+static void on_failed_run_gone(Operation *operation) {
+        Container *container = operation->container;
+        /* teardown looks at the error only to keep going after a failure of its own; ours is put aside meanwhile. */
+        operation->step_error = NULL;
+        operation->to_created = operation->from_state == STATE_CREATED;
+        if (container->life.state == STATE_STOPPED)
+                teardown_begin(operation);
+        else
+                operation_continue(operation);
+}
+
+static void on_teardown_after_failure(Operation *operation) {
+        GError *first = operation->data;
+
+        operation->data = NULL;
+        operation->free_data = NULL;
+        g_clear_error(&operation->error);
+        operation->error = first;
+        operation_continue(operation);
+}
+
+static void free_error(void *error) {
+        g_error_free(error);
+}
+
+static void take_down(Operation *operation, GError *error) {
+        Container *container = operation->container;
+
+        operation->data = error;
+        operation->free_data = free_error;
+        operation_then(operation, on_teardown_after_failure);
+        operation_then(operation, on_failed_run_gone);
+        if (!lifecycle_has_ended(container))
+                kill_now(container);
+        lifecycle_release(container);
+        lifecycle_await_end(operation);
+}
+
+static GError *ended_before_start(Operation *operation) {
+        return g_error_new(CONBUS_ERROR, CONBUS_ERROR_NOT_RUNNING, "start %s: run %" G_GUINT64_FORMAT " was killed before it was started", container_title(operation->container), operation->run);
+}
+
+static void on_started(Operation *operation) {
+        Container *container = operation->container;
+
+        if (operation->step_error) {
+                bool killed = lifecycle_has_ended(container) && operation->step_error->code == CONBUS_ERROR_RUNTIME_FAILED;
+                GError *error = killed ? ended_before_start(operation) : g_steal_pointer(&operation->step_error);
+                if (!killed)
+                        container->failed_start_code = crun_exit_code_of(error);
+                g_clear_error(&operation->step_error);
+                take_down(operation, error);
+                return;
+        }
+        if (!commit_running(operation)) {
+                /* The payload runs, but nothing may run that is not recorded. */
+                container->failed_start_code = 125;
+                take_down(operation, g_steal_pointer(&operation->error));
+                return;
+        }
+        readiness_started(operation->engine, container);
+        health_started(operation->engine, container);
+        lifecycle_release(container);
+        operation_continue(operation);
+}
+
+static void on_initialized(Operation *operation) {
+        Container *container = operation->container;
+        const char *const arguments[] = {"start", container->id, NULL};
+
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation->run = container->life.run;
+        if (container->life.state != STATE_INITIALIZED) { /* it ended between two steps, and the record is there */
+                operation_fail(operation, ended_before_start(operation));
+                operation_continue(operation);
+                return;
+        }
+        lifecycle_hold(container);
+        operation_then(operation, on_started);
+        operation_crun(operation, arguments);
+}
+
+void start_begin(Operation *operation) {
+        operation_then(operation, on_initialized);
+        if (operation->container->life.state == STATE_INITIALIZED) {
+                operation->from_state = STATE_INITIALIZED;
+                dependencies_step(operation);
+        } else
+                init_begin(operation);
+}
+
+static void on_start_done(Operation *operation) {
+        const char *wait = g_str_equal(config_string(operation->container->config, "notify", "started"), "healthy") ? "healthy" : "started";
+
+        wait = option_string(operation, "wait", wait);
+        if (!operation->error && !g_str_equal(wait, "started"))
+                operation->await_condition = g_str_equal(wait, "healthy") ? "healthy" : "ready";
+        operation_set_result(operation, g_variant_new("(t@a{sv})", operation->run, g_variant_new("a{sv}", NULL)));
+        operation_continue(operation);
+}
+
+static bool check_wait_possible(Operation *operation) {
+        if (!g_str_equal(option_string(operation, "wait", ""), "healthy") || container_has_health(operation->container))
+                return true;
+        operation_fail_code(operation, CONBUS_ERROR_NO_HEALTH_CHECK, "option wait is healthy, but the container has no health check");
+        return false;
+}
+
+/* Policy restarts are answered by nobody; what the policy may not do any more (the user stopped it meanwhile, or it was started) ends here. */
+static bool internal_restart_is_due(Operation *operation) {
+        Container *container = operation->container;
+
+        return !operation->internal_restart || (container->life.state == STATE_EXITED && container->life.next_restart_usec != 0) || operation->boot_start;
+}
+
+void start_step(Operation *operation) {
+        State state = operation->container->life.state;
+
+        if (!internal_restart_is_due(operation)) {
+                operation_continue(operation);
+                return;
+        }
+        if (state == STATE_RUNNING)
+                operation_fail_code(operation, CONBUS_ERROR_ALREADY_RUNNING, "it runs already");
+        else if (state != STATE_CREATED && state != STATE_INITIALIZED && state != STATE_STOPPED && state != STATE_EXITED)
+                operation_fail_state(operation, "created, initialized, stopped or exited");
+        if (operation->error || !check_wait_possible(operation)) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_start_done);
+        start_begin(operation);
+}
+
+/* Restart = stop where something lives, then start; the ended run is recorded like any other. */
+static void on_restart_done(Operation *operation) {
+        g_autoptr(GError) error = NULL;
+
+        if (!operation->error) {
+                g_autoptr(Commit) commit = commit_new(operation->container, operation->actor);
+                commit_event(commit, "restart", NULL);
+                if (!operation_commit(operation, commit))
+                        g_debug("the restart itself is done");
+        }
+        on_start_done(operation);
+}
+
+static void on_stopped_for_restart(Operation *operation) {
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation->run = 0;
+        start_begin(operation);
+}
+
+static void on_restart_dependencies(Operation *operation) {
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_stopped_for_restart);
+        if (state_is_active(operation->container->life.state))
+                stop_begin(operation);
+        else
+                operation_continue(operation);
+}
+
+void restart_step(Operation *operation) {
+        State state = operation->container->life.state;
+
+        if (state == STATE_PAUSED || state == STATE_UNKNOWN)
+                operation_fail_state(operation, "created, initialized, running, stopping, stopped or exited");
+        if (operation->error || !check_wait_possible(operation)) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_restart_done);
+        operation_then(operation, on_restart_dependencies);
+        dependencies_step(operation);
+}
