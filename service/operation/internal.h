@@ -80,7 +80,9 @@ void dependencies_step(Operation *operation); /* all running, or started when re
 bool dependencies_check(Registry *registry, const char *id, GVariant *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* policy.c */
-void policy_plan(Container *container, Commit *commit); /* in the commit that enters exited: is a restart due, and when */
+/* In the commit that enters exited: is a restart due, and when. failed_attempt: the run was the policy's own and did not get as far as crun start; it counts and is tried again. */
+void policy_plan(Container *container, Commit *commit, bool failed_attempt);
+void policy_attempt_failed(Operation *operation); /* a policy restart that failed before a run was opened: counts, and is planned again */
 void policy_arm(Engine *engine, Container *container); /* timer for life.next_restart_usec; 0 disarms */
 void policy_forget(Container *container); /* the container goes */
 

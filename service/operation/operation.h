@@ -102,6 +102,8 @@ struct Operation {
         GError *step_error;
         gint64 number; /* verb-specific: signal of a kill */
         bool internal_restart; /* policy: RestartCount is kept and grows */
+        bool not_by_user; /* a health action: the policy still applies */
+        guint64 joined_run; /* a Stop that came while this run was stopping */
         bool boot_start; /* boot rule: due without a pending restart */
         bool keep_rootfs; /* the next run uses it */
         bool to_created; /* teardown ends in created: nothing ever ran */

@@ -116,6 +116,8 @@ void start_begin(Operation *operation) {
 }
 
 static void on_start_done(Operation *operation) {
+        if (operation->internal_restart && operation->error)
+                policy_attempt_failed(operation);
         const char *wait = g_str_equal(config_string(operation->container->config, "notify", "started"), "healthy") ? "healthy" : "started";
 
         wait = option_string(operation, "wait", wait);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pause and Resume: the cgroup freezer, by crun. */
+
+#include "operation/internal.h"
+#include "runtime/cgroup.h"
+
+static void done(Operation *operation) {
+        operation_set_result(operation, g_variant_new("()"));
+        operation_continue(operation);
+}
+
+/* The container may have ended meanwhile, which moves its state without us. */
+static bool still(Operation *operation, State state) {
+        if (operation->container->life.state == state)
+                return true;
+        operation_fail_code(operation, CONBUS_ERROR_NOT_RUNNING, "it ended meanwhile");
+        return false;
+}
+
+static void commit_state(Operation *operation, State state, const char *action) {
+        g_autoptr(Commit) commit = commit_new(operation->container, operation->actor);
+
+        commit_enter(commit, state, REASON_USER);
+        commit_event(commit, action, NULL);
+        (void) !operation_commit(operation, commit);
+}
+
+static void on_paused(Operation *operation) {
+        Container *container = operation->container;
+
+        if (operation->error || !still(operation, STATE_RUNNING))
+                g_clear_error(&operation->step_error);
+        else if (operation->step_error)
+                operation_fail(operation, g_steal_pointer(&operation->step_error));
+        else {
+                commit_state(operation, STATE_PAUSED, "pause");
+                if (!operation->error)
+                        health_paused(container);
+        }
+        operation_continue(operation);
+}
+
+void pause_step(Operation *operation) {
+        Container *container = operation->container;
+        const char *const arguments[] = {"pause", container->id, NULL};
+
+        switch (container->life.state) {
+        case STATE_RUNNING:
+                if (!*container->life.cgroup)
+                        operation_fail_code(operation, CONBUS_ERROR_NO_CGROUPS, "it has no control group that could be frozen");
+                break;
+        case STATE_PAUSED:
+                operation_fail_code(operation, CONBUS_ERROR_ALREADY_PAUSED, "it is paused already");
+                break;
+        case STATE_CREATED:
+        case STATE_STOPPED:
+        case STATE_EXITED:
+                operation_fail_code(operation, CONBUS_ERROR_NOT_RUNNING, "nothing of it runs");
+                break;
+        default:
+                operation_fail_state(operation, "running");
+        }
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, done);
+        operation_then(operation, on_paused);
+        operation_crun(operation, arguments);
+}
+
+static void on_resumed(Operation *operation) {
+        Container *container = operation->container;
+
+        if (operation->error || !still(operation, STATE_PAUSED))
+                g_clear_error(&operation->step_error);
+        else if (operation->step_error)
+                operation_fail(operation, g_steal_pointer(&operation->step_error));
+        else {
+                commit_state(operation, STATE_RUNNING, "resume");
+                if (!operation->error)
+                        health_resumed(container);
+        }
+        operation_continue(operation);
+}
+
+void resume_step(Operation *operation) {
+        Container *container = operation->container;
+        const char *const arguments[] = {"resume", container->id, NULL};
+
+        if (container->life.state == STATE_UNKNOWN)
+                operation_fail_state(operation, "paused");
+        else if (container->life.state != STATE_PAUSED)
+                operation_fail_code(operation, CONBUS_ERROR_NOT_PAUSED, "it is not paused");
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, done);
+        operation_then(operation, on_resumed);
+        operation_crun(operation, arguments);
+}

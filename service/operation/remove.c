@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Remove: `removing` is stored first, then everything shrinks, then the row goes; the records of runs stay. A service that dies in between resumes it (adopt.c). */
+
+#include "operation/internal.h"
+#include "base/log.h"
+
+static void on_synced(const GError *error, void *userdata) {
+        Operation *operation = userdata;
+
+        if (error)
+                operation_fail(operation, g_error_copy(error));
+        operation_set_result(operation, g_variant_new("()"));
+        operation_continue(operation);
+}
+
+static GVariant *remove_details(Container *container) {
+        GVariantDict details;
+
+        g_variant_dict_init(&details, NULL);
+        g_variant_dict_insert(&details, "exit-code", "i", container->life.exit_code);
+        g_variant_dict_insert(&details, "signal", "i", container->life.exit_signal);
+        g_variant_dict_insert(&details, "result", "s", result_to_string(container->life.result));
+        return g_variant_dict_end(&details);
+}
+
+static void on_files_gone(Operation *operation) {
+        Container *container = operation->container;
+
+        if (operation->step_error)
+                operation_fail(operation, g_steal_pointer(&operation->step_error));
+        if (operation->error) { /* stays `removing`: another Remove tries again */
+                operation_continue(operation);
+                return;
+        }
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        commit_set_remove(commit);
+        commit_event(commit, "remove", remove_details(container));
+        if (!operation_commit(operation, commit)) {
+                operation_continue(operation);
+                return;
+        }
+        store_sync(operation->engine->store, on_synced, operation);
+}
+
+static void on_runtime_empty(Operation *operation) {
+        Container *container = operation->container;
+        g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
+        g_autofree char *run = paths_run_of(operation->engine->paths, container->id, NULL);
+        const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", state, run, NULL};
+
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_files_gone);
+        operation_process(operation, argv);
+}
+
+static void begin_removing(Operation *operation) {
+        Container *container = operation->container;
+
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        if (container->life.state != STATE_REMOVING) {
+                g_autoptr(Commit) commit = commit_new(container, operation->actor);
+                commit->life.next_restart_usec = 0;
+                commit->life.remove_volumes = option_bool(operation, "volumes");
+                commit_enter(commit, STATE_REMOVING, REASON_USER);
+                if (!operation_commit(operation, commit)) {
+                        operation_continue(operation);
+                        return;
+                }
+        }
+        policy_forget(container);
+        health_forget(container);
+        readiness_close(container);
+        operation->keep_rootfs = false;
+        operation_then(operation, on_runtime_empty);
+        runtime_discard(operation);
+}
+
+static void on_run_over(Operation *operation) {
+        Container *container = operation->container;
+
+        if (!operation->error && (state_is_active(container->life.state) || container->life.run_open)) {
+                operation_fail_state(operation, "created, stopped or exited, or with force");
+        }
+        begin_removing(operation);
+}
+
+static void end_run(Operation *operation) {
+        Container *container = operation->container;
+
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_run_over);
+        if (container->life.state == STATE_UNKNOWN || (container->life.state == STATE_PAUSED && container->supervision)) {
+                kill_now(container);
+                lifecycle_await_end(operation);
+        } else if (state_is_active(container->life.state))
+                stop_begin(operation);
+        else
+                operation_continue(operation);
+}
+
+/* Dependents go first, each by an operation of its own, in reverse order of dependence since each removes its own dependents before itself. */
+struct Dependents {
+        unsigned n_left;
+};
+
+static void on_dependent_removed(Operation *dependent, GVariant *result, const GError *error, void *userdata) {
+        Operation *operation = userdata;
+        struct Dependents *dependents = operation->data;
+
+        if (error)
+                operation_fail(operation, g_error_copy(error));
+        if (--dependents->n_left == 0)
+                operation_continue(operation);
+        operation_unref(operation);
+}
+
+static void remove_dependents(Operation *operation, GPtrArray *list) {
+        struct Dependents *dependents = g_new0(struct Dependents, 1);
+
+        operation->data = dependents;
+        operation->free_data = g_free;
+        dependents->n_left = 1; /* until all have been submitted */
+        for (guint i = 0; i < list->len; i++) {
+                GError *error = NULL;
+                dependents->n_left++;
+                if (operation_submit(operation->engine, list->pdata[i], VERB_REMOVE, operation->options, operation->actor, on_dependent_removed, operation_ref(operation), &error))
+                        continue;
+                dependents->n_left--;
+                operation_unref(operation);
+                operation_fail(operation, error);
+        }
+        operation_give_slot_back(operation);
+        if (--dependents->n_left == 0)
+                operation_continue(operation);
+}
+
+static char *list_names(GPtrArray *containers) {
+        GString *text = g_string_new(NULL);
+
+        for (guint i = 0; i < containers->len; i++)
+                g_string_append_printf(text, "%s%s", i ? ", " : "", ((Container *) containers->pdata[i])->name);
+        return g_string_free(text, FALSE);
+}
+
+void remove_step(Operation *operation) {
+        Container *container = operation->container;
+        State state = container->life.state;
+        bool force = option_bool(operation, "force");
+
+        if (container->removed)
+                operation_fail_code(operation, CONBUS_ERROR_NO_SUCH_CONTAINER, "it has been removed");
+        else if (!force && (state_is_active(state) || state == STATE_UNKNOWN))
+                operation_fail_state(operation, "created, stopped or exited; the option force stops it first");
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        if (state == STATE_REMOVING) {
+                begin_removing(operation);
+                return;
+        }
+        g_autoptr(GPtrArray) dependents = registry_dependents(operation->engine->registry, container);
+        if (dependents->len > 0 && !option_bool(operation, "dependents")) {
+                g_autofree char *names = list_names(dependents);
+                operation_fail(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_DEPENDENTS_EXIST, "remove %s: these containers depend on it: %s; the option dependents removes them first",
+                                                      container_title(container), names));
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, end_run);
+        if (dependents->len > 0)
+                remove_dependents(operation, dependents);
+        else
+                operation_continue(operation);
+}

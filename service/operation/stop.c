@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Stop and Kill. Stop stores the wish (StoppedByUser, `stopping`, the time of the SIGKILL) before the first signal, so that a restarted service goes on with it; from then on the pidfd ends it.
+ * Where nothing lives the wish to stay down is kept all the same and a pending restart is cancelled, though the call says NotRunning. */
+
+#include "operation/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/cgroup.h"
+
+static guint64 deadline_of(Operation *operation) {
+        guint64 grace = option_uint64(operation, "timeout-usec", container_stop_timeout(operation->container));
+        guint64 now = clock_boottime_usec();
+
+        return grace > UINT64_MAX - now ? UINT64_MAX : now + grace;
+}
+
+/* The stop that is under way ends at the earlier of the two times. */
+void stop_join(Operation *operation) {
+        Container *container = operation->container;
+        Operation *head = g_queue_peek_head(&container->operations);
+        guint64 deadline = deadline_of(operation);
+        g_autoptr(GError) error = NULL;
+
+        if (container->life.state != STATE_STOPPING || (head && head->verb == VERB_RESTART))
+                return;
+        operation->joined_run = container->life.run;
+        if (deadline >= container->life.stop_deadline)
+                return;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        commit->life.stop_deadline = deadline;
+        if (!commit_apply(commit, &error))
+                log_warning("shorten the stop of %s: %s", container_title(container), error->message);
+        lifecycle_set_kill_deadline(operation->engine, container, deadline);
+}
+
+static bool enter_stopping(Operation *operation) {
+        Container *container = operation->container;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+
+        commit->life.stopped_by_user = operation->verb != VERB_RESTART && !operation->not_by_user;
+        commit->life.next_restart_usec = 0;
+        if (container->life.state != STATE_STOPPING) {
+                commit->life.stop_deadline = container->life.state == STATE_INITIALIZED ? clock_boottime_usec() : deadline_of(operation);
+                commit_enter(commit, STATE_STOPPING, operation->not_by_user ? REASON_HEALTH : REASON_USER);
+        }
+        return operation_commit(operation, commit);
+}
+
+static int on_reply_gives_up(sd_event_source *source, guint64 usec, void *userdata) {
+        Operation *operation = userdata;
+        Container *container = operation->container;
+        g_autoptr(GString) left = g_string_new(NULL);
+        g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
+
+        g_clear_pointer(&operation->timer, sd_event_source_disable_unref);
+        for (guint i = 0; i < processes->len; i++)
+                g_string_append_printf(left, "%s%d", i ? ", " : "", (int) ((CgroupProcess *) processes->pdata[i])->pid);
+        operation_fail(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_INTERNAL, "%s %s: these processes do not die of SIGKILL: %s; the state stays stopping until the kernel ends them",
+                                              verb_to_string(operation->verb), container_title(container), left->len ? left->str : "none is left in the control group"));
+        operation_ref(operation);
+        lifecycle_forget(operation);
+        operation_continue(operation);
+        operation_unref(operation);
+        return 0;
+}
+
+/* Armed for the time when SIGKILL is due plus what it may take. A shorter stop that joins moves the kill, not this: it is only the latest moment of the reply. */
+static void arm_give_up(Operation *operation) {
+        guint64 deadline = operation->container->life.stop_deadline, patience = operation->engine->settings.kill_usec;
+
+        if (deadline == UINT64_MAX)
+                return;
+        int r = sd_event_add_time(operation->engine->event, &operation->timer, CLOCK_BOOTTIME, deadline + patience, 1000, on_reply_gives_up, operation);
+        g_assert(r >= 0);
+}
+
+static void on_stopped(Operation *operation) {
+        g_clear_pointer(&operation->timer, sd_event_source_disable_unref);
+        if (operation->error || operation->container->life.state != STATE_STOPPED) {
+                operation_continue(operation);
+                return;
+        }
+        teardown_begin(operation);
+}
+
+static void send_stop_signal(Operation *operation, bool paused) {
+        Container *container = operation->container;
+        g_autoptr(GError) error = NULL;
+        int signal = option_int32(operation, "signal", container_stop_signal(container));
+
+        if (container->life.start_usec == 0 || option_uint64(operation, "timeout-usec", 1) == 0) {
+                kill_now(container);
+                return;
+        }
+        if (!signal_leader(container, signal, &error))
+                log_warning("stop %s: %s", container_title(container), error->message);
+        g_clear_error(&error);
+        if (paused && !cgroup_thaw(container->life.cgroup, &error)) {
+                log_warning("thaw %s: %s", container_title(container), error->message);
+                kill_now(container);
+        }
+}
+
+void stop_begin(Operation *operation) {
+        Container *container = operation->container;
+        State state = container->life.state;
+
+        operation->run = container->life.run;
+        if (!enter_stopping(operation)) {
+                operation_continue(operation);
+                return;
+        }
+        lifecycle_set_kill_deadline(operation->engine, container, container->life.stop_deadline);
+        if (state == STATE_PAUSED)
+                health_resumed(container);
+        operation_then(operation, on_stopped);
+        arm_give_up(operation);
+        if (state != STATE_STOPPING)
+                send_stop_signal(operation, state == STATE_PAUSED);
+        lifecycle_await_end(operation);
+}
+
+static void on_stop_done(Operation *operation) {
+        operation_set_result(operation, g_variant_new("(t)", operation->run));
+        operation_continue(operation);
+}
+
+/* The wish to stay down, where nothing lives. */
+static void keep_down(Operation *operation) {
+        Container *container = operation->container;
+
+        if (!container->life.stopped_by_user || container->life.next_restart_usec != 0) {
+                g_autoptr(Commit) commit = commit_new(container, operation->actor);
+                commit->life.stopped_by_user = true;
+                commit->life.next_restart_usec = 0;
+                if (!operation_commit(operation, commit))
+                        return;
+                policy_arm(operation->engine, container);
+        }
+        operation_fail_code(operation, CONBUS_ERROR_NOT_RUNNING, "nothing of it runs");
+}
+
+static void on_unknown_ended(Operation *operation) {
+        if (operation->error || operation->container->life.state != STATE_STOPPED)
+                operation_continue(operation);
+        else
+                teardown_begin(operation);
+}
+
+static void stop_unknown(Operation *operation) {
+        Container *container = operation->container;
+
+        operation->run = container->life.run;
+        operation_then(operation, on_stop_done);
+        if (container->supervision) {
+                operation_then(operation, on_unknown_ended);
+                kill_now(container);
+                lifecycle_await_end(operation);
+                return;
+        }
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        commit->life.stopped_by_user = true;
+        commit_enter(commit, STATE_STOPPED, REASON_MONITOR_LOST);
+        if (operation_commit(operation, commit))
+                teardown_begin(operation);
+        else
+                operation_continue(operation);
+}
+
+void stop_step(Operation *operation) {
+        Container *container = operation->container;
+        State state = container->life.state;
+
+        if (operation->joined_run != 0 && operation->joined_run == container->life.run && !state_is_active(state) && state != STATE_STOPPED) {
+                operation->run = operation->joined_run;
+                on_stop_done(operation);
+                return;
+        }
+        if (state == STATE_UNKNOWN) {
+                stop_unknown(operation);
+                return;
+        }
+        if (!state_is_active(state)) {
+                keep_down(operation);
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_stop_done);
+        stop_begin(operation);
+}
+
+static void on_kill_done(Operation *operation) {
+        operation_set_result(operation, g_variant_new("()"));
+        operation_continue(operation);
+}
+
+/* Only what ends a payload counts as the user's wish to have it down: KILL, TERM, INT, QUIT and the stop signal. */
+static bool is_wish_to_stop(Container *container, int signal) {
+        return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT || signal == container_stop_signal(container);
+}
+
+static bool commit_kill(Operation *operation, int signal) {
+        Container *container = operation->container;
+        GVariantDict details;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+
+        if (is_wish_to_stop(container, signal))
+                commit->life.stopped_by_user = !operation->not_by_user;
+        g_variant_dict_init(&details, NULL);
+        g_variant_dict_insert(&details, "signal", "i", signal);
+        commit_event(commit, "kill", g_variant_dict_end(&details));
+        return operation_commit(operation, commit);
+}
+
+/* The end must not be committed before the wish is: it is held meanwhile. */
+static bool deliver(Operation *operation, int signal) {
+        Container *container = operation->container;
+        bool all = g_str_equal(option_string(operation, "whom", "leader"), "all");
+        GError *error = NULL;
+        unsigned n = 0;
+
+        bool delivered = all ? signal_all(container, signal, &n, &error) : signal_leader(container, signal, &error);
+        if (!delivered) {
+                operation_fail(operation, error);
+                return false;
+        }
+        if (signal == SIGKILL && container->life.state == STATE_PAUSED && cgroup_is_frozen(container->life.cgroup) && !cgroup_thaw(container->life.cgroup, &error)) {
+                operation_fail(operation, error);
+                return false;
+        }
+        return true;
+}
+
+void kill_step(Operation *operation) {
+        Container *container = operation->container;
+        State state = container->life.state;
+        int signal = option_int32(operation, "signal", SIGTERM);
+
+        if (state == STATE_INITIALIZED)
+                operation_fail_state(operation, "running, paused, stopping or unknown");
+        else if ((state != STATE_UNKNOWN && !state_is_active(state)) || !container->supervision)
+                operation_fail_code(operation, CONBUS_ERROR_NOT_RUNNING, "nothing of it runs");
+        if (operation->error) {
+                operation_continue(operation);
+                return;
+        }
+        operation_then(operation, on_kill_done);
+        lifecycle_hold(container);
+        bool delivered = deliver(operation, signal) && commit_kill(operation, signal);
+        lifecycle_release(container);
+        if (delivered && signal == SIGKILL)
+                lifecycle_await_end(operation);
+        else
+                operation_continue(operation);
+}
