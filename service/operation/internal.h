@@ -84,6 +84,9 @@ bool dependencies_check(Registry *registry, const char *id, GVariant *config, GE
 void policy_plan(Container *container, Commit *commit, bool failed_attempt);
 void policy_attempt_failed(Operation *operation); /* a policy restart that failed before a run was opened: counts, and is planned again */
 void policy_arm(Engine *engine, Container *container); /* timer for life.next_restart_usec; 0 disarms */
+void policy_arm_after(Engine *engine, Container *container, guint64 usec);
+void policy_want_restart(Engine *engine, Container *container); /* health action: restart at the end that is coming, whatever the policy */
+void policy_set_engine(Engine *engine);
 void policy_forget(Container *container); /* the container goes */
 
 /* readiness.c */

@@ -105,6 +105,7 @@ struct Operation {
         bool not_by_user; /* a health action: the policy still applies */
         guint64 joined_run; /* a Stop that came while this run was stopping */
         bool boot_start; /* boot rule: due without a pending restart */
+        bool dependencies_seen; /* dependencies_step has started them already */
         bool keep_rootfs; /* the next run uses it */
         bool to_created; /* teardown ends in created: nothing ever ran */
         State from_state; /* where Init or Start began */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CreateContainer and CreateContainerFromBundle: everything that can be wrong with the request is found before the operation is accepted; what is accepted is one commit, durable across a power cut when it is answered. */
+
+#include "operation/internal.h"
+#include "runtime/spec.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool check_directory(const char *what, const char *path, GError **error) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return errno == ENOENT || errno == ENOTDIR ? error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "%s %s does not exist", what, path) : error_errno(error, errno, "%s %s", what, path);
+        if (!S_ISDIR(st.st_mode))
+                return error_set(error, CONBUS_ERROR_NOT_A_DIRECTORY, "%s %s is not a directory", what, path);
+        return true;
+}
+
+/* A bundle is tried out whole: what spec_from_bundle accepts now it accepts at Init, unless the file changes. */
+static bool check_bundle(const char *bundle, GVariant *config, GError **error) {
+        SpecInput input = {.id = "", .name = "", .config = config, .cgroups_path = "/", .hostname_default = "", .rootfs = config_string(config, "rootfs", NULL)};
+
+        if (!g_path_is_absolute(bundle))
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "the bundle directory is \"%s\"; it must be an absolute path", bundle);
+        if (!check_directory("the bundle directory", bundle, error))
+                return false;
+        g_autofree char *text = spec_from_bundle(bundle, &input, error);
+        return text != NULL;
+}
+
+static bool check_source(const char *image, const char *bundle, GVariant *config, GError **error) {
+        const char *rootfs = config_string(config, "rootfs", NULL);
+
+        if (image && *image)
+                return error_set(error, CONBUS_ERROR_NO_SUCH_IMAGE, "there is no image \"%s\": this build keeps none; name a directory with the key rootfs", image);
+        if (rootfs && !check_directory("the root file system", rootfs, error))
+                return false;
+        if (bundle)
+                return check_bundle(bundle, config, error);
+        if (!rootfs)
+                return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "neither an image nor the key rootfs is given; a container needs a root file system");
+        return config_check_complete(config, error);
+}
+
+static void on_synced(const GError *error, void *userdata) {
+        Operation *operation = userdata;
+        g_autofree char *path = container_path(operation->container);
+
+        if (error)
+                operation_fail(operation, g_error_copy(error));
+        operation_set_result(operation, g_variant_new("(o)", path));
+        operation_continue(operation);
+}
+
+void create_step(Operation *operation) {
+        Container *container = operation->container;
+        Registry *registry = operation->engine->registry;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+
+        commit_set_create(commit);
+        commit_event(commit, "create", NULL);
+        registry_release_name(registry, container->name);
+        if (operation_commit(operation, commit))
+                store_sync(operation->engine->store, on_synced, operation);
+        else
+                operation_continue(operation);
+}
+
+Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *config, Actor *actor, OperationDone done, void *userdata, GError **error) {
+        g_autofree char *generated = *name ? NULL : registry_new_name(engine->registry);
+
+        if (generated)
+                name = generated;
+        if (engine->n_accepted >= engine->settings.operations_queued_max) {
+                error_set(error, CONBUS_ERROR_BUSY, "create \"%s\": %u operations are queued already; try again later", name, engine->n_accepted);
+                return NULL;
+        }
+        if (!config_check_name(name, error) || !config_check(config, bundle ? CONFIG_BUNDLE : CONFIG_CREATE, error) || !check_source(image, bundle, config, error) ||
+            !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))
+                return NULL;
+
+        g_autofree char *id = registry_new_id(engine->registry);
+        g_autoptr(Container) container = container_new(id, name, actor ? actor->uid : 0, config);
+        if (bundle) {
+                g_free(container->bundle);
+                container->bundle = g_strdup(bundle);
+        }
+        return operation_begin_create(engine, container, actor, done, userdata);
+}
