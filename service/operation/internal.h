@@ -69,6 +69,8 @@ bool lifecycle_has_ended(Container *container); /* PID 1 is known dead, committe
 void lifecycle_await_end(Operation *operation);
 void lifecycle_forget(Operation *operation);
 void lifecycle_set_kill_deadline(Engine *engine, Container *container, guint64 boottime_usec); /* SIGKILL at that time; UINT64_MAX never */
+void lifecycle_main_is_gone(Container *container); /* adoption: PID 1 was not found any more */
+Engine *lifecycle_engine(Container *container);
 void lifecycle_ensure_cleanup(Engine *engine, Container *container); /* stopped and nothing runs: queue the cleanup at the head */
 void lifecycle_exit_file(Engine *engine, const char *id); /* inotify saw it */
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */
@@ -81,17 +83,17 @@ bool dependencies_check(Registry *registry, const char *id, GVariant *config, GE
 
 /* policy.c */
 /* In the commit that enters exited: is a restart due, and when. failed_attempt: the run was the policy's own and did not get as far as crun start; it counts and is tried again. */
-void policy_plan(Container *container, Commit *commit, bool failed_attempt);
+void policy_plan(Engine *engine, Container *container, Commit *commit, bool failed_attempt);
 void policy_attempt_failed(Operation *operation); /* a policy restart that failed before a run was opened: counts, and is planned again */
 void policy_arm(Engine *engine, Container *container); /* timer for life.next_restart_usec; 0 disarms */
 void policy_arm_after(Engine *engine, Container *container, guint64 usec);
 void policy_want_restart(Engine *engine, Container *container); /* health action: restart at the end that is coming, whatever the policy */
-void policy_set_engine(Engine *engine);
 void policy_forget(Container *container); /* the container goes */
 
 /* readiness.c */
 bool readiness_prepare(Engine *engine, Container *container, guint64 run, char **ret_directory, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* notify=ready: the socket */
 void readiness_started(Engine *engine, Container *container); /* start timeout, ready at once for notify=started */
+void readiness_set_ready(Engine *engine, Container *container); /* notify=healthy: the health layer says so */
 void readiness_close(Container *container);
 void readiness_attach(Engine *engine, Container *container); /* at adoption */
 void readiness_fail_unhealthy(Operation *operation);
@@ -103,3 +105,4 @@ void health_paused(Container *container);
 void health_resumed(Container *container);
 void health_forget(Container *container);
 const char *health_status(Container *container); /* word or "" */
+char *health_last_output(Container *container) G_GNUC_WARN_UNUSED_RESULT; /* of the last check, "" if none */

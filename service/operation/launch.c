@@ -137,7 +137,7 @@ static void on_undone(Operation *operation) {
         if (life->state == STATE_STOPPED)
                 commit_enter(commit, STATE_EXITED, REASON_START_FAILED);
         if (operation->internal_restart)
-                policy_plan(container, commit, true);
+                policy_plan(operation->engine, container, commit, true);
         commit_set_run_finished(commit);
         if (!commit_apply(commit, &error))
                 log_error("record that run %" G_GUINT64_FORMAT " of %s failed: %s", operation->run, container_title(container), error->message);

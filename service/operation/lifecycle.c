@@ -19,7 +19,7 @@ struct Supervision {
         Engine *engine;
         Container *container; /* owns this */
         Conmon *conmon; /* NULL after adoption */
-        sd_event_source *main_source, *monitor_source, *wait_timer, *kill_timer, *retry_timer;
+        sd_event_source *main_source, *monitor_source, *wait_timer, *kill_timer, *retry_timer, *gone_source;
         unsigned n_holds, n_patience; /* how often exit_file_usec has passed */
         bool ended, monitor_gone, has_status;
         int status;
@@ -331,6 +331,7 @@ void lifecycle_detach(Container *container) {
         g_clear_pointer(&supervision->wait_timer, sd_event_source_disable_unref);
         g_clear_pointer(&supervision->kill_timer, sd_event_source_disable_unref);
         g_clear_pointer(&supervision->retry_timer, sd_event_source_disable_unref);
+        g_clear_pointer(&supervision->gone_source, sd_event_source_disable_unref);
         g_clear_pointer(&supervision->conmon, conmon_free);
         if (supervision->waiting) {
                 for (guint i = 0; i < supervision->waiting->len; i++)
@@ -398,6 +399,26 @@ void lifecycle_ensure_cleanup(Engine *engine, Container *container) {
         if (container->removed || container->life.state != STATE_STOPPED || (head && (head->running || head->verb == VERB_CLEANUP)))
                 return;
         operation_submit_first(engine, container, VERB_CLEANUP, NULL, NULL, NULL);
+}
+
+static int on_main_was_gone(sd_event_source *source, void *userdata) {
+        struct Supervision *supervision = userdata;
+
+        g_clear_pointer(&supervision->gone_source, sd_event_source_disable_unref);
+        supervision->ended = true;
+        conclude(supervision);
+        return 0;
+}
+
+void lifecycle_main_is_gone(Container *container) {
+        struct Supervision *supervision = container->supervision;
+        int r = sd_event_add_defer(supervision->engine->event, &supervision->gone_source, on_main_was_gone, supervision);
+
+        g_assert(r >= 0);
+}
+
+Engine *lifecycle_engine(Container *container) {
+        return container->supervision->engine;
 }
 
 void lifecycle_exit_file(Engine *engine, const char *id) {

@@ -57,10 +57,8 @@ static guint64 next_backoff(Container *container, const Settings *settings, cons
         return MAX(first, MIN(life->backoff_usec * 2, settings->backoff_max_usec));
 }
 
-static Engine *engine_of(Container *container);
-
-static void plan(Container *container, Life *life) {
-        life->backoff_usec = next_backoff(container, &engine_of(container)->settings, life);
+static void plan(Engine *engine, Container *container, Life *life) {
+        life->backoff_usec = next_backoff(container, &engine->settings, life);
         life->next_restart_usec = clock_realtime_usec() + MAX(life->backoff_usec, 1);
 }
 
@@ -70,7 +68,7 @@ static bool attempts_left(Container *container, const Life *life) {
         return container_policy(container) != POLICY_NO && (max == 0 || life->restart_count < max);
 }
 
-void policy_plan(Container *container, Commit *commit, bool failed_attempt) {
+void policy_plan(Engine *engine, Container *container, Commit *commit, bool failed_attempt) {
         Life *life = &commit->life;
         const char *why;
         bool again = failed_attempt && life->start_usec == 0 ? !life->stopped_by_user && attempts_left(container, life) : decide(container, life, &why);
@@ -79,7 +77,7 @@ void policy_plan(Container *container, Commit *commit, bool failed_attempt) {
                 container->restart->health_action = false;
         life->next_restart_usec = 0;
         if (again)
-                plan(container, life);
+                plan(engine, container, life);
 }
 
 void policy_attempt_failed(Operation *operation) {
@@ -92,7 +90,7 @@ void policy_attempt_failed(Operation *operation) {
         commit->life.restart_count++;
         commit->life.next_restart_usec = 0;
         if (attempts_left(container, &commit->life))
-                plan(container, &commit->life);
+                plan(operation->engine, container, &commit->life);
         if (!commit_apply(commit, &error))
                 log_error("plan another restart of %s: %s", container_title(container), error->message);
         policy_arm(operation->engine, container);
@@ -121,16 +119,6 @@ static struct Restart *restart_of(Engine *engine, Container *container) {
                 container->restart->container = container;
         }
         return container->restart;
-}
-
-static Engine *only_engine; /* one per process; the store of settings for containers that have no Restart yet */
-
-void policy_set_engine(Engine *engine) {
-        only_engine = engine;
-}
-
-static Engine *engine_of(Container *container) {
-        return container->restart ? container->restart->engine : only_engine;
 }
 
 void policy_arm_after(Engine *engine, Container *container, guint64 usec) {

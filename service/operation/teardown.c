@@ -110,7 +110,7 @@ static void on_discarded(Operation *operation) {
         commit->life.mounted = operation->keep_rootfs;
         life_set_string(&commit->life.cgroup, "");
         if (operation->verb != VERB_RESTART && operation->verb != VERB_REMOVE)
-                policy_plan(container, commit, operation->internal_restart);
+                policy_plan(operation->engine, container, commit, operation->internal_restart);
         commit_event(commit, "cleanup", NULL);
         if (operation_commit(operation, commit)) {
                 policy_arm(operation->engine, container);

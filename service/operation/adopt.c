@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* After a start of the service: every row is matched with what lives (behaviour.md section 14).
+ *
+ * Same boot. A run that reached `initialized`: its PID 1 is found by pid and start time and watched again; if it has ended meanwhile, the exit file and the kernel say how, and the end is committed like any other. A launch that never reached its commit
+ * (run open, state still created, stopped or exited) is undone: its conmon is killed, its container deleted, its run ends as start-failed. Then what was in progress goes on: a stop with its remaining grace (lifecycle_attach arms it), a cleanup, a removal, a pending restart.
+ * The crash may have come between crun start and the commit of `running`; then `crun state` says so.
+ *
+ * New boot. Nothing lives: open runs are lost with reason `boot`, and the boot rule of the policies applies once (life.boot_id is from then on the present one). */
+
+#include "operation/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/cgroup.h"
+#include "storage/rootfs.h"
+#include <string.h>
+
+static void end_run_as(Commit *commit, Result result, Reason reason, int code) {
+        Life *life = &commit->life;
+        Run *run = commit_edit_run(commit);
+        PidRef none = PIDREF_NULL, none_too = PIDREF_NULL;
+
+        life->run_open = false;
+        life->result = result;
+        life->exit_code = code;
+        life->exit_signal = 0;
+        life->finish_usec = clock_realtime_usec();
+        life->ready = false;
+        life->supervised = false;
+        life->stop_deadline = 0;
+        run->result = result;
+        run->reason = reason;
+        run->exit_code = code;
+        run->finish_usec = life->finish_usec;
+        g_free(run->name);
+        run->name = g_strdup(commit->container->name);
+        commit_set_main(commit, &none);
+        commit_set_monitor(commit, &none_too);
+        commit_set_run_finished(commit);
+}
+
+/* --- the boot changed --- */
+
+static bool boot_rule_applies(Container *container, const Life *old) {
+        switch (container_policy(container)) {
+        case POLICY_ALWAYS:
+                return old->ever_started || container_auto_start(container);
+        case POLICY_UNLESS_STOPPED:
+                return (old->ever_started && !old->stopped_by_user) || container_auto_start(container);
+        default:
+                return container_auto_start(container);
+        }
+}
+
+static void start_at_boot(Engine *engine, Container *container) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed("{'recursive': <true>}"));
+        Operation *operation = operation_submit(engine, container, VERB_START, options, NULL, NULL, NULL, &error);
+
+        if (!operation)
+                log_error("start %s at boot: %s", container_title(container), error->message);
+        else
+                operation->boot_start = true;
+}
+
+static bool adopt_after_boot(Engine *engine, Container *container, GError **error) {
+        State state = container->life.state;
+        bool due = boot_rule_applies(container, &container->life);
+        bool was_open = container->life.run_open;
+        g_autoptr(Commit) commit = commit_new(container, NULL);
+        Life *life = &commit->life;
+
+        if (was_open && state == STATE_INITIALIZED)
+                end_run_as(commit, RESULT_NEVER_RAN, REASON_BOOT, -1);
+        else if (was_open)
+                end_run_as(commit, state_is_active(state) || state == STATE_UNKNOWN ? RESULT_LOST : RESULT_START_FAILED, REASON_BOOT, state_is_active(state) || state == STATE_UNKNOWN ? -1 : 125);
+        life->mounted = false;
+        life->restart_count = 0;
+        life->next_restart_usec = 0;
+        life->backoff_usec = 0;
+        life_set_string(&life->cgroup, "");
+        life_set_string(&life->status_text, "");
+        if (state == STATE_INITIALIZED || (state == STATE_UNKNOWN && !was_open))
+                commit_enter(commit, STATE_CREATED, REASON_BOOT);
+        else if (state != STATE_CREATED && state != STATE_EXITED && state != STATE_REMOVING)
+                commit_enter(commit, STATE_EXITED, REASON_BOOT);
+        if (!commit_apply(commit, error))
+                return false;
+        if (due && container->life.state != STATE_REMOVING)
+                start_at_boot(engine, container);
+        return true;
+}
+
+/* --- the same boot --- */
+
+/* A conmon whose launch was never committed; PID 1, if crun made one, goes with crun delete --force (undo_step). */
+static void kill_monitor(Container *container) {
+        g_auto(PidRef) monitor = PIDREF_NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (!pidref_find(container->life.monitor.pid, container->life.monitor.start_time, &monitor))
+                return;
+        if (!pidref_signal(&monitor, SIGKILL, NULL, &error))
+                log_error("undo the launch of %s: %s", container_title(container), error->message);
+}
+
+static bool undo_launch(Container *container, GError **error) {
+        g_autoptr(Commit) commit = NULL;
+
+        kill_monitor(container);
+        commit = commit_new(container, NULL);
+        end_run_as(commit, RESULT_START_FAILED, REASON_START_FAILED, 125);
+        /* Through `stopped`, so that the cleanup empties the runtime of what crun may have made. */
+        if (container->life.state != STATE_STOPPED) {
+                if (container->life.state != STATE_UNKNOWN)
+                        commit_enter(commit, STATE_UNKNOWN, REASON_START_FAILED);
+                commit_enter(commit, STATE_STOPPED, REASON_START_FAILED);
+        }
+        return commit_apply(commit, error);
+}
+
+static bool restore_processes(Container *container) {
+        const Life *life = &container->life;
+
+        if (!pidref_find(life->monitor.pid, life->monitor.start_time, &container->monitor))
+                container->monitor = PIDREF_NULL;
+        return pidref_find(life->main.pid, life->main.start_time, &container->main);
+}
+
+/* A row may be `initialized` though crun start had been called. */
+static void on_checked_start(const char *output, const GError *error, void *userdata) {
+        g_autoptr(Container) container = userdata;
+        g_autofree char *status = NULL;
+        g_autoptr(GError) parse_error = NULL;
+        pid_t pid;
+        bool started = !error && crun_parse_state(output, &status, &pid, &parse_error) && (g_str_equal(status, "running") || g_str_equal(status, "paused"));
+
+        if (started && container->life.state == STATE_INITIALIZED && container->supervision) {
+                g_autoptr(GError) store_error = NULL;
+                g_autoptr(Commit) commit = commit_new(container, NULL);
+                commit->life.start_usec = clock_realtime_usec();
+                commit->life.ever_started = true;
+                commit_edit_run(commit)->start_usec = commit->life.start_usec;
+                commit_enter(commit, STATE_RUNNING, REASON_USER);
+                commit_set_run_started(commit);
+                commit_event(commit, "start", NULL);
+                if (!commit_apply(commit, &store_error))
+                        log_error("adopt %s: %s", container_title(container), store_error->message);
+                else {
+                        Engine *engine = lifecycle_engine(container);
+                        readiness_started(engine, container);
+                        health_started(engine, container);
+                }
+        }
+        lifecycle_release(container);
+}
+
+static void check_started(Engine *engine, Container *container) {
+        const char *const arguments[] = {"state", container->id, NULL};
+        g_autoptr(GError) error = NULL;
+
+        lifecycle_hold(container);
+        if (!crun_begin(engine->event, engine->reaper, engine->paths, arguments, 0, on_checked_start, container_ref(container), &error)) {
+                log_warning("adopt %s: %s", container_title(container), error->message);
+                lifecycle_release(container);
+                container_unref(container);
+        }
+}
+
+static bool adopt_living(Engine *engine, Container *container, GError **error) {
+        bool lost_supervision = container->life.supervised && !pidref_is_set(&container->monitor);
+
+        lifecycle_attach(engine, container, NULL);
+        readiness_attach(engine, container);
+        if (container->life.state == STATE_INITIALIZED)
+                check_started(engine, container);
+        else if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
+                health_started(engine, container);
+        if (!lost_supervision)
+                return true;
+        PidRef none = PIDREF_NULL;
+        g_autoptr(Commit) commit = commit_new(container, NULL);
+        commit->life.supervised = false;
+        commit_set_monitor(commit, &none);
+        commit_event(commit, "supervision-lost", NULL);
+        return commit_apply(commit, error);
+}
+
+/* PID 1 is gone and nobody holds its pidfd any more: the exit file is the source, and conmon may still be about to write it. */
+static bool adopt_ended(Engine *engine, Container *container) {
+        lifecycle_attach(engine, container, NULL);
+        lifecycle_main_is_gone(container);
+        return true;
+}
+
+static bool adopt_same_boot(Engine *engine, Container *container, GError **error) {
+        State state = container->life.state;
+
+        if (!container->life.run_open)
+                return true;
+        if (!state_is_active(state) && state != STATE_UNKNOWN)
+                return undo_launch(container, error);
+        return restore_processes(container) ? adopt_living(engine, container, error) : adopt_ended(engine, container);
+}
+
+static void resume(Engine *engine, Container *container) {
+        g_autoptr(GError) error = NULL;
+        State state = container->life.state;
+
+        if (state == STATE_REMOVING) {
+                if (!operation_submit(engine, container, VERB_REMOVE, NULL, NULL, NULL, NULL, &error))
+                        log_error("go on with the removal of %s: %s", container_title(container), error->message);
+        } else if (state == STATE_STOPPED)
+                lifecycle_ensure_cleanup(engine, container);
+        else if (state == STATE_EXITED && container->life.next_restart_usec != 0)
+                policy_arm(engine, container);
+        else if (state == STATE_EXITED && config_bool(container->config, "auto-remove", false) && container->life.run > 0)
+                operation_submit_first(engine, container, VERB_REMOVE, NULL, NULL, NULL);
+}
+
+bool engine_adopt(Engine *engine, GError **error) {
+        g_autoptr(GPtrArray) containers = registry_list(engine->registry);
+        const char *boot_id = clock_boot_id();
+
+        for (guint i = 0; i < containers->len; i++) {
+                Container *container = containers->pdata[i];
+                bool same_boot = g_str_equal(container->life.boot_id, boot_id);
+                bool adopted = same_boot ? adopt_same_boot(engine, container, error) : adopt_after_boot(engine, container, error);
+                if (!adopted) {
+                        g_prefix_error(error, "adopt %s: ", container_title(container));
+                        return false;
+                }
+                resume(engine, container);
+        }
+        return true;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The engine's own start and end: directories under RUN, the watch on conmon's exit files, settings. */
+
+#include "operation/internal.h"
+#include "base/log.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+void settings_init(Settings *settings) {
+        *settings = (Settings) {
+                .operations_max = 64,
+                .operations_queued_max = 1024,
+                .exit_file_usec = 5 * G_USEC_PER_SEC,
+                .kill_usec = 5 * G_USEC_PER_SEC,
+                .create_usec = 240 * G_USEC_PER_SEC,
+                .backoff_max_usec = 60 * G_USEC_PER_SEC,
+                .backoff_reset_usec = 10 * G_USEC_PER_SEC,
+                .idle_exit_usec = 30 * G_USEC_PER_SEC,
+                .waits_per_caller = 1024,
+                .limits = {.runs_usec = 30 * G_TIME_SPAN_DAY, .runs_count = 10000, .events_usec = 7 * G_TIME_SPAN_DAY, .events_count = 10000},
+        };
+}
+
+static int on_exit_file(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        if (event->len > 0)
+                lifecycle_exit_file(userdata, event->name);
+        return 0;
+}
+
+static bool make_directories(Engine *engine, GError **error) {
+        static const char *const names[] = {"exits", "crun", "containers", NULL};
+
+        for (const char *const *name = names; *name; name++) {
+                g_autofree char *path = g_build_filename(engine->paths->run, *name, NULL);
+                if (g_mkdir_with_parents(path, 0700) < 0)
+                        return error_errno(error, errno, "make the directory %s", path);
+        }
+        g_autofree char *containers = g_build_filename(engine->paths->state, "containers", NULL);
+        if (g_mkdir_with_parents(containers, 0700) < 0)
+                return error_errno(error, errno, "make the directory %s", containers);
+        return true;
+}
+
+static void on_change(const Change *change, void *userdata) {
+        Engine *engine = userdata;
+
+        if (engine->busy_changed && change->container->life.state != change->old_state)
+                engine->busy_changed(engine->busy_userdata);
+}
+
+Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry *registry, Waits *waits, const Settings *settings, GError **error) {
+        Engine *engine = g_new0(Engine, 1);
+        g_autofree char *exits = g_build_filename(paths->run, "exits", NULL);
+
+        engine->event = sd_event_ref(event);
+        engine->reaper = reaper;
+        engine->paths = paths;
+        engine->registry = registry;
+        engine->store = registry_store(registry);
+        engine->waits = waits;
+        engine->settings = *settings;
+        g_queue_init(&engine->ready);
+        if (!make_directories(engine, error)) {
+                engine_free(engine);
+                return NULL;
+        }
+        int r = sd_event_add_inotify(event, &engine->exit_watch, exits, IN_MOVED_TO | IN_ONLYDIR, on_exit_file, engine);
+        if (r >= 0)
+                r = engine_add_pump(engine);
+        if (r < 0) {
+                error_errno(error, -r, "watch %s", exits);
+                engine_free(engine);
+                return NULL;
+        }
+        registry_set_observer(registry, OBSERVER_ENGINE, on_change, engine);
+        return engine;
+}
+
+void engine_free(Engine *engine) {
+        if (!engine)
+                return;
+        engine->stopping = true;
+        g_clear_pointer(&engine->exit_watch, sd_event_source_disable_unref);
+        g_clear_pointer(&engine->pump_source, sd_event_source_disable_unref);
+        g_queue_clear_full(&engine->ready, (GDestroyNotify) container_unref);
+        g_autoptr(GPtrArray) containers = registry_list(engine->registry);
+        for (guint i = 0; i < containers->len; i++) {
+                Container *container = containers->pdata[i];
+                lifecycle_detach(container);
+                policy_forget(container);
+                health_forget(container);
+                readiness_close(container);
+        }
+        registry_set_observer(engine->registry, OBSERVER_ENGINE, NULL, NULL);
+        sd_event_unref(engine->event);
+        g_free(engine);
+}
+
+bool engine_is_busy(const Engine *engine) {
+        if (engine->n_accepted > 0)
+                return true;
+        g_autoptr(GPtrArray) containers = registry_list(engine->registry);
+        for (guint i = 0; i < containers->len; i++) {
+                const Container *container = containers->pdata[i];
+                State state = container->life.state;
+                if (state_is_active(state) || state == STATE_STOPPED || state == STATE_REMOVING || container->life.next_restart_usec != 0 || container->supervision)
+                        return true;
+        }
+        return false;
+}
