@@ -82,15 +82,15 @@ bool policy_from_string(const char *text, Policy *ret) {
 
 #define BIT(state) (1u << STATE_##state)
 
-/* From every state a removal may begin and a contradiction be found; what a row adds is the life cycle itself. */
+/* A launch that is undone at adoption goes through `stopped`, so that the cleanup empties the runtime. From every state a removal may begin and a contradiction be found; what a row adds is the life cycle itself. */
 static const unsigned followers[N_STATES] = {
-        [STATE_CREATED] = BIT(INITIALIZED) | BIT(EXITED) | BIT(REMOVING) | BIT(UNKNOWN),
+        [STATE_CREATED] = BIT(INITIALIZED) | BIT(STOPPED) | BIT(EXITED) | BIT(REMOVING) | BIT(UNKNOWN),
         [STATE_INITIALIZED] = BIT(RUNNING) | BIT(STOPPING) | BIT(STOPPED) | BIT(CREATED) | BIT(EXITED) | BIT(REMOVING) | BIT(UNKNOWN),
         [STATE_RUNNING] = BIT(PAUSED) | BIT(STOPPING) | BIT(STOPPED) | BIT(EXITED) | BIT(REMOVING) | BIT(UNKNOWN),
         [STATE_PAUSED] = BIT(RUNNING) | BIT(STOPPING) | BIT(STOPPED) | BIT(EXITED) | BIT(REMOVING) | BIT(UNKNOWN),
         [STATE_STOPPING] = BIT(STOPPED) | BIT(EXITED) | BIT(REMOVING) | BIT(UNKNOWN),
         [STATE_STOPPED] = BIT(INITIALIZED) | BIT(EXITED) | BIT(CREATED) | BIT(REMOVING) | BIT(UNKNOWN),
-        [STATE_EXITED] = BIT(INITIALIZED) | BIT(REMOVING) | BIT(UNKNOWN),
+        [STATE_EXITED] = BIT(INITIALIZED) | BIT(STOPPED) | BIT(REMOVING) | BIT(UNKNOWN),
         [STATE_REMOVING] = 0,
         [STATE_UNKNOWN] = BIT(CREATED) | BIT(INITIALIZED) | BIT(RUNNING) | BIT(PAUSED) | BIT(STOPPING) | BIT(STOPPED) | BIT(EXITED) | BIT(REMOVING),
 };

@@ -110,11 +110,8 @@ static bool undo_launch(Container *container, GError **error) {
         commit = commit_new(container, NULL);
         end_run_as(commit, RESULT_START_FAILED, REASON_START_FAILED, 125);
         /* Through `stopped`, so that the cleanup empties the runtime of what crun may have made. */
-        if (container->life.state != STATE_STOPPED) {
-                if (container->life.state != STATE_UNKNOWN)
-                        commit_enter(commit, STATE_UNKNOWN, REASON_START_FAILED);
+        if (container->life.state != STATE_STOPPED)
                 commit_enter(commit, STATE_STOPPED, REASON_START_FAILED);
-        }
         return commit_apply(commit, error);
 }
 
