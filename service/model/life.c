@@ -7,6 +7,7 @@
 void life_init(Life *life) {
         *life = (Life) {.state = STATE_CREATED, .exit_code = -1};
         life->status_text = g_strdup("");
+        life->health = g_strdup("");
         life->cgroup = g_strdup("");
         life->error_name = g_strdup("");
         life->error_message = g_strdup("");
@@ -16,6 +17,7 @@ void life_init(Life *life) {
 void life_copy(Life *to, const Life *from) {
         *to = *from;
         to->status_text = g_strdup(from->status_text);
+        to->health = g_strdup(from->health);
         to->cgroup = g_strdup(from->cgroup);
         to->error_name = g_strdup(from->error_name);
         to->error_message = g_strdup(from->error_message);
@@ -24,6 +26,7 @@ void life_copy(Life *to, const Life *from) {
 
 void life_clear(Life *life) {
         g_clear_pointer(&life->status_text, g_free);
+        g_clear_pointer(&life->health, g_free);
         g_clear_pointer(&life->cgroup, g_free);
         g_clear_pointer(&life->error_name, g_free);
         g_clear_pointer(&life->error_message, g_free);

@@ -31,6 +31,7 @@ typedef struct Life {
         bool ever_started; /* some run got as far as crun start (boot rule) */
         bool ready;
         char *status_text; /* never NULL; not persistent across boots */
+        char *health; /* Health.Status: starting healthy unhealthy suspended stopped; "" without a check; never NULL */
 
         StoredProcess monitor, main; /* conmon and PID 1 of the open run */
         bool supervised;

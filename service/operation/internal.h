@@ -4,6 +4,7 @@
 /* What the files of this layer share among themselves. Nothing above includes it. */
 
 #include "operation/operation.h"
+#include "operation/health.h"
 #include "operation/policy.h"
 #include <signal.h>
 
@@ -104,5 +105,5 @@ void health_ended(Container *container);
 void health_paused(Container *container);
 void health_resumed(Container *container);
 void health_forget(Container *container);
-const char *health_status(Container *container); /* word or "" */
+
 char *health_last_output(Container *container) G_GNUC_WARN_UNUSED_RESULT; /* of the last check, "" if none */

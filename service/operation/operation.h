@@ -64,6 +64,8 @@ struct Engine {
         GQueue ready; /* operations that wait for a slot */
         unsigned n_running, n_accepted;
         sd_event_source *exit_watch; /* inotify of the exit directory */
+        GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
+        unsigned n_checks;
         sd_event_source *pump_source; /* begins queued operations in a fresh turn of the loop */
         bool pumping;
         bool stopping; /* the service leaves: nothing new begins */

@@ -23,6 +23,9 @@ bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) G_GNUC_WARN_
 void cgroup_remove_monitor(const char *id); /* best effort, when conmon is gone */
 void cgroup_remove(const char *cgroup); /* leftovers of a container's group, depth first, best effort */
 
+/* Makes CGROUP/name in freezer and pids (v1) or in the one tree (v2), for `crun exec --cgroup`: a child group whose processes can be killed together. */
+bool cgroup_make_child(const char *cgroup, const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 typedef struct CgroupProcess {
         char *cgroup;
         pid_t pid;

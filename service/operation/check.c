@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One health check. The exit code of crun exec is the check's; codes 125 to 127 with a message of crun are trouble of the runtime. */
+
+#include "operation/check.h"
+#include "operation/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/cgroup.h"
+#include <string.h>
+#include <sys/wait.h>
+
+#define CHECK_GROUP "conbus-check"
+#define OUTPUT_CAP (1 << 20)
+
+struct Check {
+        Engine *engine;
+        Container *container; /* reference */
+        Process *process;
+        sd_event_source *timer;
+        char *cgroup;
+        gsize output_max;
+        guint64 start_usec;
+        bool timed_out;
+        CheckDone done;
+        void *userdata;
+};
+
+static void check_free(Check *check) {
+        g_clear_pointer(&check->timer, sd_event_source_disable_unref);
+        g_free(check->cgroup);
+        container_unref(check->container);
+        g_free(check);
+}
+
+static void kill_group(Check *check) {
+        g_autoptr(GError) error = NULL;
+        unsigned n = 0;
+
+        if (!cgroup_signal(check->cgroup, SIGKILL, &n, &error))
+                log_warning("end a check of %s: %s", container_title(check->container), error->message);
+}
+
+static char *cut_output(const char *output, gsize size, gsize max) {
+        g_autofree char *valid = g_utf8_make_valid(output, (gssize) size);
+        glong limit = max == 0 ? OUTPUT_CAP : (glong) MIN(max, OUTPUT_CAP);
+
+        g_strchomp(valid);
+        return g_utf8_strlen(valid, -1) > limit ? g_utf8_substring(valid, 0, limit) : g_steal_pointer(&valid);
+}
+
+static int code_of(const Check *check, const ProcessResult *result) {
+        if (check->timed_out)
+                return -1;
+        if (!WIFEXITED(result->status))
+                return 125;
+        int code = WEXITSTATUS(result->status);
+        /* crun writes its own failures (no such container, cannot join) to stderr in this form and exits with 1 or 125 and above. */
+        bool said_by_crun = result->errors_size > 0 && (strstr(result->errors, "error opening file `") || strstr(result->errors, "does not exist") || strstr(result->errors, "is not running"));
+        if (code >= 125 || (code == 1 && said_by_crun))
+                return 125;
+        return code == 0 ? 0 : 1;
+}
+
+static void on_exec_done(const ProcessResult *result, void *userdata) {
+        Check *check = userdata;
+        g_autofree char *both = g_strconcat(result->output, result->errors, NULL);
+        g_autofree char *output = cut_output(both, strlen(both), check->output_max);
+        CheckResult answer = {.start_usec = check->start_usec, .end_usec = clock_realtime_usec(), .code = code_of(check, result), .output = output};
+
+        check->process = NULL;
+        kill_group(check);
+        if (check->done)
+                check->done(&answer, check->userdata);
+        check_free(check);
+}
+
+static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
+        Check *check = userdata;
+
+        g_clear_pointer(&check->timer, sd_event_source_disable_unref);
+        check->timed_out = true;
+        kill_group(check);
+        process_kill(check->process, SIGKILL);
+        return 0;
+}
+
+static void add_command(GPtrArray *argv, const char *const *test) {
+        if (g_str_equal(test[0], "CMD-SHELL")) {
+                g_ptr_array_add(argv, (void *) "/bin/sh");
+                g_ptr_array_add(argv, (void *) "-c");
+                test++;
+        } else if (g_str_equal(test[0], "CMD"))
+                test++;
+        for (; *test; test++)
+                g_ptr_array_add(argv, (void *) *test);
+        g_ptr_array_add(argv, NULL);
+}
+
+Check *check_begin(Engine *engine, Container *container, const char *const *test, guint64 timeout_usec, gsize output_max, CheckDone done, void *userdata, GError **error) {
+        g_autofree char *root = g_build_filename(engine->paths->run, "crun", NULL);
+        const char *cwd = config_string(container->config, "cwd", NULL);
+        g_autoptr(GPtrArray) argv = g_ptr_array_new();
+        const char *const head[] = {engine->paths->crun, "--root", root, "exec", "--cgroup", CHECK_GROUP, NULL};
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        if (*container->life.cgroup && !cgroup_make_child(container->life.cgroup, CHECK_GROUP, error))
+                return NULL;
+        for (const char *const *word = head; *word; word++)
+                g_ptr_array_add(argv, (void *) *word);
+        if (cwd) { /* crun uses / unless told */
+                g_ptr_array_add(argv, (void *) "--cwd");
+                g_ptr_array_add(argv, (void *) cwd);
+        }
+        g_ptr_array_add(argv, container->id);
+        add_command(argv, test);
+        spec.argv = (const char *const *) argv->pdata;
+        spec.capture_limit = OUTPUT_CAP;
+
+        Check *check = g_new0(Check, 1);
+        check->engine = engine;
+        check->container = container_ref(container);
+        check->cgroup = g_strdup_printf("%s/" CHECK_GROUP, container->life.cgroup);
+        check->output_max = output_max;
+        check->start_usec = clock_realtime_usec();
+        check->done = done;
+        check->userdata = userdata;
+        check->process = process_begin(engine->event, engine->reaper, &spec, on_exec_done, check, error);
+        if (!check->process) {
+                check_free(check);
+                return NULL;
+        }
+        int r = sd_event_add_time_relative(engine->event, &check->timer, CLOCK_BOOTTIME, timeout_usec, 1000, on_timeout, check);
+        g_assert(r >= 0);
+        return check;
+}
+
+void check_abandon(Check *check) {
+        check->done = NULL;
+        kill_group(check);
+        process_kill(check->process, SIGKILL);
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The health of a running container: when to check, what a result means, what follows from it. Results stay in memory; a commit (store, signals, event) is made only when the status changes.
+ *
+ * One timer per container in the loop's own heap; the next check is due an interval after the previous end, so that checks of one container never overlap. At most CHECKS_MAX run at once over all containers, the others wait in line: hundreds that are due
+ * together are spread instead of forking together. */
+
+#include "operation/health.h"
+#include "operation/check.h"
+#include "operation/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHECKS_MAX 8
+#define RETRY_TROUBLE_USEC G_USEC_PER_SEC
+
+struct Waiter {
+        HealthChecked done;
+        void *userdata;
+};
+
+struct Health {
+        Engine *engine;
+        Container *container; /* owns this */
+        sd_event_source *timer;
+        Check *check;
+        bool was_healthy; /* it was healthy when it was paused */
+        bool in_line, active, startup; /* startup: only the startup test runs until it has passed */
+        guint32 streak, startup_failures, startup_successes, troubles;
+        guint64 last_usec, since_usec; /* since: start of the regular check's start period */
+        GQueue log; /* of HealthEntry, newest first */
+        GArray *waiters; /* of struct Waiter */
+};
+
+static void schedule(struct Health *health, guint64 usec);
+
+static GVariant *health_config(Container *container) {
+        GVariant *config = config_value(container->config, "health");
+
+        return config ? config : g_variant_ref_sink(g_variant_new("a{sv}", NULL));
+}
+
+void health_settings(Container *container, HealthSettings *ret) {
+        g_autoptr(GVariant) config = health_config(container);
+
+        *ret = (HealthSettings) {
+                .interval_usec = config_uint64(config, "interval-usec", 30 * G_USEC_PER_SEC),
+                .timeout_usec = config_uint64(config, "timeout-usec", 30 * G_USEC_PER_SEC),
+                .start_period_usec = config_uint64(config, "start-period-usec", 0),
+                .retries = MAX(config_uint32(config, "retries", 3), 1),
+                .on_failure = g_intern_string(config_string(config, "on-failure", "none")),
+                .startup_interval_usec = config_uint64(config, "startup-interval-usec", 30 * G_USEC_PER_SEC),
+                .startup_timeout_usec = config_uint64(config, "startup-timeout-usec", 30 * G_USEC_PER_SEC),
+                .startup_retries = config_uint32(config, "startup-retries", 0),
+                .startup_successes = MAX(config_uint32(config, "startup-successes", 0), 1),
+                .log_count = config_uint32(config, "log-count", 5),
+                .log_size = config_uint32(config, "log-size", 500),
+                .log_destination = g_intern_string(config_string(config, "log-destination", "local")),
+        };
+}
+
+static void entry_free(void *data) {
+        HealthEntry *entry = data;
+
+        g_free(entry->output);
+        g_free(entry);
+}
+
+const char *health_status(Container *container) {
+        return container_has_health(container) ? container->life.health : "";
+}
+
+guint32 health_streak(Container *container) {
+        return container->health ? container->health->streak : 0;
+}
+
+guint64 health_last_check_usec(Container *container) {
+        return container->health ? container->health->last_usec : 0;
+}
+
+GPtrArray *health_log(Container *container) {
+        GPtrArray *list = g_ptr_array_new();
+
+        for (GList *link = container->health ? container->health->log.head : NULL; link; link = link->next)
+                g_ptr_array_add(list, link->data);
+        return list;
+}
+
+char *health_last_output(Container *container) {
+        HealthEntry *entry = container->health ? g_queue_peek_head(&container->health->log) : NULL;
+
+        return g_strdup(entry ? entry->output : "");
+}
+
+/* The status changes with its event; `healthy` makes a container of notify=healthy ready in the same commit. */
+static void set_status(struct Health *health, const char *status) {
+        Container *container = health->container;
+        GVariantDict details;
+        g_autoptr(GError) error = NULL;
+
+        if (g_str_equal(container->life.health, status))
+                return;
+        g_autoptr(Commit) commit = commit_new(container, NULL);
+        life_set_string(&commit->life.health, status);
+        if (g_str_equal(status, "healthy") && commit->life.run_open && g_str_equal(config_string(container->config, "notify", "started"), "healthy"))
+                commit->life.ready = true;
+        g_variant_dict_init(&details, NULL);
+        g_variant_dict_insert(&details, "status", "s", status);
+        commit_event(commit, "health-status", g_variant_dict_end(&details));
+        if (!commit_apply(commit, &error)) {
+                log_error("health of %s: %s", container_title(container), error->message);
+                return;
+        }
+        waits_health_changed(health->engine->waits, container, status);
+}
+
+/* --- actions --- */
+
+static void submit_action(struct Health *health, Verb verb, GVariant *options, bool by_user) {
+        g_autoptr(GError) error = NULL;
+        Operation *operation = operation_submit(health->engine, health->container, verb, options, NULL, NULL, NULL, &error);
+
+        if (!operation)
+                log_error("health action on %s: %s", container_title(health->container), error->message);
+        else
+                operation->not_by_user = !by_user;
+}
+
+static void restart_by_health(struct Health *health) {
+        policy_want_restart(health->engine, health->container);
+        submit_action(health, VERB_STOP, NULL, false);
+}
+
+static void act_on_unhealthy(struct Health *health, const char *action) {
+        log_info("%s turned unhealthy; action: %s", container_title(health->container), action);
+        if (g_str_equal(action, "kill"))
+                submit_action(health, VERB_KILL, g_variant_new_parsed("{'signal': <int32 9>}"), false);
+        else if (g_str_equal(action, "stop"))
+                submit_action(health, VERB_STOP, NULL, true);
+        else if (g_str_equal(action, "restart"))
+                restart_by_health(health);
+}
+
+/* --- what a result means --- */
+
+static void count_startup(struct Health *health, const HealthSettings *settings, bool success) {
+        if (success) {
+                health->startup_failures = 0;
+                if (++health->startup_successes < settings->startup_successes)
+                        return;
+                health->startup = false;
+                health->since_usec = clock_boottime_usec();
+                schedule(health, 0);
+                return;
+        }
+        health->startup_successes = 0;
+        health->startup_failures++;
+        if (settings->startup_retries > 0 && health->startup_failures >= settings->startup_retries) {
+                health->startup_failures = 0;
+                restart_by_health(health);
+        }
+}
+
+static void count_regular(struct Health *health, const HealthSettings *settings, bool success) {
+        Container *container = health->container;
+
+        if (success) {
+                health->streak = 0;
+                set_status(health, "healthy");
+                return;
+        }
+        bool in_start_period = clock_boottime_usec() < health->since_usec + settings->start_period_usec && !g_str_equal(container->life.health, "healthy");
+        if (in_start_period) {
+                if (g_str_equal(container->life.health, "suspended"))
+                        set_status(health, "starting");
+                return;
+        }
+        health->streak++;
+        if (health->streak >= settings->retries) {
+                bool turned = !g_str_equal(container->life.health, "unhealthy");
+                set_status(health, "unhealthy");
+                if (turned)
+                        act_on_unhealthy(health, settings->on_failure);
+        } else if (g_str_equal(container->life.health, "suspended"))
+                set_status(health, health->was_healthy ? "healthy" : "starting");
+}
+
+/* --- the log of results --- */
+
+static void write_file_log(const HealthSettings *settings, Container *container, const HealthEntry *entry) {
+        g_autofree char *path = g_strdup_printf("%s/%s-healthcheck.log", settings->log_destination, container->id);
+        g_autofree char *escaped = g_strescape(entry->output, NULL);
+        g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %d \"%s\"\n", entry->start_usec, entry->end_usec, entry->code, escaped);
+        autofd int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd < 0 || write(fd, line, strlen(line)) < 0)
+                log_warning("write %s: %s", path, g_strerror(errno));
+}
+
+static void write_event(Container *container, const HealthEntry *entry) {
+        GVariantDict details;
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) sunk = NULL;
+
+        g_variant_dict_init(&details, NULL);
+        g_variant_dict_insert(&details, "check-code", "i", entry->code);
+        g_variant_dict_insert(&details, "output", "s", entry->output);
+        g_autofree char *path = container_path(container);
+        g_autoptr(Event) event = event_new("container", "health-check", path, container->id, g_variant_dict_end(&details));
+        if (!store_append_event(registry_store(container->registry), event, &error))
+                log_warning("log a check of %s: %s", container_title(container), error->message);
+}
+
+static void remember(struct Health *health, const HealthSettings *settings, const CheckResult *result) {
+        HealthEntry *entry = g_new0(HealthEntry, 1);
+
+        *entry = (HealthEntry) {.start_usec = result->start_usec, .end_usec = result->end_usec, .code = result->code, .output = g_strdup(result->output)};
+        g_queue_push_head(&health->log, entry);
+        health->last_usec = result->end_usec;
+        while (settings->log_count > 0 && health->log.length > settings->log_count)
+                entry_free(g_queue_pop_tail(&health->log));
+        if (g_str_equal(settings->log_destination, "events"))
+                write_event(health->container, entry);
+        else if (g_path_is_absolute(settings->log_destination))
+                write_file_log(settings, health->container, entry);
+}
+
+static void answer_waiters(struct Health *health, const HealthEntry *entry, const GError *error) {
+        g_autoptr(GArray) waiters = health->waiters;
+
+        health->waiters = g_array_new(FALSE, FALSE, sizeof(struct Waiter));
+        for (guint i = 0; i < waiters->len; i++) {
+                struct Waiter *waiter = &g_array_index(waiters, struct Waiter, i);
+                waiter->done(health->container, entry, error, waiter->userdata);
+        }
+}
+
+/* --- running checks --- */
+
+static void begin_next_in_line(Engine *engine);
+
+static void release_slot(Engine *engine) {
+        engine->n_checks--;
+        begin_next_in_line(engine);
+}
+
+static void evaluate(struct Health *health, const HealthSettings *settings, int code) {
+        /* Trouble of the runtime is tried again once; the second in a row is a failure. */
+        if (code == 125 && health->troubles++ == 0) {
+                schedule(health, RETRY_TROUBLE_USEC);
+                return;
+        }
+        if (code != 125)
+                health->troubles = 0;
+        guint64 interval = health->startup ? settings->startup_interval_usec : settings->interval_usec;
+        if (interval > 0)
+                schedule(health, interval);
+        if (health->startup)
+                count_startup(health, settings, code == 0);
+        else
+                count_regular(health, settings, code == 0);
+}
+
+static void on_checked(const CheckResult *result, void *userdata) {
+        struct Health *health = userdata;
+        g_autoptr(Container) container = container_ref(health->container);
+        Engine *engine = health->engine;
+        g_autoptr(GError) error = NULL;
+        HealthSettings settings;
+
+        health->check = NULL;
+        health_settings(container, &settings);
+        remember(health, &settings, result);
+        if (container->life.state == STATE_RUNNING)
+                evaluate(health, &settings, result->code);
+        if (result->code == -1)
+                error_set(&error, CONBUS_ERROR_HEALTH_CHECK_TIMEOUT, "check %s: it did not end in its time and was killed", container_title(container));
+        if (container->health == health)
+                answer_waiters(health, g_queue_peek_head(&health->log), error);
+        release_slot(engine);
+}
+
+static void begin_check(struct Health *health) {
+        Container *container = health->container;
+        g_autoptr(GVariant) config = health_config(container);
+        g_autofree const char **test = config_strv(config, health->startup ? "startup-test" : "test");
+        g_autoptr(GError) error = NULL;
+        HealthSettings settings;
+
+        health_settings(container, &settings);
+        health->engine->n_checks++;
+        health->check = check_begin(health->engine, container, test, health->startup ? settings.startup_timeout_usec : settings.timeout_usec, settings.log_size, on_checked, health, &error);
+        if (health->check)
+                return;
+        CheckResult failed = {.start_usec = clock_realtime_usec(), .end_usec = clock_realtime_usec(), .code = 125, .output = error->message};
+        on_checked(&failed, health);
+}
+
+static void begin_next_in_line(Engine *engine) {
+        while (engine->n_checks < CHECKS_MAX) {
+                struct Health *health = g_queue_pop_head(&engine->checks_waiting);
+                if (!health)
+                        return;
+                health->in_line = false;
+                if (health->active && !health->check && health->container->life.state == STATE_RUNNING)
+                        begin_check(health);
+        }
+}
+
+static void want_check(struct Health *health) {
+        if (health->check || health->in_line || !health->active)
+                return;
+        g_clear_pointer(&health->timer, sd_event_source_disable_unref);
+        health->in_line = true;
+        g_queue_push_tail(&health->engine->checks_waiting, health);
+        begin_next_in_line(health->engine);
+}
+
+static int on_due(sd_event_source *source, guint64 usec, void *userdata) {
+        struct Health *health = userdata;
+
+        g_clear_pointer(&health->timer, sd_event_source_disable_unref);
+        want_check(health);
+        return 0;
+}
+
+static void schedule(struct Health *health, guint64 usec) {
+        g_clear_pointer(&health->timer, sd_event_source_disable_unref);
+        if (!health->active)
+                return;
+        int r = sd_event_add_time_relative(health->engine->event, &health->timer, CLOCK_BOOTTIME, usec, 1000, on_due, health);
+        g_assert(r >= 0);
+}
+
+/* --- the life of the container --- */
+
+static struct Health *health_of(Engine *engine, Container *container) {
+        if (!container->health) {
+                container->health = g_new0(struct Health, 1);
+                container->health->engine = engine;
+                container->health->container = container;
+                container->health->waiters = g_array_new(FALSE, FALSE, sizeof(struct Waiter));
+                g_queue_init(&container->health->log);
+        }
+        return container->health;
+}
+
+static bool has_startup(Container *container) {
+        g_autoptr(GVariant) config = health_config(container);
+        g_autofree const char **test = config_strv(config, "startup-test");
+
+        return test && test[0];
+}
+
+/* At a start, and at adoption: then the status is kept, and the startup check counts as passed if it had ever led to more than `starting`. */
+void health_started(Engine *engine, Container *container) {
+        if (!container_has_health(container))
+                return;
+        struct Health *health = health_of(engine, container);
+        bool adopted = clock_realtime_usec() > container->life.start_usec + G_USEC_PER_SEC && !g_str_equal(container->life.health, "stopped") && *container->life.health;
+        guint64 age = clock_realtime_usec() - MIN(container->life.start_usec, clock_realtime_usec());
+        guint64 now = clock_boottime_usec();
+
+        if (!adopted) {
+                g_queue_clear_full(&health->log, entry_free);
+                health->streak = 0;
+                set_status(health, "starting");
+        }
+        health->active = container->life.state == STATE_RUNNING;
+        health->startup = has_startup(container) && (!adopted || g_str_equal(container->life.health, "starting"));
+        health->startup_failures = health->startup_successes = health->troubles = 0;
+        health->since_usec = now - MIN(age, now);
+        schedule(health, 0);
+}
+
+static void end_check(struct Health *health, ConbusError code, const char *why) {
+        g_autoptr(GError) error = NULL;
+
+        g_clear_pointer(&health->timer, sd_event_source_disable_unref);
+        if (health->in_line)
+                g_queue_remove(&health->engine->checks_waiting, health);
+        health->in_line = false;
+        if (health->check) {
+                check_abandon(g_steal_pointer(&health->check));
+                release_slot(health->engine);
+        }
+        error_set(&error, code, "check %s: %s", container_title(health->container), why);
+        answer_waiters(health, NULL, error);
+}
+
+void health_ended(Container *container) {
+        struct Health *health = container->health;
+
+        if (!health)
+                return;
+        health->active = false;
+        end_check(health, CONBUS_ERROR_NOT_RUNNING, "it ended meanwhile");
+        set_status(health, "stopped");
+}
+
+void health_paused(Container *container) {
+        struct Health *health = container->health;
+
+        if (!health)
+                return;
+        health->active = false;
+        health->was_healthy = g_str_equal(container->life.health, "healthy");
+        end_check(health, CONBUS_ERROR_INVALID_STATE, "it was paused meanwhile");
+        set_status(health, "suspended");
+}
+
+void health_resumed(Container *container) {
+        struct Health *health = container->health;
+
+        if (!health)
+                return;
+        health->active = container->life.state == STATE_RUNNING;
+        schedule(health, 0);
+}
+
+void health_forget(Container *container) {
+        struct Health *health = container->health;
+
+        if (!health)
+                return;
+        health->active = false;
+        end_check(health, CONBUS_ERROR_CANCELLED, "the container goes");
+        container->health = NULL;
+        g_queue_clear_full(&health->log, entry_free);
+        g_array_unref(health->waiters);
+        g_free(health);
+}
+
+bool health_check(Engine *engine, Container *container, HealthChecked done, void *userdata, GError **error) {
+        State state = container->life.state;
+        struct Waiter waiter = {.done = done, .userdata = userdata};
+
+        if (!container_has_health(container))
+                return error_set(error, CONBUS_ERROR_NO_HEALTH_CHECK, "check %s: it has no health check", container_title(container));
+        if (state == STATE_CREATED || state == STATE_STOPPED || state == STATE_EXITED)
+                return error_set(error, CONBUS_ERROR_NOT_RUNNING, "check %s: nothing of it runs", container_title(container));
+        if (state != STATE_RUNNING)
+                return error_set(error, CONBUS_ERROR_INVALID_STATE, "check %s: it is %s; possible when it is running", container_title(container), state_to_string(state));
+        struct Health *health = health_of(engine, container);
+        g_array_append_val(health->waiters, waiter);
+        health->active = true;
+        schedule(health, 0); /* a fresh turn of the loop: the answer never comes before this returns */
+        return true;
+}
+
+void health_check_forget(Container *container, void *userdata) {
+        GArray *waiters = container->health ? container->health->waiters : NULL;
+
+        for (guint i = waiters ? waiters->len : 0; i > 0; i--)
+                if (g_array_index(waiters, struct Waiter, i - 1).userdata == userdata)
+                        g_array_remove_index(waiters, i - 1);
+}
