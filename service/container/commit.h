@@ -14,6 +14,7 @@
 
 typedef struct Commit {
         Container *container;
+        Registry *registry; /* only of a create: the container is not in it yet */
         Actor *actor;
         Life life; /* edit this */
         /* set by the functions below */
@@ -44,7 +45,7 @@ void commit_set_monitor(Commit *commit, PidRef *monitor);
 void commit_set_config(Commit *commit, GVariant *config); /* generation grows */
 void commit_set_name(Commit *commit, const char *name);
 void commit_set_error(Commit *commit, const GError *error); /* LastError*; NULL empties */
-void commit_set_create(Commit *commit); /* the first one: inserts and registers */
+void commit_set_create(Commit *commit, Registry *registry); /* the first one: inserts and registers */
 void commit_set_remove(Commit *commit); /* the last one: deletes the row, unregisters */
 
 /* False with StorageFull, …: nothing changed. Applied at most once. */

@@ -16,6 +16,7 @@ struct Container {
         unsigned n_references;
         Registry *registry; /* NULL once it has been removed */
         char *id, *name, *bundle; /* bundle "" unless made from one */
+        char *title; /* cache of container_title */
         guint32 owner_uid;
         guint64 created_usec, generation;
         GVariant *config;

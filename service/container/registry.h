@@ -6,11 +6,10 @@
 #include "container/container.h"
 #include "store/store.h"
 
-/* What a commit changed, for observers; valid during the call. old is the life before; config_changed covers name, labels and every property that derives from the configuration. */
+/* What a commit changed, for observers; valid during the call. old is the life before, now the one after (container->life may be ahead of it when an observer has committed in turn); config_changed covers name, labels and every property that derives from the configuration. */
 typedef struct Change {
         Container *container;
-        const Life *old;
-        State old_state; /* differs from container->life.state: StateChanged is due */
+        const Life *old, *now; /* a state that differs: StateChanged is due */
         bool appeared, config_changed, vanished, operation_changed;
         const Run *run_started, *run_finished; /* RunStarted / RunFinished are due */
         GPtrArray *events; /* of Event with their numbers, in order */

@@ -58,7 +58,7 @@ void create_step(Operation *operation) {
         Registry *registry = operation->engine->registry;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
 
-        commit_set_create(commit);
+        commit_set_create(commit, registry);
         commit_event(commit, "create", NULL);
         registry_release_name(registry, container->name);
         if (operation_commit(operation, commit))

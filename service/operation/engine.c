@@ -45,7 +45,7 @@ static bool make_directories(Engine *engine, GError **error) {
 static void on_change(const Change *change, void *userdata) {
         Engine *engine = userdata;
 
-        if (engine->busy_changed && change->container->life.state != change->old_state)
+        if (engine->busy_changed && change->now->state != change->old->state)
                 engine->busy_changed(engine->busy_userdata);
 }
 

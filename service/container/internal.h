@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Shared by registry.c and commit.c alone. */
+
+#include "container/registry.h"
+
+struct Registry {
+        Store *store;
+        GHashTable *by_id, *by_name; /* of borrowed Container */
+        GHashTable *reserved; /* names that are being created */
+        GPtrArray *in_order; /* of Container, holds the references */
+        unsigned counts[N_STATES];
+        ChangeObserver observers[N_OBSERVERS];
+        void *userdata[N_OBSERVERS];
+        GQueue pending; /* commit.c: changes that observers have not seen yet, in order */
+        bool notifying;
+};
+
+void registry_add(Registry *registry, Container *container);
+void registry_remove(Registry *registry, Container *container);
+void registry_rename(Registry *registry, Container *container, const char *name);
