@@ -5,6 +5,9 @@
 
 #include "bus/call.h"
 
+typedef struct Job Job;
+typedef struct Peer Peer;
+
 struct Bus {
         sd_bus *connection;
         sd_event *event;
@@ -14,11 +17,20 @@ struct Bus {
         GPtrArray *slots; /* of sd_bus_slot: vtables, matches */
         void (*activity)(void *userdata); /* manager: something happened, look at idleness again */
         void *activity_userdata;
-        guint64 log_level_changes;
+        GHashTable *jobs; /* number -> Job (bus/job.c) */
+        guint64 last_job;
+        struct Streams *streams; /* bus/streams.c: followed event streams */
+        unsigned n_waits; /* deferred answers and pipes of waits */
+        Container *self; /* what /container/self is for the message that is being dispatched */
+        Container *vanishing; /* removed, and still found until its last signal is sent */
 };
 
 /* Registers every object of the tree; the caller requests the name io.conbus1 afterwards. The engine's registry gets the announce observer. */
 Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void bus_free(Bus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bus, bus_free)
+Bus *bus_get(void); /* the one connection of this process */
+/* Sends a signal; arguments is a floating tuple. */
+int bus_emit(Bus *bus, const char *path, const char *interface, const char *member, GVariant *arguments);
+void bus_activity(Bus *bus);
 bool bus_is_busy(const Bus *bus); /* parked calls, waits, followed event streams, jobs, a peer that called GetManagedObjects */

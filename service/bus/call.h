@@ -16,6 +16,9 @@ typedef struct Call {
         Bus *bus;
         sd_bus_message *message;
         Actor *actor; /* never NULL in a handler */
+        const char *member; /* for messages: "Kill" */
+        GArray *fds; /* duplicates of the message's descriptors */
+        sd_event_source *timeout; /* reply-timeout-usec */
         bool answered;
         void (*caller_left)(struct Call *call, void *userdata); /* set by handlers that wait: the sender left the bus; call_reply_* after it is a no-op */
         void *userdata;
@@ -29,6 +32,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_unref)
 void call_reply(Call *call, const char *types, ...);
 void call_reply_variant(Call *call, GVariant *tuple); /* a tuple; borrowed or floating */
 void call_reply_error(Call *call, const GError *error); /* bus/reply.c: the only place where an error becomes a named D-Bus error */
+
+int call_fd(Call *call, gint32 index); /* borrowed; -1 when the index is wrong */
+/* Arms reply-timeout-usec of the options: Timeout after that long, while the effect goes on. */
+void call_arm_timeout(Call *call, GVariant *options);
 
 /* sd-bus <-> GVariant (bus/variant.c). Handles become indices into fds (may be NULL: InvalidArgs on a handle); descriptors there are duplicates and belong to the array. */
 GVariant *variant_read(sd_bus_message *message, const char *type, GArray *fds, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* one complete type; new full reference */

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The object tree (api.md section 2): the manager with the only ObjectManager, one subtree of containers by id, the aliases by name outside of it, jobs, and LogControl1.
+ *
+ * An alias path is looked at by a raw fallback before any vtable: an unknown name is answered there (the find callbacks could only say UnknownObject), and "self" needs the caller's process, which has to be asked for without blocking. */
+
+#include "bus/bus.h"
+#include "bus/announce.h"
+#include "bus/events.h"
+#include "bus/job.h"
+#include "bus/log-control.h"
+#include "bus/peers.h"
+#include "base/log.h"
+#include "container-interface.h"
+#include "health-interface.h"
+#include "job-interface.h"
+#include "manager-interface.h"
+#include "runtime/cgroup.h"
+#include <errno.h>
+#include <string.h>
+
+#define MANAGER_PATH "/io/conbus1"
+#define CONTAINERS_PATH "/io/conbus1/container"
+#define JOBS_PATH "/io/conbus1/job"
+#define ALIASES_PATH "/container"
+
+static Bus *the_bus;
+
+Bus *bus_get(void) {
+        return the_bus;
+}
+
+void bus_activity(Bus *bus) {
+        if (bus->activity)
+                bus->activity(bus->activity_userdata);
+}
+
+int bus_emit(Bus *bus, const char *path, const char *interface, const char *member, GVariant *arguments) {
+        g_autoptr(GVariant) sunk = g_variant_ref_sink(arguments);
+        g_autoptr(sd_bus_message) message = NULL;
+
+        int r = sd_bus_message_new_signal(bus->connection, &message, path, interface, member);
+        for (gsize i = 0; r >= 0 && i < g_variant_n_children(sunk); i++) {
+                g_autoptr(GVariant) child = g_variant_get_child_value(sunk, i);
+                r = variant_append(message, child);
+        }
+        if (r >= 0)
+                r = sd_bus_send(bus->connection, message, NULL);
+        if (r < 0)
+                log_error("send the signal %s of %s: %s", member, path, g_strerror(-r));
+        return r;
+}
+
+/* --- finding --- */
+
+static Container *container_of_path(Bus *bus, const char *path) {
+        const char *id = g_str_has_prefix(path, CONTAINERS_PATH "/") ? path + strlen(CONTAINERS_PATH "/") : NULL;
+
+        /* A container that is being announced as gone is found until its last signal is sent (announce.c). */
+        if (id && bus->vanishing && g_str_equal(bus->vanishing->id, id))
+                return bus->vanishing;
+        return id ? registry_get(bus->registry, id) : NULL;
+}
+
+static char *alias_of_path(const char *path) {
+        char *name = NULL;
+
+        if (sd_bus_path_decode(path, ALIASES_PATH, &name) <= 0)
+                return NULL;
+        char *copy = g_strdup(name);
+        free(name);
+        return copy;
+}
+
+static Container *container_of_alias(Bus *bus, const char *path) {
+        g_autofree char *name = alias_of_path(path);
+
+        if (name && g_str_equal(name, "self"))
+                return bus->self;
+        return name ? registry_get_by_name(bus->registry, name) : NULL;
+}
+
+static Container *find(Bus *bus, const char *path) {
+        Container *container = container_of_path(bus, path);
+
+        return container ? container : container_of_alias(bus, path);
+}
+
+static int find_container(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        *ret = find(userdata, path);
+        return *ret != NULL;
+}
+
+static int find_health(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        Container *container = find(userdata, path);
+
+        if (!container || !container_has_health(container))
+                return 0;
+        *ret = container;
+        return 1;
+}
+
+static int find_job(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        *ret = job_find(userdata, path);
+        return *ret != NULL;
+}
+
+static int enumerate(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        Bus *bus = userdata;
+        g_autoptr(GPtrArray) containers = registry_list(bus->registry);
+        g_autoptr(GPtrArray) jobs = job_list_paths(bus);
+        bool want_containers = g_str_has_prefix(CONTAINERS_PATH, prefix) || g_str_has_prefix(prefix, CONTAINERS_PATH);
+        bool want_jobs = g_str_has_prefix(JOBS_PATH, prefix) || g_str_has_prefix(prefix, JOBS_PATH);
+        /* sd-bus frees the list with free(). */
+        char **nodes = calloc(containers->len + jobs->len + 1, sizeof(char *));
+        size_t n = 0;
+
+        if (!nodes)
+                return -ENOMEM;
+        for (guint i = 0; want_containers && i < containers->len; i++) {
+                g_autofree char *path = container_path(containers->pdata[i]);
+                nodes[n++] = strdup(path);
+        }
+        for (guint i = 0; want_jobs && i < jobs->len; i++)
+                nodes[n++] = strdup(jobs->pdata[i]);
+        *ret_nodes = nodes;
+        return 0;
+}
+
+/* --- aliases --- */
+
+static Container *container_of_peer(Bus *bus, Peer *peer) {
+        g_autofree char *cgroup = peer->actor->pid > 0 ? cgroup_of_pid((pid_t) peer->actor->pid) : NULL;
+        g_autofree char *id = cgroup ? cgroup_container_id(cgroup) : NULL;
+
+        return id ? registry_get(bus->registry, id) : NULL;
+}
+
+static int on_alias(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Bus *bus = userdata;
+        const char *path = sd_bus_message_get_path(message);
+        g_autofree char *name = alias_of_path(path);
+
+        if (!name)
+                return 0;
+        if (g_str_equal(name, "self")) {
+                Peer *peer = peer_of(bus, message);
+                if (!peer)
+                        return 1;
+                bus->self = container_of_peer(bus, peer);
+                if (bus->self)
+                        return 0;
+        } else if (registry_get_by_name(bus->registry, name))
+                return 0;
+        return sd_bus_reply_method_errorf(message, "io.conbus1.Error.NoSuchContainer", "no container has the name \"%s\"", name);
+}
+
+/* GetManagedObjects is answered by sd-bus itself; here it is only seen who asked, for idleness. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Bus *bus = userdata;
+
+        if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")) {
+                Peer *peer = peer_of(bus, message);
+                if (!peer)
+                        return 1;
+                peer->listed = true;
+                bus_activity(bus);
+        }
+        return 0;
+}
+
+/* --- start and end --- */
+
+typedef struct Registration {
+        const char *path, *interface;
+        const sd_bus_vtable *vtable;
+        sd_bus_object_find_t find;
+} Registration;
+
+static int add_objects(Bus *bus) {
+        const Registration registrations[] = {
+                {CONTAINERS_PATH, CONTAINER_INTERFACE, container_vtable, find_container}, {CONTAINERS_PATH, HEALTH_INTERFACE, health_vtable, find_health},
+                {ALIASES_PATH, CONTAINER_INTERFACE, container_vtable, find_container},    {ALIASES_PATH, HEALTH_INTERFACE, health_vtable, find_health},
+                {JOBS_PATH, JOB_INTERFACE, job_vtable, find_job},
+        };
+        sd_bus_slot *slot = NULL;
+        int r = sd_bus_add_object_vtable(bus->connection, &slot, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, bus);
+
+        if (r >= 0) {
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_object_manager(bus->connection, &slot, MANAGER_PATH);
+        }
+        if (r >= 0) {
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_node_enumerator(bus->connection, &slot, MANAGER_PATH, enumerate, bus);
+        }
+        for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(registrations); i++) {
+                const Registration *registration = &registrations[i];
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_fallback_vtable(bus->connection, &slot, registration->path, registration->interface, registration->vtable, registration->find, bus);
+        }
+        if (r >= 0) {
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_fallback(bus->connection, &slot, ALIASES_PATH, on_alias, bus);
+        }
+        if (r >= 0) {
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_filter(bus->connection, &slot, on_message, bus);
+        }
+        if (r >= 0)
+                g_ptr_array_add(bus->slots, slot);
+        return r;
+}
+
+Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error) {
+        g_autoptr(Bus) bus = g_new0(Bus, 1);
+
+        the_bus = bus;
+        bus->connection = sd_bus_ref(connection);
+        bus->event = sd_event_ref(event);
+        bus->engine = engine;
+        bus->registry = engine->registry;
+        bus->slots = g_ptr_array_new_with_free_func((GDestroyNotify) sd_bus_slot_unref);
+        bus->jobs = job_table_new();
+        int r = peers_watch(bus);
+        if (r >= 0)
+                r = add_objects(bus);
+        if (r >= 0)
+                r = log_control_add(bus);
+        if (r < 0) {
+                error_errno(error, -r, "put the objects on the bus");
+                return NULL;
+        }
+        announce_begin(bus);
+        return g_steal_pointer(&bus);
+}
+
+void bus_free(Bus *bus) {
+        if (!bus)
+                return;
+        announce_end(bus);
+        events_free(bus);
+        g_ptr_array_unref(bus->slots);
+        g_clear_pointer(&bus->jobs, g_hash_table_unref);
+        peers_free(bus);
+        sd_bus_unref(bus->connection);
+        sd_event_unref(bus->event);
+        g_free(bus);
+        the_bus = NULL;
+}
+
+bool bus_is_busy(const Bus *bus) {
+        GHashTableIter iter;
+        void *value;
+
+        if (bus->n_waits > 0 || bus->streams || g_hash_table_size(bus->jobs) > 0)
+                return true;
+        g_hash_table_iter_init(&iter, bus->peers);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                Peer *peer = value;
+                if (peer->listed || peer->calls->len > 0 || !g_queue_is_empty(&peer->parked))
+                        return true;
+        }
+        return false;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* org.freedesktop.LogControl1(5): what `systemctl service-log-level conbus` talks to. The vtable is written by hand, since the interface is systemd's. sd-bus itself refuses the setters to all but root (no SD_BUS_VTABLE_UNPRIVILEGED). */
+
+#include "bus/log-control.h"
+#include "base/log.h"
+#include <errno.h>
+
+static int get_level(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", log_get_level_name());
+}
+
+static int set_level(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *value, void *userdata, sd_bus_error *error) {
+        const char *name;
+        int r = sd_bus_message_read(value, "s", &name);
+
+        if (r < 0)
+                return r;
+        if (!log_set_level_name(name))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "\"%s\" is no log level; levels are emerg, alert, crit, err, warning, notice, info and debug", name);
+        return 0;
+}
+
+static int get_target(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", log_get_target_name());
+}
+
+static int set_target(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *value, void *userdata, sd_bus_error *error) {
+        const char *name;
+        int r = sd_bus_message_read(value, "s", &name);
+
+        if (r < 0)
+                return r;
+        if (!log_set_target_name(name))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "\"%s\" is no log target; targets are console and journal", name);
+        return 0;
+}
+
+static int get_identifier(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", "conbusd");
+}
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_level, set_level, 0, 0),
+        SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_target, set_target, 0, 0),
+        SD_BUS_PROPERTY("SyslogIdentifier", "s", get_identifier, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_VTABLE_END,
+};
+
+int log_control_add(Bus *bus) {
+        sd_bus_slot *slot = NULL;
+        int r = sd_bus_add_object_vtable(bus->connection, &slot, "/org/freedesktop/LogControl1", "org.freedesktop.LogControl1", vtable, bus);
+
+        if (r >= 0)
+                g_ptr_array_add(bus->slots, slot);
+        return r;
+}

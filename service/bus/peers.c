@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Credentials without blocking: a message of a sender that is not known yet is parked, GetConnectionCredentials is sent, and with its answer the parked messages are put back into the connection's queue, so that each object is looked up afresh.
+ * Messages that the client sent meanwhile may stand before them in that queue; they are moved behind, so that one client's messages keep their order. */
+
+#include "bus/peers.h"
+#include "base/log.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-login.h>
+
+static void peer_free(void *data) {
+        Peer *peer = data;
+
+        g_clear_pointer(&peer->request, sd_bus_slot_unref);
+        g_queue_clear_full(&peer->parked, (GDestroyNotify) sd_bus_message_unref);
+        g_ptr_array_unref(peer->calls);
+        actor_unref(peer->actor);
+        g_free(peer->name);
+        g_free(peer);
+}
+
+Peer *peer_find(Bus *bus, const char *name) {
+        return name ? g_hash_table_lookup(bus->peers, name) : NULL;
+}
+
+static void deliver_again(Peer *peer) {
+        for (GList *link = peer->parked.head; link; link = link->next) {
+                sd_bus_message *message = link->data;
+                int r = sd_bus_message_rewind(message, true);
+                if (r >= 0)
+                        r = sd_bus_enqueue_for_read(peer->bus->connection, message);
+                if (r < 0)
+                        log_error("deliver a parked message again: %s", g_strerror(-r));
+        }
+}
+
+static Actor *read_actor(sd_bus_message *answer, const char *name) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) credentials = variant_read(answer, "a{sv}", NULL, &error);
+        guint32 uid = UINT32_MAX, pid = 0;
+        char path[64];
+        g_autofree char *comm = NULL;
+        char *unit = NULL;
+
+        if (credentials) {
+                (void) g_variant_lookup(credentials, "UnixUserID", "u", &uid);
+                (void) g_variant_lookup(credentials, "ProcessID", "u", &pid);
+        }
+        snprintf(path, sizeof path, "/proc/%u/comm", pid);
+        if (pid > 0 && g_file_get_contents(path, &comm, NULL, NULL)) {
+                g_strchomp(comm);
+                g_autofree char *valid = g_utf8_make_valid(comm, -1);
+                g_free(comm);
+                comm = g_steal_pointer(&valid);
+        }
+        if (pid > 0)
+                (void) sd_pid_get_unit((pid_t) pid, &unit);
+        Actor *actor = actor_new(uid, pid, comm, unit, name);
+        free(unit);
+        return actor;
+}
+
+static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+        Peer *peer = userdata;
+
+        g_clear_pointer(&peer->request, sd_bus_slot_unref);
+        if (sd_bus_message_is_method_error(answer, NULL)) {
+                peer->unknown = true;
+                peer->actor = actor_new(UINT32_MAX, 0, "", "", peer->name);
+        } else
+                peer->actor = read_actor(answer, peer->name);
+        deliver_again(peer);
+        return 1;
+}
+
+static Peer *peer_new(Bus *bus, const char *name) {
+        Peer *peer = g_new0(Peer, 1);
+
+        peer->bus = bus;
+        peer->name = g_strdup(name);
+        peer->calls = g_ptr_array_new();
+        g_queue_init(&peer->parked);
+        g_hash_table_insert(bus->peers, peer->name, peer);
+        int r = sd_bus_call_method_async(bus->connection, &peer->request, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials, peer, "s", name);
+        if (r < 0) {
+                log_error("ask for the credentials of %s: %s", name, g_strerror(-r));
+                peer->unknown = true;
+                peer->actor = actor_new(UINT32_MAX, 0, "", "", name);
+        }
+        return peer;
+}
+
+Peer *peer_of(Bus *bus, sd_bus_message *message) {
+        const char *name = sd_bus_message_get_sender(message);
+        Peer *peer = peer_find(bus, name);
+
+        if (!name)
+                return NULL;
+        if (!peer)
+                peer = peer_new(bus, name);
+        sd_bus_message *first = g_queue_peek_head(&peer->parked);
+        if (peer->actor && (!first || first == message)) {
+                if (first)
+                        sd_bus_message_unref(g_queue_pop_head(&peer->parked));
+                return peer;
+        }
+        if (g_queue_find(&peer->parked, message)) /* delivered again out of its turn: cannot be, the queue keeps its order */
+                return peer;
+        g_queue_push_tail(&peer->parked, sd_bus_message_ref(message));
+        if (peer->actor && sd_bus_message_rewind(message, true) >= 0 && sd_bus_enqueue_for_read(bus->connection, message) < 0)
+                log_error("a message of %s is lost", name);
+        return NULL;
+}
+
+static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Bus *bus = userdata;
+        const char *name = NULL;
+
+        if (sd_bus_message_read(message, "s", &name) < 0)
+                return 0;
+        Peer *peer = peer_find(bus, name);
+        if (!peer)
+                return 0;
+        g_hash_table_steal(bus->peers, name);
+        while (peer->calls->len > 0) {
+                Call *call = call_ref(peer->calls->pdata[peer->calls->len - 1]);
+                g_ptr_array_set_size(peer->calls, (gint) peer->calls->len - 1);
+                call->answered = true;
+                if (call->caller_left)
+                        call->caller_left(call, call->userdata);
+                call_unref(call);
+        }
+        peer_free(peer);
+        bus_activity(bus);
+        return 0;
+}
+
+int peers_watch(Bus *bus) {
+        sd_bus_slot *slot = NULL;
+
+        bus->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, peer_free);
+        int r = sd_bus_add_match_async(bus->connection, &slot,
+                                       "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',path='/org/freedesktop/DBus',arg2=''", on_name_owner_changed,
+                                       NULL, bus);
+        if (r >= 0)
+                g_ptr_array_add(bus->slots, slot);
+        return r;
+}
+
+void peers_free(Bus *bus) {
+        g_clear_pointer(&bus->peers, g_hash_table_unref);
+}
