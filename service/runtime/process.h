@@ -37,6 +37,8 @@ typedef struct ProcessSpec {
 
 /* NULL with HelperMissing when argv[0] is not found in PATH, else Internal. */
 Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec, ProcessDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The soft RLIMIT_NOFILE that children get back when the service has raised its own. */
+void process_set_nofile_limit(guint64 soft);
 void process_release(Process *process); /* lets a held child go on */
 const PidRef *process_pid(const Process *process);
 void process_kill(Process *process, int signal); /* to its process group leader by pidfd; done is called as usual */

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Helpers: fork, a child that only makes system calls until exec, output in memfds, the end from the reaper. */
+
+#include "runtime/process.h"
+#include "base/auto.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define CAPTURE_LIMIT (64 * 1024)
+#define FDS_MAX 16
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+struct Process {
+        sd_event *event;
+        Reaper *reaper;
+        PidRef pid;
+        ProcessDone done;
+        void *userdata;
+        int output_fd, errors_fd, exec_fd, hold_fd;
+        gsize limit;
+        bool timed_out;
+        char *program;
+        sd_event_source *timer;
+};
+
+static rlim_t children_nofile = RLIM_INFINITY;
+
+void process_set_nofile_limit(guint64 soft) {
+        children_nofile = soft;
+}
+
+/* --- in the child: nothing but system calls --- */
+
+static void die(int exec_fd) {
+        int number = errno;
+
+        (void) !write(exec_fd, &number, sizeof number);
+        _exit(127);
+}
+
+static void reset_signals(void) {
+        struct sigaction dispositions = {.sa_handler = SIG_DFL};
+        sigset_t none;
+
+        for (int i = 1; i < _NSIG; i++)
+                (void) sigaction(i, &dispositions, NULL);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Descriptors are first moved out of the way of their places, then into them. */
+static int place_fds(const ProcessSpec *spec, int output, int errors, int *exec_fd) {
+        int sources[FDS_MAX + 4], n = 0;
+
+        sources[n++] = spec->stdin_fd;
+        sources[n++] = output;
+        sources[n++] = errors;
+        for (unsigned i = 0; i < spec->n_fds; i++)
+                sources[n++] = spec->fds[i];
+        sources[n++] = *exec_fd;
+        for (int i = 0; i < n; i++) {
+                sources[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, 64);
+                if (sources[i] < 0)
+                        return -1;
+        }
+        for (int i = 0; i < n - 1; i++)
+                if (dup2(sources[i], i) < 0)
+                        return -1;
+        if (dup3(sources[n - 1], n - 1, O_CLOEXEC) < 0)
+                return -1;
+        *exec_fd = n - 1;
+        return (int) syscall(SYS_close_range, n, ~0U, 0);
+}
+
+static void write_own_pid(const char *path) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0 || write(fd, "0", 1) < 0)
+                _exit(127);
+        close(fd);
+}
+
+static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd) {
+        char byte;
+
+        (void) setsid();
+        if (!spec->hold)
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        reset_signals();
+        if (hold_fd >= 0 && read(hold_fd, &byte, 1) != 1)
+                _exit(127);
+        if (spec->cgroup_procs)
+                write_own_pid(spec->cgroup_procs);
+        if (children_nofile != RLIM_INFINITY) {
+                struct rlimit limit;
+                if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+                        limit.rlim_cur = MIN(children_nofile, limit.rlim_max);
+                        (void) setrlimit(RLIMIT_NOFILE, &limit);
+                }
+        }
+        if (chdir(spec->directory ? spec->directory : "/") < 0 || place_fds(spec, output, errors, &exec_fd) < 0)
+                die(exec_fd);
+        execve(program, (char *const *) spec->argv, (char *const *) environment);
+        die(exec_fd);
+        __builtin_unreachable();
+}
+
+/* --- in the service --- */
+
+static char *read_back(int fd, gsize limit, gsize *ret_size) {
+        struct stat st;
+        char *text = NULL;
+
+        *ret_size = 0;
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return g_strdup("");
+        gsize size = MIN((gsize) st.st_size, limit);
+        text = g_malloc(size + 1);
+        ssize_t n = pread(fd, text, size, 0);
+        *ret_size = n > 0 ? (gsize) n : 0;
+        text[*ret_size] = '\0';
+        return text;
+}
+
+static void process_free(Process *process) {
+        g_clear_pointer(&process->timer, sd_event_source_disable_unref);
+        pidref_clear(&process->pid);
+        close_fd(process->output_fd);
+        close_fd(process->errors_fd);
+        close_fd(process->exec_fd);
+        close_fd(process->hold_fd);
+        sd_event_unref(process->event);
+        g_free(process->program);
+        g_free(process);
+}
+
+static void on_ended(pid_t pid, int wait_status, void *userdata) {
+        Process *process = userdata;
+        ProcessResult result = {.status = wait_status, .timed_out = process->timed_out};
+        g_autofree char *output = read_back(process->output_fd, process->limit, &result.output_size);
+        g_autofree char *errors = read_back(process->errors_fd, process->limit, &result.errors_size);
+        int number = 0;
+
+        if (read(process->exec_fd, &number, sizeof number) == (ssize_t) sizeof number) {
+                g_free(errors);
+                errors = g_strdup_printf("%s: %s", process->program, g_strerror(number));
+                result.errors_size = strlen(errors);
+        }
+        result.output = output;
+        result.errors = errors;
+        if (process->done)
+                process->done(&result, process->userdata);
+        process_free(process);
+}
+
+static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
+        Process *process = userdata;
+        bool again = process->timed_out;
+
+        process->timed_out = true;
+        process_kill(process, again ? SIGKILL : SIGTERM);
+        g_clear_pointer(&process->timer, sd_event_source_disable_unref);
+        if (!again)
+                (void) sd_event_add_time_relative(process->event, &process->timer, CLOCK_BOOTTIME, G_USEC_PER_SEC, 1000, on_timeout, process);
+        return 0;
+}
+
+static int open_memfd(const char *name) {
+        return memfd_create(name, MFD_CLOEXEC);
+}
+
+static bool prepare(Process *process, const ProcessSpec *spec, int exec_pipe[2], int hold_pipe[2], GError **error) {
+        if (spec->output_fd < 0)
+                process->output_fd = open_memfd("output");
+        if (spec->errors_fd < 0)
+                process->errors_fd = open_memfd("errors");
+        if ((spec->output_fd < 0 && process->output_fd < 0) || (spec->errors_fd < 0 && process->errors_fd < 0) || pipe2(exec_pipe, O_CLOEXEC | O_NONBLOCK) < 0 ||
+            (spec->hold && pipe2(hold_pipe, O_CLOEXEC) < 0))
+                return error_errno(error, errno, "prepare to run %s", process->program);
+        return true;
+}
+
+static bool start(Process *process, const ProcessSpec *spec, GError **error) {
+        static const char *const plain[] = {DEFAULT_PATH, "LANG=C.UTF-8", NULL};
+        autofd int null = spec->stdin_fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+        int exec_pipe[2] = {-1, -1}, hold_pipe[2] = {-1, -1};
+        ProcessSpec child = *spec;
+        GError *failure = NULL;
+
+        if (!prepare(process, spec, exec_pipe, hold_pipe, error))
+                return false;
+        if (spec->stdin_fd < 0)
+                child.stdin_fd = null;
+        pid_t pid = fork();
+        if (pid == 0) {
+                close_fd(hold_pipe[1]);
+                run_child(&child, process->program, spec->environment ? spec->environment : plain, spec->output_fd >= 0 ? spec->output_fd : process->output_fd,
+                          spec->errors_fd >= 0 ? spec->errors_fd : process->errors_fd, exec_pipe[1], hold_pipe[0]);
+        }
+        int number = errno;
+        close_fd(exec_pipe[1]);
+        close_fd(hold_pipe[0]);
+        process->exec_fd = exec_pipe[0];
+        process->hold_fd = hold_pipe[1];
+        if (pid < 0)
+                return error_errno(error, number, "fork for %s", process->program);
+        /* The child is not reaped before the loop runs again, so the number is its own. */
+        if (!pidref_open(pid, &process->pid, &failure)) {
+                process->pid.pid = pid;
+                g_clear_error(&failure);
+        }
+        return true;
+}
+
+Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec, ProcessDone done, void *userdata, GError **error) {
+        g_autofree char *program = g_find_program_in_path(spec->argv[0]);
+
+        g_assert(spec->n_fds <= FDS_MAX);
+        if (!program) {
+                error_set(error, CONBUS_ERROR_HELPER_MISSING, "the program %s is not installed", spec->argv[0]);
+                return NULL;
+        }
+        Process *process = g_new0(Process, 1);
+        *process = (Process) {.event = sd_event_ref(event), .reaper = reaper, .pid = PIDREF_NULL, .done = done, .userdata = userdata, .output_fd = -1, .errors_fd = -1, .exec_fd = -1, .hold_fd = -1};
+        process->limit = spec->capture_limit ? spec->capture_limit : CAPTURE_LIMIT;
+        process->program = g_steal_pointer(&program);
+        if (!start(process, spec, error)) {
+                process_free(process);
+                return NULL;
+        }
+        reaper_watch(reaper, process->pid.pid, on_ended, process);
+        if (spec->timeout_usec > 0)
+                (void) sd_event_add_time_relative(event, &process->timer, CLOCK_BOOTTIME, spec->timeout_usec, 1000, on_timeout, process);
+        return process;
+}
+
+void process_release(Process *process) {
+        if (process->hold_fd >= 0)
+                (void) !write(process->hold_fd, "", 1);
+        process->hold_fd = close_fd(process->hold_fd);
+}
+
+const PidRef *process_pid(const Process *process) {
+        return &process->pid;
+}
+
+void process_kill(Process *process, int signal) {
+        (void) !pidref_signal(&process->pid, signal, NULL, NULL);
+}
+
+void process_detach(Process *process) {
+        process->done = NULL;
+        g_clear_pointer(&process->timer, sd_event_source_disable_unref);
+}
+
+void process_abandon(Process *process) {
+        process_detach(process);
+        process_kill(process, SIGKILL);
+}
