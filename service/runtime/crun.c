@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Running crun, and what its sentences mean. Texts differ between versions, so only the three classes of behaviour.md section 17 are told apart, and state is never judged by text. */
+
+#include "runtime/crun.h"
+#include <json-glib/json-glib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define TIMEOUT_USEC (60 * G_USEC_PER_SEC)
+
+typedef struct Crun {
+        CrunDone done;
+        void *userdata;
+        char *subject;
+} Crun;
+
+void crun_set_error(GError **error, const char *subject, const char *message) {
+        g_autofree char *lower = g_ascii_strdown(message, -1);
+        ConbusError code = CONBUS_ERROR_RUNTIME_FAILED;
+
+        if (g_str_has_prefix(lower, "executable file") || g_str_has_prefix(lower, "open executable"))
+                code = strstr(lower, "permission denied") ? CONBUS_ERROR_RUNTIME_PERMISSION_DENIED : CONBUS_ERROR_RUNTIME_COMMAND_NOT_FOUND;
+        else if (strstr(lower, "permission denied") || strstr(lower, "operation not permitted"))
+                code = CONBUS_ERROR_RUNTIME_PERMISSION_DENIED;
+        error_set(error, code, "%s: %s", subject, *message ? message : "crun failed without a word");
+}
+
+int crun_exit_code_of(const GError *error) {
+        if (g_error_matches(error, CONBUS_ERROR, CONBUS_ERROR_RUNTIME_PERMISSION_DENIED))
+                return 126;
+        return g_error_matches(error, CONBUS_ERROR, CONBUS_ERROR_RUNTIME_COMMAND_NOT_FOUND) ? 127 : 125;
+}
+
+/* The last line without its level and time: `2026-… [conmon:d]` and `crun:` stand in front of some. */
+static char *last_line(const char *text) {
+        g_autofree char *copy = g_strchomp(g_strdup(text));
+        const char *line = strrchr(copy, '\n');
+
+        return g_strdup(line ? line + 1 : copy);
+}
+
+static void on_done(const ProcessResult *result, void *userdata) {
+        Crun *crun = userdata;
+        g_autoptr(GError) error = NULL;
+        g_autofree char *said = last_line(result->errors);
+
+        if (result->timed_out)
+                error_set(&error, CONBUS_ERROR_RUNTIME_FAILED, "%s: crun did not end in %d s and was killed", crun->subject, (int) (TIMEOUT_USEC / G_USEC_PER_SEC));
+        else if (!WIFEXITED(result->status) || WEXITSTATUS(result->status) != 0)
+                crun_set_error(&error, crun->subject, said);
+        crun->done(result->output, error, crun->userdata);
+        g_free(crun->subject);
+        g_free(crun);
+}
+
+Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const char *const *arguments, guint64 timeout_usec, CrunDone done, void *userdata, GError **error) {
+        g_autofree char *root = g_build_filename(paths->run, "crun", NULL);
+        g_autoptr(GPtrArray) argv = g_ptr_array_new();
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+        Crun *crun = g_new0(Crun, 1);
+
+        g_ptr_array_add(argv, paths->crun);
+        g_ptr_array_add(argv, (void *) "--root");
+        g_ptr_array_add(argv, root);
+        for (const char *const *word = arguments; *word; word++)
+                g_ptr_array_add(argv, (void *) *word);
+        g_ptr_array_add(argv, NULL);
+        spec.argv = (const char *const *) argv->pdata;
+        spec.timeout_usec = timeout_usec ? timeout_usec : TIMEOUT_USEC;
+        *crun = (Crun) {.done = done, .userdata = userdata, .subject = g_strdup_printf("crun %s", arguments[0])};
+        Process *process = process_begin(event, reaper, &spec, on_done, crun, error);
+        if (!process) {
+                g_free(crun->subject);
+                g_free(crun);
+        }
+        return process;
+}
+
+bool crun_parse_state(const char *output, char **ret_status, pid_t *ret_pid, GError **error) {
+        g_autoptr(JsonParser) parser = json_parser_new();
+        g_autoptr(GError) failure = NULL;
+
+        if (!json_parser_load_from_data(parser, output, -1, &failure))
+                return error_set(error, CONBUS_ERROR_RUNTIME_FAILED, "crun state gave no JSON: %s", failure->message);
+        JsonNode *root = json_parser_get_root(parser);
+        JsonObject *object = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
+        const char *status = object ? json_object_get_string_member_with_default(object, "status", NULL) : NULL;
+        if (!status)
+                return error_set(error, CONBUS_ERROR_RUNTIME_FAILED, "crun state gave no status");
+        *ret_status = g_strdup(status);
+        *ret_pid = (pid_t) json_object_get_int_member_with_default(object, "pid", 0);
+        return true;
+}
+
+char *crun_last_log_message(const char *path) {
+        g_autofree char *text = NULL;
+        g_autoptr(JsonParser) parser = json_parser_new();
+
+        if (!g_file_get_contents(path, &text, NULL, NULL))
+                return NULL;
+        g_autofree char *line = last_line(text);
+        if (!*line || !json_parser_load_from_data(parser, line, -1, NULL) || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
+                return NULL;
+        return g_strdup(json_object_get_string_member_with_default(json_node_get_object(json_parser_get_root(parser)), "msg", NULL));
+}
