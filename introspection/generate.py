@@ -20,7 +20,7 @@ TYPES = {
     "s": ("const char *", "&s"), "o": ("const char *", "&o"), "b": ("bool ", "b"), "y": ("guint8 ", "y"), "i": ("gint32 ", "i"), "u": ("guint32 ", "u"),
     "x": ("gint64 ", "x"), "t": ("guint64 ", "t"), "d": ("double ", "d"), "q": ("guint16 ", "q"), "h": ("int ", "h"), "as": ("const char *const *", "^a&s"),
 }
-OBJECTS = {"container": "Container *container", "health": "Container *container", "job": "Job *job", "manager": None}
+OBJECTS = {"container": "Container *container", "health": "Container *container", "manager": None}
 
 
 def c_type(type_):

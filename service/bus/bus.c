@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The object tree (api.md section 2): the manager with the only ObjectManager, one subtree of containers by id, the aliases by name outside of it, jobs, and LogControl1.
+/* The object tree (api.md section 2): the manager with the only ObjectManager, one subtree of containers by id, the aliases by name outside of it, and LogControl1.
  *
  * An alias path is looked at by a raw fallback before any vtable: an unknown name is answered there (the find callbacks could only say UnknownObject), and "self" needs the caller's process, which has to be asked for without blocking. */
 
 #include "bus/bus.h"
 #include "bus/announce.h"
 #include "bus/events.h"
-#include "bus/job.h"
 #include "bus/log-control.h"
 #include "bus/peers.h"
 #include "base/log.h"
 #include "container-interface.h"
 #include "health-interface.h"
-#include "job-interface.h"
 #include "manager-interface.h"
 #include "runtime/cgroup.h"
 #include <errno.h>
@@ -20,7 +18,6 @@
 
 #define MANAGER_PATH "/io/conbus1"
 #define CONTAINERS_PATH "/io/conbus1/container"
-#define JOBS_PATH "/io/conbus1/job"
 #define ALIASES_PATH "/container"
 
 static Bus *the_bus;
@@ -99,19 +96,12 @@ static int find_health(sd_bus *connection, const char *path, const char *interfa
         return 1;
 }
 
-static int find_job(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
-        *ret = job_find(userdata, path);
-        return *ret != NULL;
-}
-
 static int enumerate(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
         Bus *bus = userdata;
         g_autoptr(GPtrArray) containers = registry_list(bus->registry);
-        g_autoptr(GPtrArray) jobs = job_list_paths(bus);
         bool want_containers = g_str_has_prefix(CONTAINERS_PATH, prefix) || g_str_has_prefix(prefix, CONTAINERS_PATH);
-        bool want_jobs = g_str_has_prefix(JOBS_PATH, prefix) || g_str_has_prefix(prefix, JOBS_PATH);
         /* sd-bus frees the list with free(). */
-        char **nodes = calloc(containers->len + jobs->len + 1, sizeof(char *));
+        char **nodes = calloc(containers->len + 1, sizeof(char *));
         size_t n = 0;
 
         if (!nodes)
@@ -120,8 +110,6 @@ static int enumerate(sd_bus *connection, const char *prefix, void *userdata, cha
                 g_autofree char *path = container_path(containers->pdata[i]);
                 nodes[n++] = strdup(path);
         }
-        for (guint i = 0; want_jobs && i < jobs->len; i++)
-                nodes[n++] = strdup(jobs->pdata[i]);
         *ret_nodes = nodes;
         return 0;
 }
@@ -180,7 +168,6 @@ static int add_objects(Bus *bus) {
         const Registration registrations[] = {
                 {CONTAINERS_PATH, CONTAINER_INTERFACE, container_vtable, find_container}, {CONTAINERS_PATH, HEALTH_INTERFACE, health_vtable, find_health},
                 {ALIASES_PATH, CONTAINER_INTERFACE, container_vtable, find_container},    {ALIASES_PATH, HEALTH_INTERFACE, health_vtable, find_health},
-                {JOBS_PATH, JOB_INTERFACE, job_vtable, find_job},
         };
         sd_bus_slot *slot = NULL;
         int r = sd_bus_add_object_vtable(bus->connection, &slot, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, bus);
@@ -220,7 +207,6 @@ Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error
         bus->engine = engine;
         bus->registry = engine->registry;
         bus->slots = g_ptr_array_new_with_free_func((GDestroyNotify) sd_bus_slot_unref);
-        bus->jobs = job_table_new();
         int r = peers_watch(bus);
         if (r >= 0)
                 r = add_objects(bus);
@@ -240,7 +226,6 @@ void bus_free(Bus *bus) {
         announce_end(bus);
         events_free(bus);
         g_ptr_array_unref(bus->slots);
-        g_clear_pointer(&bus->jobs, g_hash_table_unref);
         peers_free(bus);
         sd_bus_unref(bus->connection);
         sd_event_unref(bus->event);
@@ -252,7 +237,7 @@ bool bus_is_busy(const Bus *bus) {
         GHashTableIter iter;
         void *value;
 
-        if (bus->n_waits > 0 || bus->streams || g_hash_table_size(bus->jobs) > 0)
+        if (bus->n_waits > 0 || bus->streams)
                 return true;
         g_hash_table_iter_init(&iter, bus->peers);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {

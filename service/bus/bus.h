@@ -5,7 +5,6 @@
 
 #include "bus/call.h"
 
-typedef struct Job Job;
 typedef struct Peer Peer;
 
 struct Bus {
@@ -17,8 +16,6 @@ struct Bus {
         GPtrArray *slots; /* of sd_bus_slot: vtables, matches */
         void (*activity)(void *userdata); /* manager: something happened, look at idleness again */
         void *activity_userdata;
-        GHashTable *jobs; /* number -> Job (bus/job.c) */
-        guint64 last_job;
         struct Streams *streams; /* bus/streams.c: followed event streams */
         unsigned n_waits; /* deferred answers and pipes of waits */
         Container *self; /* what /container/self is for the message that is being dispatched */
@@ -33,4 +30,4 @@ Bus *bus_get(void); /* the one connection of this process */
 /* Sends a signal; arguments is a floating tuple. */
 int bus_emit(Bus *bus, const char *path, const char *interface, const char *member, GVariant *arguments);
 void bus_activity(Bus *bus);
-bool bus_is_busy(const Bus *bus); /* parked calls, waits, followed event streams, jobs, a peer that called GetManagedObjects */
+bool bus_is_busy(const Bus *bus); /* parked calls, waits, followed event streams, a peer that called GetManagedObjects */

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Wait, WaitFor, OpenWait and WaitAny for callers on the bus: limits per caller, dropped when the caller leaves. */
+
+#include "bus/bus.h"
+
+bool wait_calls_wait(Call *call, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool wait_calls_wait_for(Call *call, const char *id, const char *const *conditions, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool wait_calls_wait_any(Call *call, GVariant *containers, const char *const *conditions, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool wait_calls_open_wait(Call *call, const char *id, const char *const *conditions, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
