@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Methods of a container: check the options, submit the verb, answer when it is done. */
+
+#include "bus/inspect.h"
+#include "bus/verb-call.h"
+#include "bus/wait-calls.h"
+#include "container-interface.h"
+#include "operation/policy.h"
+#include "runtime/cgroup.h"
+#include <string.h>
+
+static GVariant *no_options(void) {
+        return g_variant_new("a{sv}", NULL);
+}
+
+bool container_object_init(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_INIT, no_options(), 0, error);
+}
+
+bool container_object_init_with(Call *call, Container *container, GVariant *options, GError **error) {
+        return verb_call(call, container, VERB_INIT, options, 0, error);
+}
+
+bool container_object_start(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_START, no_options(), 1, error);
+}
+
+bool container_object_start_with(Call *call, Container *container, GVariant *options, GError **error) {
+        return verb_call(call, container, VERB_START, options, 0, error);
+}
+
+bool container_object_stop(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_STOP, no_options(), 0, error);
+}
+
+bool container_object_stop_with(Call *call, Container *container, GVariant *options, GError **error) {
+        return verb_call(call, container, VERB_STOP, options, 0, error);
+}
+
+bool container_object_restart(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_RESTART, no_options(), 1, error);
+}
+
+bool container_object_restart_with(Call *call, Container *container, GVariant *options, GError **error) {
+        return verb_call(call, container, VERB_RESTART, options, 1, error);
+}
+
+bool container_object_kill(Call *call, Container *container, const char *whom, gint32 signal, GError **error) {
+        GVariantDict options;
+
+        g_variant_dict_init(&options, NULL);
+        g_variant_dict_insert(&options, "whom", "s", whom);
+        g_variant_dict_insert(&options, "signal", "i", signal);
+        return verb_call(call, container, VERB_KILL, g_variant_dict_end(&options), 0, error);
+}
+
+bool container_object_pause(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_PAUSE, no_options(), 0, error);
+}
+
+bool container_object_resume(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_RESUME, no_options(), 0, error);
+}
+
+bool container_object_remove(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_REMOVE, no_options(), 0, error);
+}
+
+bool container_object_remove_with(Call *call, Container *container, GVariant *options, GError **error) {
+        return verb_call(call, container, VERB_REMOVE, options, 0, error);
+}
+
+bool container_object_rename(Call *call, Container *container, const char *name, GError **error) {
+        return verb_call(call, container, VERB_RENAME, g_variant_new_parsed("{'name': <%s>}", name), 0, error);
+}
+
+bool container_object_set_auto_start(Call *call, Container *container, const char *mode, GError **error) {
+        bool enabled = g_str_equal(mode, "enabled");
+
+        if (!enabled && !g_str_equal(mode, "disabled"))
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "\"%s\" is no mode; it can be enabled or disabled", mode);
+        return verb_call(call, container, VERB_UPDATE, g_variant_new_parsed("{'auto-start': <%b>}", enabled), 0, error);
+}
+
+bool container_object_set_restart_policy(Call *call, Container *container, const char *policy, guint32 max, GError **error) {
+        return verb_call(call, container, VERB_UPDATE, g_variant_new_parsed("{'restart-policy': <%s>, 'restart-max': <%u>}", policy, max), 0, error);
+}
+
+bool container_object_sync(Call *call, Container *container, GError **error) {
+        return verb_call(call, container, VERB_SYNC, no_options(), 0, error);
+}
+
+bool container_object_cleanup(Call *call, Container *container, GVariant *options, GError **error) {
+        return verb_call(call, container, VERB_CLEANUP, options, 0, error);
+}
+
+bool container_object_refresh(Call *call, Container *container, GError **error) {
+        return error_set(error, CONBUS_ERROR_NOT_IMPLEMENTED, "Refresh does nothing here and never will: the service adopts its containers by itself when it starts");
+}
+
+/* --- waits --- */
+
+bool container_object_wait(Call *call, Container *container, GError **error) {
+        return wait_calls_wait(call, container->id, error);
+}
+
+bool container_object_wait_for(Call *call, Container *container, const char *const *conditions, GVariant *options, GError **error) {
+        return wait_calls_wait_for(call, container->id, conditions, options, error);
+}
+
+bool container_object_open_wait(Call *call, Container *container, const char *const *conditions, GVariant *options, GError **error) {
+        return wait_calls_open_wait(call, container->id, conditions, options, error);
+}
+
+bool container_object_open_pid_fd(Call *call, Container *container, GError **error) {
+        if (!pidref_is_set(&container->main))
+                return error_set(error, CONBUS_ERROR_NOT_RUNNING, "open a pidfd of %s: nothing of it runs", container_title(container));
+        container_reply_open_pid_fd(call, container->main.fd, (guint32) container->main.pid, container->life.run);
+        return true;
+}
+
+/* --- reading --- */
+
+bool container_object_get_run(Call *call, Container *container, guint64 run, GError **error) {
+        g_autoptr(Run) record = NULL;
+
+        if (!store_get_run(registry_store(call->bus->registry), container->id, run, &record, error))
+                return false;
+        if (!record)
+                return error_set(error, CONBUS_ERROR_NO_SUCH_RUN, "%s has no record of run %" G_GUINT64_FORMAT, container_title(container), run);
+        container_reply_get_run(call, run_to_variant(record));
+        return true;
+}
+
+bool container_object_list_runs(Call *call, Container *container, guint32 max, GError **error) {
+        GVariant *records = inspect_list_runs(call->bus, container->id, max, error);
+
+        if (!records)
+                return false;
+        container_reply_list_runs(call, records);
+        return true;
+}
+
+bool container_object_should_restart(Call *call, Container *container, GError **error) {
+        const char *reason;
+        bool restart = policy_should_restart(container, &reason);
+
+        container_reply_should_restart(call, restart, reason);
+        return true;
+}
+
+bool container_object_inspect(Call *call, Container *container, GError **error) {
+        g_autofree char *json = inspect_container(call->bus, container);
+
+        container_reply_inspect(call, json);
+        return true;
+}
+
+bool container_object_inspect_with(Call *call, Container *container, GVariant *options, GError **error) {
+        static const OptionKey keys[] = {{NULL}};
+
+        return options_check(options, keys, error) && container_object_inspect(call, container, error);
+}
+
+bool container_object_get_spec(Call *call, Container *container, GError **error) {
+        g_autofree char *json = inspect_spec(call->bus, container, error);
+
+        if (!json)
+                return false;
+        container_reply_get_spec(call, json);
+        return true;
+}
+
+static char *command_line_of(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int) pid);
+        char *text = NULL;
+        gsize size = 0;
+
+        if (!g_file_get_contents(path, &text, &size, NULL))
+                return g_strdup("");
+        for (gsize i = 0; i + 1 < size; i++)
+                if (text[i] == '\0')
+                        text[i] = ' ';
+        g_autofree char *raw = text;
+        return g_utf8_make_valid(raw, -1);
+}
+
+bool container_object_get_processes(Call *call, Container *container, GError **error) {
+        g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
+        GVariantBuilder list;
+
+        g_variant_builder_init(&list, G_VARIANT_TYPE("a(sus)"));
+        for (guint i = 0; i < processes->len; i++) {
+                const CgroupProcess *process = processes->pdata[i];
+                g_autofree char *line = command_line_of(process->pid);
+                g_variant_builder_add(&list, "(sus)", process->cgroup, (guint32) process->pid, line);
+        }
+        container_reply_get_processes(call, g_variant_builder_end(&list));
+        return true;
+}

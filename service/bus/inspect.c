@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* JSON and text about containers. Field names of Inspect are libpod's; a time that never was is the year 1. */
+
+#include "bus/inspect.h"
+#include "operation/health.h"
+#include <json-glib/json-glib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add_string(JsonBuilder *builder, const char *name, const char *value) {
+        json_builder_set_member_name(builder, name);
+        json_builder_add_string_value(builder, value);
+}
+
+static void add_int(JsonBuilder *builder, const char *name, gint64 value) {
+        json_builder_set_member_name(builder, name);
+        json_builder_add_int_value(builder, value);
+}
+
+static void add_bool(JsonBuilder *builder, const char *name, bool value) {
+        json_builder_set_member_name(builder, name);
+        json_builder_add_boolean_value(builder, value);
+}
+
+static void add_time(JsonBuilder *builder, const char *name, guint64 usec) {
+        if (usec == 0) {
+                add_string(builder, name, "0001-01-01T00:00:00Z");
+                return;
+        }
+        g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc((gint64) (usec / G_USEC_PER_SEC));
+        g_autofree char *seconds = g_date_time_format(time, "%Y-%m-%dT%H:%M:%S");
+        g_autofree char *text = g_strdup_printf("%s.%06u000Z", seconds, (unsigned) (usec % G_USEC_PER_SEC));
+        add_string(builder, name, text);
+}
+
+static void add_config_value(JsonBuilder *builder, const char *name, GVariant *config, const char *key, const char *empty_type) {
+        g_autoptr(GVariant) value = config_value(config, key);
+        g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new(empty_type, NULL));
+
+        json_builder_set_member_name(builder, name);
+        json_builder_add_value(builder, json_gvariant_serialize(value ? value : empty));
+}
+
+static void add_health(JsonBuilder *builder, Container *container) {
+        g_autoptr(GPtrArray) log = health_log(container);
+
+        json_builder_set_member_name(builder, "Health");
+        json_builder_begin_object(builder);
+        add_string(builder, "Status", health_status(container));
+        add_int(builder, "FailingStreak", health_streak(container));
+        json_builder_set_member_name(builder, "Log");
+        json_builder_begin_array(builder);
+        for (guint i = 0; i < log->len; i++) {
+                const HealthEntry *entry = log->pdata[i];
+                json_builder_begin_object(builder);
+                add_time(builder, "Start", entry->start_usec);
+                add_time(builder, "End", entry->end_usec);
+                add_int(builder, "ExitCode", entry->code);
+                add_string(builder, "Output", entry->output);
+                json_builder_end_object(builder);
+        }
+        json_builder_end_array(builder);
+        json_builder_end_object(builder);
+}
+
+static void add_state(JsonBuilder *builder, Container *container) {
+        const Life *life = &container->life;
+
+        json_builder_set_member_name(builder, "State");
+        json_builder_begin_object(builder);
+        add_string(builder, "Status", state_to_string(life->state));
+        add_bool(builder, "Running", life->state == STATE_RUNNING || life->state == STATE_PAUSED || life->state == STATE_STOPPING);
+        add_bool(builder, "Paused", life->state == STATE_PAUSED);
+        add_bool(builder, "Restarting", life->next_restart_usec != 0);
+        add_bool(builder, "OOMKilled", life->result == RESULT_OOM_KILL);
+        add_bool(builder, "Dead", false);
+        add_int(builder, "Pid", life->main.pid);
+        add_int(builder, "ConmonPid", life->monitor.pid);
+        add_int(builder, "ExitCode", life->exit_code);
+        add_string(builder, "Error", life->error_message);
+        add_time(builder, "StartedAt", life->start_usec);
+        add_time(builder, "FinishedAt", life->finish_usec);
+        if (container_has_health(container))
+                add_health(builder, container);
+        add_string(builder, "CgroupPath", life->cgroup);
+        add_bool(builder, "StoppedByUser", life->stopped_by_user);
+        json_builder_end_object(builder);
+}
+
+static void add_command(JsonBuilder *builder, Container *container) {
+        static const char *const keys[] = {"entrypoint", "command", NULL};
+        bool first = true;
+
+        add_string(builder, "Path", container_command_name(container));
+        json_builder_set_member_name(builder, "Args");
+        json_builder_begin_array(builder);
+        for (const char *const *key = keys; *key; key++) {
+                g_autofree const char **words = config_strv(container->config, *key);
+                for (const char **word = words; word && *word; word++) {
+                        if (!first)
+                                json_builder_add_string_value(builder, *word);
+                        first = false;
+                }
+        }
+        json_builder_end_array(builder);
+}
+
+static void add_config(JsonBuilder *builder, Container *container) {
+        GVariant *config = container->config;
+
+        json_builder_set_member_name(builder, "Config");
+        json_builder_begin_object(builder);
+        g_autofree char *hostname = g_strndup(container->id, 12);
+        add_string(builder, "Hostname", config_string(config, "hostname", hostname));
+        add_string(builder, "User", config_string(config, "user", ""));
+        add_bool(builder, "Tty", config_bool(config, "terminal", false));
+        add_bool(builder, "OpenStdin", config_bool(config, "stdin-open", false));
+        add_bool(builder, "StdinOnce", config_bool(config, "stdin-once", false));
+        add_config_value(builder, "Env", config, "env", "as");
+        add_config_value(builder, "Cmd", config, "command", "as");
+        add_config_value(builder, "Entrypoint", config, "entrypoint", "as");
+        add_string(builder, "WorkingDir", config_string(config, "cwd", "/"));
+        add_config_value(builder, "Labels", config, "labels", "a{ss}");
+        add_config_value(builder, "Annotations", config, "annotations", "a{ss}");
+        add_int(builder, "StopSignal", container_stop_signal(container));
+        add_int(builder, "StopTimeout", (gint64) (container_stop_timeout(container) / G_USEC_PER_SEC));
+        json_builder_end_object(builder);
+}
+
+static void add_host_config(JsonBuilder *builder, Container *container) {
+        GVariant *config = container->config;
+
+        json_builder_set_member_name(builder, "HostConfig");
+        json_builder_begin_object(builder);
+        add_string(builder, "NetworkMode", config_string(config, "network", "private"));
+        json_builder_set_member_name(builder, "RestartPolicy");
+        json_builder_begin_object(builder);
+        add_string(builder, "Name", policy_to_string(container_policy(container)));
+        add_int(builder, "MaximumRetryCount", config_uint32(config, "restart-max", 0));
+        json_builder_end_object(builder);
+        add_bool(builder, "AutoRemove", config_bool(config, "auto-remove", false));
+        add_bool(builder, "Privileged", config_bool(config, "privileged", false));
+        add_bool(builder, "ReadonlyRootfs", config_bool(config, "read-only", false));
+        add_int(builder, "Memory", (gint64) config_uint64(config, "memory", 0));
+        add_int(builder, "PidsLimit", (gint64) config_uint64(config, "pids", 2048));
+        add_config_value(builder, "CapAdd", config, "cap-add", "as");
+        add_config_value(builder, "CapDrop", config, "cap-drop", "as");
+        json_builder_end_object(builder);
+}
+
+static void add_places(JsonBuilder *builder, Bus *bus, Container *container) {
+        const Paths *paths = bus->engine->paths;
+        g_autofree char *log = paths_state_of(paths, container->id, "log");
+        g_autofree char *pidfile = g_strdup_printf("%s/containers/%s/%" G_GUINT64_FORMAT "/pidfile", paths->run, container->id, container->life.run);
+
+        add_string(builder, "LogPath", g_str_equal(config_string(container->config, "log-driver", "k8s-file"), "k8s-file") ? log : "");
+        add_string(builder, "PidFile", container->life.run > 0 ? pidfile : "");
+        add_string(builder, "ConmonPidFile", "");
+        add_string(builder, "Rootfs", config_string(container->config, "rootfs", container->bundle));
+}
+
+char *inspect_container(Bus *bus, Container *container) {
+        g_autoptr(JsonBuilder) builder = json_builder_new();
+        g_autoptr(GPtrArray) dependencies = registry_dependencies(bus->registry, container);
+
+        json_builder_begin_object(builder);
+        add_string(builder, "Id", container->id);
+        add_string(builder, "Name", container->name);
+        add_time(builder, "Created", container->created_usec);
+        add_command(builder, container);
+        add_string(builder, "Image", "");
+        add_string(builder, "Driver", config_string(container->config, "rootfs-mode", "overlay"));
+        add_state(builder, container);
+        add_int(builder, "RestartCount", container->life.restart_count);
+        add_int(builder, "Run", (gint64) container->life.run);
+        json_builder_set_member_name(builder, "ExecIDs");
+        json_builder_begin_array(builder);
+        json_builder_end_array(builder);
+        json_builder_set_member_name(builder, "Dependencies");
+        json_builder_begin_array(builder);
+        for (guint i = 0; i < dependencies->len; i++)
+                json_builder_add_string_value(builder, ((Container *) dependencies->pdata[i])->id);
+        json_builder_end_array(builder);
+        add_bool(builder, "IsInfra", false);
+        add_string(builder, "Pod", "");
+        add_config_value(builder, "Mounts", container->config, "mounts", "aa{sv}");
+        add_config(builder, container);
+        add_host_config(builder, container);
+        add_places(builder, bus, container);
+        json_builder_end_object(builder);
+        g_autoptr(JsonNode) root = json_builder_get_root(builder);
+        return json_to_string(root, TRUE);
+}
+
+char *inspect_spec(Bus *bus, Container *container, GError **error) {
+        g_autofree char *path = g_strdup_printf("%s/containers/%s/%" G_GUINT64_FORMAT "/config.json", bus->engine->paths->run, container->id, container->life.run);
+        char *text = NULL;
+
+        if (g_file_get_contents(path, &text, NULL, NULL))
+                return text;
+        error_set(error, CONBUS_ERROR_NOT_RUNNING, "read the specification of %s: it is made at Init and goes with the run's cleanup; no run is prepared now", container_title(container));
+        return NULL;
+}
+
+GVariant *inspect_list_runs(Bus *bus, const char *id, guint32 max, GError **error) {
+        g_autoptr(GPtrArray) runs = store_list_runs(registry_store(bus->registry), id, max == 0 ? G_MAXINT32 : MIN(max, G_MAXINT32), error);
+        GVariantBuilder list;
+
+        if (!runs)
+                return NULL;
+        g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
+        for (guint i = 0; i < runs->len; i++)
+                g_variant_builder_add_value(&list, run_to_variant(runs->pdata[i]));
+        return g_variant_builder_end(&list);
+}
+
+char *inspect_dump(Bus *bus) {
+        g_autoptr(GPtrArray) containers = registry_list(bus->registry);
+        GString *text = g_string_new(NULL);
+
+        g_string_append_printf(text, "containers %u, operations %u (running %u), waits %u, event %" G_GUINT64_FORMAT "\n", containers->len, bus->engine->n_accepted, bus->engine->n_running,
+                               waits_count(bus->engine->waits), store_get_event_seq(registry_store(bus->registry)));
+        for (guint i = 0; i < containers->len; i++) {
+                const Container *container = containers->pdata[i];
+                const Life *life = &container->life;
+                g_string_append_printf(text, "%s %s state=%s reason=%s run=%" G_GUINT64_FORMAT " open=%d main=%d monitor=%d queued=%u operation=%s supervised=%d\n", container->id, container->name,
+                                       state_to_string(life->state), reason_to_string(life->reason), life->run, life->run_open, life->main.pid, life->monitor.pid, container->operations.length,
+                                       container->operation, life->supervised);
+        }
+        return g_string_free(text, FALSE);
+}
