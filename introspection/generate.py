@@ -65,6 +65,9 @@ def write_header(interface, out):
         out.write(f"{getter(noun, prop)};\n")
     for signal in interface.signals:
         out.write(f"{emit(noun, signal)};\n")
+    if noun == "container":
+        out.write("\ntypedef struct ContainerProperty {\n        const char *name;\n        int (*get)(Bus *bus, Container *container, sd_bus_message *reply);\n} ContainerProperty;\n"
+                  "extern const ContainerProperty container_properties[]; /* ended by a NULL name */\n")
 
 
 def pack(arguments):
@@ -159,6 +162,10 @@ def write_source(interface, out):
     for signal in interface.signals:
         write_signal(interface, signal, out)
     write_vtable(interface, out)
+    if interface.noun == "container":
+        out.write("\nconst ContainerProperty container_properties[] = {\n")
+        out.writelines(f'        {{"{prop.name}", container_property_{snake(prop.name)}}},\n' for prop in interface.properties)
+        out.write("        {NULL},\n};\n")
 
 
 def main():

@@ -227,6 +227,8 @@ void bus_free(Bus *bus) {
         events_free(bus);
         g_ptr_array_unref(bus->slots);
         peers_free(bus);
+        g_free(bus->runtime_version);
+        g_free(bus->monitor_version);
         sd_bus_unref(bus->connection);
         sd_event_unref(bus->event);
         g_free(bus);

@@ -18,6 +18,7 @@ struct Bus {
         void *activity_userdata;
         struct Streams *streams; /* bus/streams.c: followed event streams */
         unsigned n_waits; /* deferred answers and pipes of waits */
+        char *runtime_version, *monitor_version; /* asked for once, at the start; NULL until known */
         Container *self; /* what /container/self is for the message that is being dispatched */
         Container *vanishing; /* removed, and still found until its last signal is sent */
 };

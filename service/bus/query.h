@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "bus/bus.h"
+
+/* QueryContainers: floating a(oa{sv}) of those that pass the filter, with the named properties of io.conbus1.Container alone (none named: all). */
+GVariant *query_containers(Bus *bus, GVariant *filter, const char *const *properties, GError **error) G_GNUC_WARN_UNUSED_RESULT;
