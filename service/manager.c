@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The service: opens the store, adopts what lives, takes its name on the bus, leaves when it is idle. Containers are not touched by its end. */
+
+#include "manager.h"
+#include "base/log.h"
+#include "bus/bus.h"
+#include "manager-interface.h"
+#include "settings.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+typedef struct Manager {
+        sd_event *event;
+        sd_bus *connection;
+        Paths *paths;
+        Settings settings;
+        Reaper *reaper;
+        Store *store;
+        Registry *registry;
+        Waits *waits;
+        Engine *engine;
+        Bus *bus;
+        Process *checkpoint;
+        sd_event_source *idle_timer, *idle_check;
+} Manager;
+
+/* --- idleness --- */
+
+static bool is_idle(Manager *manager) {
+        return !engine_is_busy(manager->engine) && !bus_is_busy(manager->bus) && waits_count(manager->waits) == 0 && !manager->checkpoint;
+}
+
+static int on_idle(sd_event_source *source, guint64 usec, void *userdata) {
+        Manager *manager = userdata;
+
+        g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
+        if (is_idle(manager)) {
+                log_info("nothing lives and nobody waits; leaving");
+                sd_event_exit(manager->event, EXIT_SUCCESS);
+        }
+        return 0;
+}
+
+static void on_checkpoint_done(const ProcessResult *result, void *userdata) {
+        Manager *manager = userdata;
+
+        manager->checkpoint = NULL;
+        if (result->status != 0)
+                log_warning("the checkpoint of the database failed: %s", result->errors);
+        sd_event_source_set_enabled(manager->idle_check, SD_EVENT_ONESHOT);
+}
+
+static void begin_checkpoint(Manager *manager) {
+        const char *const argv[] = {"/proc/self/exe", "--checkpoint", manager->paths->state, NULL};
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+        g_autoptr(GError) error = NULL;
+
+        spec.argv = argv;
+        manager->checkpoint = process_begin(manager->event, manager->reaper, &spec, on_checkpoint_done, manager, &error);
+        if (!manager->checkpoint)
+                log_warning("checkpoint the database: %s", error->message);
+}
+
+/* Runs once after any burst of activity: the idle timer starts anew, and the WAL is looked at. */
+static int on_idle_check(sd_event_source *source, void *userdata) {
+        Manager *manager = userdata;
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
+        if (!manager->checkpoint && store_wants_checkpoint(manager->store))
+                begin_checkpoint(manager);
+        if (manager->settings.idle_exit_usec != UINT64_MAX && is_idle(manager)) {
+                int r = sd_event_add_time_relative(manager->event, &manager->idle_timer, CLOCK_BOOTTIME, manager->settings.idle_exit_usec, G_USEC_PER_SEC / 4, on_idle, manager);
+                if (r < 0)
+                        log_error("arm the idle timer: %s", g_strerror(-r));
+        }
+        return 0;
+}
+
+static void on_activity(void *userdata) {
+        Manager *manager = userdata;
+
+        sd_event_source_set_enabled(manager->idle_check, SD_EVENT_ONESHOT);
+}
+
+/* --- signals --- */
+
+static int on_leave(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        return sd_event_exit(((Manager *) userdata)->event, EXIT_SUCCESS);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Manager *manager = userdata;
+
+        (void) sd_notify(false, "RELOADING=1");
+        settings_load(&manager->settings);
+        manager->engine->settings = manager->settings;
+        store_set_limits(manager->store, &manager->settings.limits);
+        manager_emit_reloaded(manager->bus, "/io/conbus1");
+        (void) sd_notify(false, "READY=1");
+        return 0;
+}
+
+static int add_signals(Manager *manager) {
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGINT);
+        sigaddset(&mask, SIGHUP);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+        (void) signal(SIGPIPE, SIG_IGN);
+        int r = sd_event_add_signal(manager->event, NULL, SIGTERM, on_leave, manager);
+        if (r >= 0)
+                r = sd_event_add_signal(manager->event, NULL, SIGINT, on_leave, manager);
+        return r < 0 ? r : sd_event_add_signal(manager->event, NULL, SIGHUP, on_reload, manager);
+}
+
+/* --- versions --- */
+
+static char *last_word_of_first_line(const char *output) {
+        g_auto(GStrv) lines = g_strsplit(output, "\n", 2);
+        const char *space = lines[0] ? strrchr(lines[0], ' ') : NULL;
+
+        return g_strdup(space ? space + 1 : "");
+}
+
+static void on_runtime_version(const ProcessResult *result, void *userdata) {
+        Bus *bus = bus_get();
+
+        if (bus && result->status == 0)
+                bus->runtime_version = last_word_of_first_line(result->output);
+}
+
+static void on_monitor_version(const ProcessResult *result, void *userdata) {
+        Bus *bus = bus_get();
+
+        if (bus && result->status == 0)
+                bus->monitor_version = last_word_of_first_line(result->output);
+}
+
+static void ask_version(Manager *manager, const char *program, ProcessDone done) {
+        const char *const argv[] = {program, "--version", NULL};
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+        g_autoptr(GError) error = NULL;
+
+        spec.argv = argv;
+        spec.timeout_usec = 5 * G_USEC_PER_SEC;
+        if (!process_begin(manager->event, manager->reaper, &spec, done, NULL, &error))
+                log_warning("%s; containers cannot be run", error->message);
+}
+
+/* --- start --- */
+
+/* Two pidfds for each container, pipes for waits: the soft limit is for programs that use select(2), which children may do. */
+static void raise_nofile_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        process_set_nofile_limit(limit.rlim_cur);
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                log_debug("raise the limit of descriptors: %s", g_strerror(errno));
+}
+
+static bool open_parts(Manager *manager, GError **error) {
+        manager->reaper = reaper_new(manager->event);
+        manager->store = store_open(manager->paths->state, manager->event, error);
+        if (!manager->store)
+                return false;
+        store_set_limits(manager->store, &manager->settings.limits);
+        manager->registry = registry_new(manager->store);
+        if (!registry_load(manager->registry, error))
+                return false;
+        manager->waits = waits_new(manager->event, manager->registry);
+        manager->engine = engine_new(manager->event, manager->reaper, manager->paths, manager->registry, manager->waits, &manager->settings, error);
+        return manager->engine != NULL;
+}
+
+static bool open_bus(Manager *manager, GError **error) {
+        int r = sd_bus_open_system(&manager->connection);
+
+        if (r >= 0)
+                r = sd_bus_attach_event(manager->connection, manager->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return error_errno(error, -r, "connect to the system bus");
+        (void) sd_bus_set_exit_on_disconnect(manager->connection, true);
+        manager->bus = bus_new(manager->connection, manager->event, manager->engine, error);
+        if (!manager->bus)
+                return false;
+        manager->bus->activity = on_activity;
+        manager->bus->activity_userdata = manager;
+        manager->engine->busy_changed = on_activity;
+        manager->engine->busy_userdata = manager;
+        return true;
+}
+
+static bool start(Manager *manager, GError **error) {
+        int r = sd_event_default(&manager->event);
+
+        if (r >= 0)
+                r = add_signals(manager);
+        if (r >= 0)
+                r = sd_event_add_defer(manager->event, &manager->idle_check, on_idle_check, manager);
+        if (r < 0)
+                return error_errno(error, -r, "make the event loop");
+        (void) sd_event_set_watchdog(manager->event, true);
+        raise_nofile_limit();
+        /* Adoption comes before the name: whoever sees the service sees what lives. */
+        if (!open_parts(manager, error) || !open_bus(manager, error) || !engine_adopt(manager->engine, error))
+                return false;
+        ask_version(manager, manager->paths->crun, on_runtime_version);
+        ask_version(manager, manager->paths->conmon, on_monitor_version);
+        r = sd_bus_request_name_async(manager->connection, NULL, "io.conbus1", 0, NULL, NULL);
+        if (r < 0)
+                return error_errno(error, -r, "ask for the name io.conbus1");
+        (void) sd_notify(false, "READY=1");
+        return true;
+}
+
+static void stop(Manager *manager) {
+        (void) sd_notify(false, "STOPPING=1");
+        if (manager->connection && manager->bus) {
+                (void) sd_bus_release_name_async(manager->connection, NULL, "io.conbus1", NULL, NULL);
+                (void) sd_bus_flush(manager->connection);
+        }
+        if (manager->checkpoint)
+                process_detach(manager->checkpoint);
+        g_clear_pointer(&manager->bus, bus_free);
+        g_clear_pointer(&manager->engine, engine_free);
+        g_clear_pointer(&manager->waits, waits_free);
+        g_clear_pointer(&manager->registry, registry_free);
+        g_clear_pointer(&manager->store, store_close);
+        g_clear_pointer(&manager->reaper, reaper_free);
+        g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
+        g_clear_pointer(&manager->idle_check, sd_event_source_disable_unref);
+        g_clear_pointer(&manager->connection, sd_bus_flush_close_unref);
+        g_clear_pointer(&manager->event, sd_event_unref);
+        paths_free(manager->paths);
+}
+
+int manager_run(const char *state, const char *run) {
+        Manager manager = {.paths = paths_new(state, run)};
+        g_autoptr(GError) error = NULL;
+        int status = EXIT_FAILURE;
+
+        settings_load(&manager.settings);
+        if (start(&manager, &error)) {
+                int r = sd_event_loop(manager.event);
+                status = r < 0 ? EXIT_FAILURE : r;
+        } else
+                log_error("%s", error->message);
+        stop(&manager);
+        return status;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* conbus.conf(5): sections and keys as in the example that is installed. */
+
+#include "settings.h"
+#include "base/log.h"
+#include <stdlib.h>
+
+#define FILE_PATH "/etc/conbus/conbus.conf"
+#define DROPIN_PATH "/etc/conbus/conbus.conf.d"
+
+static void read_number(GKeyFile *file, const char *path, const char *group, const char *key, guint64 *number) {
+        g_autoptr(GError) error = NULL;
+
+        if (!g_key_file_has_key(file, group, key, NULL))
+                return;
+        g_autofree char *word = g_key_file_get_string(file, group, key, NULL);
+        if (word && g_str_equal(g_strstrip(word), "infinity")) {
+                *number = UINT64_MAX;
+                return;
+        }
+        guint64 value = g_key_file_get_uint64(file, group, key, &error);
+        if (error)
+                log_warning("%s: %s in [%s]: %s; the default counts", path, key, group, error->message);
+        else
+                *number = value;
+}
+
+static void read_file(const char *path, Settings *settings) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        g_autoptr(GError) error = NULL;
+        guint64 operations = settings->operations_max, waits = settings->waits_per_caller;
+
+        if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &error)) {
+                if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+                        log_warning("%s: %s", path, error->message);
+                return;
+        }
+        read_number(file, path, "Service", "IdleExitUSec", &settings->idle_exit_usec);
+        read_number(file, path, "Service", "OperationsMax", &operations);
+        read_number(file, path, "Service", "WaitsPerCaller", &waits);
+        read_number(file, path, "Service", "ExitFileUSec", &settings->exit_file_usec);
+        read_number(file, path, "Service", "KillUSec", &settings->kill_usec);
+        read_number(file, path, "Service", "CreateUSec", &settings->create_usec);
+        read_number(file, path, "Restart", "BackoffMaxUSec", &settings->backoff_max_usec);
+        read_number(file, path, "Restart", "BackoffResetUSec", &settings->backoff_reset_usec);
+        read_number(file, path, "Runs", "KeepUSec", &settings->limits.runs_usec);
+        read_number(file, path, "Runs", "KeepCount", &settings->limits.runs_count);
+        read_number(file, path, "Events", "KeepUSec", &settings->limits.events_usec);
+        read_number(file, path, "Events", "KeepCount", &settings->limits.events_count);
+        settings->operations_max = (unsigned) CLAMP(operations, 1, 4096);
+        settings->waits_per_caller = (unsigned) CLAMP(waits, 1, 1000000);
+}
+
+static int compare_names(const void *a, const void *b) {
+        return g_strcmp0(*(const char *const *) a, *(const char *const *) b);
+}
+
+static void read_dropins(Settings *settings) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GDir) directory = g_dir_open(DROPIN_PATH, 0, NULL);
+
+        for (const char *name = directory ? g_dir_read_name(directory) : NULL; name; name = g_dir_read_name(directory))
+                if (g_str_has_suffix(name, ".conf"))
+                        g_ptr_array_add(names, g_build_filename(DROPIN_PATH, name, NULL));
+        g_ptr_array_sort(names, compare_names);
+        for (guint i = 0; i < names->len; i++)
+                read_file(names->pdata[i], settings);
+}
+
+void settings_load(Settings *settings) {
+        const char *other = getenv("CONBUS_CONFIG");
+
+        settings_init(settings);
+        read_file(other ? other : FILE_PATH, settings);
+        if (!other)
+                read_dropins(settings);
+}
