@@ -67,7 +67,6 @@ static void emit_manager(Bus *bus, const Change *change) {
         collect(names, change->appeared || change->vanished, "NContainers");
         collect(names, was_running != is_running, "NRunning");
         collect(names, was_unhealthy != is_unhealthy, "NUnhealthy");
-        collect(names, change->events->len > 0, "EventSeq");
         emit_changed(bus, MANAGER_PATH, MANAGER_INTERFACE, names);
 }
 

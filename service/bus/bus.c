@@ -128,7 +128,7 @@ static int on_alias(sd_bus_message *message, void *userdata, sd_bus_error *error
         const char *path = sd_bus_message_get_path(message);
         g_autofree char *name = alias_of_path(path);
 
-        if (!name)
+        if (!name || !*name)
                 return 0;
         if (g_str_equal(name, "self")) {
                 Peer *peer = peer_of(bus, message);

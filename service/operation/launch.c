@@ -229,8 +229,9 @@ static void on_launched(PidRef *main, const GError *launch_error, void *userdata
 
         operation->cancel = NULL;
         if (launch_error) {
+                error = g_error_copy(launch_error); /* it is conmon's own */
                 conmon_free(conmon);
-                undo(operation, g_error_copy(launch_error));
+                undo(operation, error);
                 return;
         }
         g_auto(PidRef) mine = pidref_steal(main);

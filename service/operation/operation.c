@@ -82,7 +82,8 @@ static void on_awaited(const WaitAnswer *wait, const GError *error, void *userda
 
 static bool begin_await(Operation *operation) {
         g_autoptr(GError) error = NULL;
-        const char *const conditions[] = {operation->await_condition, g_str_equal(operation->await_condition, "healthy") ? "unhealthy" : NULL, NULL};
+        bool healthy = operation->await_condition && g_str_equal(operation->await_condition, "healthy");
+        const char *const conditions[] = {operation->await_condition, healthy ? "unhealthy" : NULL, NULL};
         WaitOptions options = {.conditions = conditions, .has_run = true, .run = operation->run, .timeout_usec = UINT64_MAX};
 
         if (!operation->await_condition || operation->error || !operation->done)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tests of the running service. A test file imports this, defines functions test_*, and calls main(): the file is run again inside tests/sandbox, each function is one TAP case, containers are removed between cases,
+and at the end the service must leave without a complaint on its log and without a process, mount or control group left.
+
+Arguments of a test file: words that the names of the tests to run contain."""
+
+import inspect
+import os
+import subprocess
+import sys
+import time
+
+import gi
+
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib  # noqa: E402
+
+DEADLINE = 30  # seconds for anything that is waited for
+SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+NAME, MANAGER, CONTAINER, HEALTH = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health"
+COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "CRITICAL", "GLib-WARNING", "Assertion", "ERROR SUMMARY")
+
+
+class Error(Exception):
+    """A D-Bus error: name without the common prefix, message."""
+
+    def __init__(self, name, message):
+        super().__init__(f"{name}: {message}")
+        self.name = name.removeprefix("io.conbus1.Error.").removeprefix("org.freedesktop.DBus.Error.")
+        self.message = message
+
+
+class Skip(Exception):
+    pass
+
+
+def variant(signature, *values):
+    return GLib.Variant(f"({signature})", values)
+
+
+def options(**keys):
+    """a{sv} from Python values with their usual types; a GLib.Variant stands for itself. Underscores are dashes."""
+    result = {}
+    for key, value in keys.items():
+        if isinstance(value, bool):
+            value = GLib.Variant("b", value)
+        elif isinstance(value, int):
+            value = GLib.Variant("t", value)
+        elif isinstance(value, str):
+            value = GLib.Variant("s", value)
+        elif isinstance(value, dict):
+            value = GLib.Variant("a{ss}", value)
+        elif isinstance(value, (list, tuple)):
+            value = GLib.Variant("as", list(value))
+        result[key.replace("_", "-")] = value
+    return result
+
+
+class Client:
+    """One connection to the private bus."""
+
+    def __init__(self):
+        flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+        self.connection = Gio.DBusConnection.new_for_address_sync(os.environ["DBUS_SYSTEM_BUS_ADDRESS"], flags, None, None)
+        self.signals = []
+        self.connection.signal_subscribe(NAME, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+
+    def _on_signal(self, connection, sender, path, interface, member, arguments):
+        self.signals.append((path, interface, member, arguments.unpack()))
+
+    def begin(self, path, interface, method, signature="", *values, timeout=DEADLINE):
+        """Sends a call; finish() of the result waits for its answer."""
+        box = []
+
+        def done(connection, result):
+            try:
+                box.append((connection.call_with_unix_fd_list_finish(result), None))
+            except GLib.Error as error:
+                box.append((None, error))
+
+        arguments = variant(signature, *values) if signature else None
+        self.connection.call_with_unix_fd_list(NAME, path, interface, method, arguments, None, Gio.DBusCallFlags.NONE, int(timeout * 1000), None, None, done)
+        return box
+
+    def finish(self, box):
+        wait_for(lambda: box, "an answer")
+        answer, error = box[0]
+        if error:
+            name = Gio.DBusError.get_remote_error(error) or error.domain
+            Gio.DBusError.strip_remote_error(error)
+            raise Error(name, error.message)
+        value, self.fds = answer
+        return value.unpack()
+
+    def call(self, path, interface, method, signature="", *values, timeout=DEADLINE):
+        return self.finish(self.begin(path, interface, method, signature, *values, timeout=timeout))
+
+    def manager(self, method, signature="", *values, **keys):
+        return self.call("/io/conbus1", MANAGER, method, signature, *values, **keys)
+
+    def get(self, path, name, interface=CONTAINER):
+        return self.call(path, "org.freedesktop.DBus.Properties", "Get", "ss", interface, name)[0]
+
+    def create(self, name, *command, **config):
+        config.setdefault("rootfs", os.environ["CONBUS_TEST_ROOTFS"])
+        if command:
+            config["command"] = list(command)
+        return self.manager("CreateContainer", "ssa{sv}", name, "", options(**config))[0]
+
+    def signals_of(self, member):
+        return [arguments for _, _, name, arguments in self.signals if name == member]
+
+    def wait_signal(self, member, count=1):
+        wait_for(lambda: len(self.signals_of(member)) >= count, f"{count} signals {member}")
+        return self.signals_of(member)
+
+    def service_pid(self):
+        reply = self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID", GLib.Variant("(s)", (NAME,)), None, 0, -1, None)
+        return reply.unpack()[0]
+
+    def kill_service(self, signal=9):
+        """Ends the service and waits until its name is free; the next call activates it."""
+        pid = self.service_pid()
+        os.kill(pid, signal)
+
+        def gone():
+            reply = self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", GLib.Variant("(s)", (NAME,)), None, 0, -1, None)
+            return not reply.unpack()[0]
+
+        wait_for(gone, "the service's end", poll=True)
+
+
+def wait_for(condition, what, poll=False):
+    """Runs the main loop until the condition holds. With poll the condition asks for itself and there is no event to wait for: only for ends of processes."""
+    context = GLib.MainContext.default()
+    end = time.monotonic() + DEADLINE
+    timer = GLib.timeout_add(5 if poll else 200, lambda: True)
+    try:
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"no {what} within {DEADLINE} s")
+            context.iteration(True)
+    finally:
+        GLib.source_remove(timer)
+
+
+def expect(name, function, *arguments, **keys):
+    """The call must fail with this error; its message is returned."""
+    try:
+        function(*arguments, **keys)
+    except Error as error:
+        assert error.name == name, f"expected {name}, got {error}"
+        return error.message
+    raise AssertionError(f"expected {name}, but the call succeeded")
+
+
+def remove_all(client):
+    for _, name, _, _, _, path in client.manager("ListContainers")[0]:
+        try:
+            client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, dependents=True, timeout_usec=0))
+        except Error as error:
+            if error.name not in ("UnknownObject", "UnknownMethod", "NoSuchContainer", "Removed"):
+                raise
+
+
+def leftovers():
+    found = []
+    with open("/proc/mounts", encoding="utf-8") as mounts:
+        found += [line.split()[1] for line in mounts if "/containers/" in line and "conbus" in line]
+    for top in os.listdir("/sys/fs/cgroup"):
+        group = f"/sys/fs/cgroup/{top}/conbus"
+        if os.path.isdir(group):
+            found += [f"{group}/{name}" for name in os.listdir(group) if os.path.isdir(f"{group}/{name}") and not name.startswith("monitor-")]
+    return found
+
+
+def check_end(client):
+    client.kill_service(15)
+    with open(os.environ["CONBUS_LOG"], encoding="utf-8", errors="replace") as log:
+        text = log.read()
+    complaints = [line for line in text.splitlines() if any(word in line for word in COMPLAINTS)]
+    assert not complaints, "the service complained: " + "\n".join(complaints[:5])
+    assert not leftovers(), f"left behind: {leftovers()}"
+
+
+def run_test(number, name, function, client):
+    client.signals.clear()
+    try:
+        function(client)
+        remove_all(client)
+        print(f"ok {number} {name}", flush=True)
+        return True
+    except Skip as skip:
+        print(f"ok {number} {name} # SKIP {skip}", flush=True)
+        return True
+    except BaseException as failure:  # noqa: B902
+        import traceback
+
+        for line in traceback.format_exc().splitlines():
+            print(f"# {line}", flush=True)
+        print(f"not ok {number} {name}", flush=True)
+        if isinstance(failure, KeyboardInterrupt):
+            raise
+        try:
+            remove_all(client)
+        except BaseException as error:  # noqa: B902
+            print(f"# cleaning up: {error}", flush=True)
+        return False
+
+
+def main():
+    if "CONBUS_SANDBOX" not in os.environ:
+        os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", *([os.path.abspath(sys.argv[0])] + sys.argv[1:])])
+    module = sys.modules["__main__"]
+    words = sys.argv[1:]
+    tests = [(name, function) for name, function in inspect.getmembers(module, inspect.isfunction) if name.startswith("test_") and (not words or any(word in name for word in words))]
+    tests.sort(key=lambda test: test[1].__code__.co_firstlineno)
+    print(f"1..{len(tests) + 1}", flush=True)
+    client = Client()
+    passed = all([run_test(i + 1, name, function, client) for i, (name, function) in enumerate(tests)])
+    passed = run_test(len(tests) + 1, "the_service_leaves_nothing_behind", lambda _: check_end(client), client) and passed
+    if not passed:
+        subprocess.run(["tail", "-n", "30", os.environ["CONBUS_LOG"]], stdout=sys.stderr, check=False)
+    sys.exit(0 if passed else 1)
