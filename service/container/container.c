@@ -19,6 +19,8 @@ Container *container_new(const char *id, const char *name, guint32 owner_uid, GV
         container->config = g_variant_ref_sink(config);
         life_init(&container->life);
         container->life.state_usec = container->created_usec;
+        if (container_has_health(container))
+                life_set_string(&container->life.health, "stopped");
         container->main = PIDREF_NULL;
         container->monitor = PIDREF_NULL;
         container->operation = "";

@@ -101,7 +101,7 @@ static void send_answer(Wait *wait, const char *condition, const Run *record) {
         WaitDone done = wait->done;
         void *userdata = wait->userdata;
 
-        if (!record && (wait->run > 0 || g_str_equal(condition, "removed") || g_str_equal(condition, "removing"))) {
+        if (!record && (wait->run > 0 || wait->final || g_str_equal(condition, "removed") || g_str_equal(condition, "removing"))) {
                 if (!store_get_run(registry_store(wait->waits->registry), wait->id, wait->run, &stored, &error))
                         log_error("answer a wait: %s", error->message);
                 record = stored;

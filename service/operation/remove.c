@@ -116,7 +116,8 @@ static void on_dependent_removed(Operation *dependent, GVariant *result, const G
         Operation *operation = userdata;
         struct Dependents *dependents = operation->data;
 
-        if (error)
+        /* One that depends on two of them is removed by whichever comes first. */
+        if (error && !g_error_matches(error, CONBUS_ERROR, CONBUS_ERROR_NO_SUCH_CONTAINER))
                 operation_fail(operation, g_error_copy(error));
         if (--dependents->n_left == 0)
                 operation_continue(operation);
@@ -136,7 +137,10 @@ static void remove_dependents(Operation *operation, GPtrArray *list) {
                         continue;
                 dependents->n_left--;
                 operation_unref(operation);
-                operation_fail(operation, error);
+                if (g_error_matches(error, CONBUS_ERROR, CONBUS_ERROR_REMOVED))
+                        g_error_free(error);
+                else
+                        operation_fail(operation, error);
         }
         operation_give_slot_back(operation);
         if (--dependents->n_left == 0)
