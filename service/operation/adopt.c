@@ -3,7 +3,7 @@
  *
  * Same boot. A run that reached `initialized`: its PID 1 is found by pid and start time and watched again; if it has ended meanwhile, the exit file and the kernel say how, and the end is committed like any other. A launch that never reached its commit
  * (run open, state still created, stopped or exited) is undone: its conmon is killed, its container deleted, its run ends as start-failed. Then what was in progress goes on: a stop with its remaining grace (lifecycle_attach arms it), a cleanup, a removal, a pending restart.
- * The crash may have come between crun start and the commit of `running`; then `crun state` says so.
+ * The crash may have come between crun start and the commit of `running`: an `initialized` container gets a Sync at the head of its queue.
  *
  * New boot. Nothing lives: open runs are lost with reason `boot`, and the boot rule of the policies applies once (life.boot_id is from then on the present one). */
 
@@ -123,53 +123,13 @@ static bool restore_processes(Container *container) {
         return pidref_find(life->main.pid, life->main.start_time, &container->main);
 }
 
-/* A row may be `initialized` though crun start had been called. */
-static void on_checked_start(const char *output, const GError *error, void *userdata) {
-        g_autoptr(Container) container = userdata;
-        g_autofree char *status = NULL;
-        g_autoptr(GError) parse_error = NULL;
-        pid_t pid;
-        bool started = !error && crun_parse_state(output, &status, &pid, &parse_error) && (g_str_equal(status, "running") || g_str_equal(status, "paused"));
-
-        if (started && container->life.state == STATE_INITIALIZED && container->supervision) {
-                g_autoptr(GError) store_error = NULL;
-                g_autoptr(Commit) commit = commit_new(container, NULL);
-                commit->life.start_usec = clock_realtime_usec();
-                commit->life.ever_started = true;
-                commit_edit_run(commit)->start_usec = commit->life.start_usec;
-                commit_enter(commit, STATE_RUNNING, REASON_USER);
-                commit_set_run_started(commit);
-                commit_event(commit, "start", NULL);
-                if (!commit_apply(commit, &store_error))
-                        log_error("adopt %s: %s", container_title(container), store_error->message);
-                else {
-                        Engine *engine = lifecycle_engine(container);
-                        readiness_started(engine, container);
-                        health_started(engine, container);
-                }
-        }
-        lifecycle_release(container);
-}
-
-static void check_started(Engine *engine, Container *container) {
-        const char *const arguments[] = {"state", container->id, NULL};
-        g_autoptr(GError) error = NULL;
-
-        lifecycle_hold(container);
-        if (!crun_begin(engine->event, engine->reaper, engine->paths, arguments, 0, on_checked_start, container_ref(container), &error)) {
-                log_warning("adopt %s: %s", container_title(container), error->message);
-                lifecycle_release(container);
-                container_unref(container);
-        }
-}
-
 static bool adopt_living(Engine *engine, Container *container, GError **error) {
         bool lost_supervision = container->life.supervised && !pidref_is_set(&container->monitor);
 
         lifecycle_attach(engine, container, NULL);
         readiness_attach(engine, container);
-        if (container->life.state == STATE_INITIALIZED)
-                check_started(engine, container);
+        if (container->life.state == STATE_INITIALIZED) /* crun start may have been called already; nothing else begins before that is known */
+                operation_submit_first(engine, container, VERB_SYNC, NULL, NULL, NULL);
         else if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
                 health_started(engine, container);
         if (!lost_supervision)

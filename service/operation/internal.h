@@ -71,7 +71,6 @@ void lifecycle_await_end(Operation *operation);
 void lifecycle_forget(Operation *operation);
 void lifecycle_set_kill_deadline(Engine *engine, Container *container, guint64 boottime_usec); /* SIGKILL at that time; UINT64_MAX never */
 void lifecycle_main_is_gone(Container *container); /* adoption: PID 1 was not found any more */
-Engine *lifecycle_engine(Container *container);
 void lifecycle_ensure_cleanup(Engine *engine, Container *container); /* stopped and nothing runs: queue the cleanup at the head */
 void lifecycle_exit_file(Engine *engine, const char *id); /* inotify saw it */
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */

@@ -102,7 +102,7 @@ static void fill_end(struct Supervision *supervision, Commit *commit, bool has_f
                 life->exit_signal = 0;
         } else if (container->start_timed_out)
                 life->result = RESULT_TIMEOUT;
-        else if (life->start_usec == 0 && life->result != RESULT_LOST)
+        else if (life->start_usec == 0 && life->exit_signal != 0) /* PID 1 waits for crun start and can only be killed before; one that has exited did run, and the service died before it could say so */
                 life->result = RESULT_NEVER_RAN;
         life->finish_usec = clock_realtime_usec();
         life->run_open = false;
@@ -415,10 +415,6 @@ void lifecycle_main_is_gone(Container *container) {
         int r = sd_event_add_defer(supervision->engine->event, &supervision->gone_source, on_main_was_gone, supervision);
 
         g_assert(r >= 0);
-}
-
-Engine *lifecycle_engine(Container *container) {
-        return container->supervision->engine;
 }
 
 void lifecycle_exit_file(Engine *engine, const char *id) {

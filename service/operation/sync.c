@@ -2,7 +2,7 @@
 /* Sync: what the store says is compared with the kernel (pidfd, exit file) and with `crun state`, and the state is corrected. A container that was never set up is left alone; a living one is never made unusable. */
 
 #include "operation/internal.h"
-#include "runtime/cgroup.h"
+#include "base/clock.h"
 
 static void done(Operation *operation) {
         operation_set_result(operation, g_variant_new("(ss)", state_to_string(operation->from_state), state_to_string(operation->container->life.state)));
@@ -24,12 +24,31 @@ static void correct(Operation *operation, State state, Reason reason) {
         (void) !operation_commit(operation, commit);
 }
 
+/* crun start had been called, and the service died before it could say so. */
+static void commit_started(Operation *operation) {
+        Container *container = operation->container;
+        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+
+        commit->life.start_usec = clock_realtime_usec();
+        commit->life.ever_started = true;
+        commit_edit_run(commit)->start_usec = commit->life.start_usec;
+        commit_enter(commit, STATE_RUNNING, REASON_USER);
+        commit_set_run_started(commit);
+        commit_event(commit, "start", NULL);
+        if (!operation_commit(operation, commit))
+                return;
+        readiness_started(operation->engine, container);
+        health_started(operation->engine, container);
+}
+
 /* PID 1 lives. What crun says decides between the living states; a missing crun state with a living PID 1 is a contradiction. */
 static void compare_living(Operation *operation, const char *status) {
         State state = operation->container->life.state;
 
         if (!status)
                 correct(operation, STATE_UNKNOWN, REASON_MONITOR_LOST);
+        else if (state == STATE_INITIALIZED && (g_str_equal(status, "running") || g_str_equal(status, "paused")))
+                commit_started(operation);
         else if (g_str_equal(status, "paused"))
                 correct(operation, STATE_PAUSED, REASON_USER);
         else if (g_str_equal(status, "running") && state != STATE_STOPPING)
