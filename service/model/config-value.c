@@ -154,15 +154,14 @@ static bool check_labels(const char *key, GVariant *value, GError **error) {
 }
 
 static bool check_mount_source(const char *key, GVariant *mount, const char *type, GError **error) {
-        g_autoptr(GVariant) handle = g_variant_lookup_value(mount, "source-fd", NULL);
         const char *source = NULL;
 
         g_variant_lookup(mount, "source", "&s", &source);
         if (!g_str_equal(type, "bind"))
-                return !handle || config_value_refuse(error, key, "source-fd is for mounts of type bind, not %s", type);
-        if (!source == !handle)
-                return config_value_refuse(error, key, "a mount of type bind takes either source or source-fd");
-        return handle || config_value_check_path(key, source, error);
+                return true;
+        if (!source)
+                return config_value_refuse(error, key, "a mount of type bind has no source; give the path on the host");
+        return config_value_check_path("mounts/source", source, error);
 }
 
 static bool check_mount(const char *key, GVariant *mount, GHashTable *targets, GError **error) {

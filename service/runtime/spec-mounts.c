@@ -99,8 +99,8 @@ static bool add_given(GVariant *mount, JsonArray *mounts, GHashTable *targets, G
         g_variant_lookup(mount, "type", "&s", &type);
         g_variant_lookup(mount, "source", "&s", &source);
         g_variant_lookup(mount, "options", "^a&s", &options);
-        if (g_str_equal(type, "bind") && (!source || access(source, F_OK) < 0))
-                return error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "mount %s at %s: the source does not exist", source ? source : "a descriptor", target);
+        if (g_str_equal(type, "bind") && access(source, F_OK) < 0)
+                return error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "mount %s at %s: the source does not exist", source, target);
 
         g_autofree char *clean = g_canonicalize_filename(target, "/");
         append_given(mounts, clean, type, source ? source : type, options);
