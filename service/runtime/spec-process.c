@@ -85,13 +85,12 @@ static void add_capabilities(SpecBuild *build) {
 
 static void add_user(SpecBuild *build) {
         JsonObject *user = document_object(build->process, "user");
-        JsonArray *groups = document_array(user, "additionalGids");
 
         json_object_set_int_member(user, "uid", build->account->uid);
         json_object_set_int_member(user, "gid", build->account->gid);
         json_object_set_int_member(user, "umask", 0022);
         for (unsigned i = 0; i < build->account->groups->len; i++)
-                json_array_add_int_element(groups, g_array_index(build->account->groups, guint32, i));
+                json_array_add_int_element(document_array(user, "additionalGids"), g_array_index(build->account->groups, guint32, i));
 }
 
 static bool is_variable(const char *entry, const char *name) {
