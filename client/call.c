@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Calls through GDBus, which speaks GVariant and reads DBUS_SYSTEM_BUS_ADDRESS. */
+
+#include "call.h"
+#include <gio/gunixfdlist.h>
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+
+bool want_json = false;
+
+static GDBusConnection *connect_bus(void) {
+        static GDBusConnection *connection = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (!connection)
+                connection = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
+        if (!connection)
+                fprintf(stderr, "conbusctl: connect to the system bus: %s\n", error->message);
+        return connection;
+}
+
+static GVariant *call(const char *path, const char *interface, const char *method, GVariant *arguments, int *ret_fd) {
+        GDBusConnection *connection = connect_bus();
+        g_autoptr(GUnixFDList) fds = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (!connection)
+                return NULL;
+        GVariant *answer = g_dbus_connection_call_with_unix_fd_list_sync(connection, "io.conbus1", path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, G_MAXINT, NULL,
+                                                                         &fds, NULL, &error);
+        if (!answer) {
+                g_dbus_error_strip_remote_error(error);
+                fprintf(stderr, "conbusctl: %s\n", error->message);
+                return NULL;
+        }
+        if (ret_fd)
+                *ret_fd = fds ? g_unix_fd_list_get(fds, 0, NULL) : -1;
+        return answer;
+}
+
+GVariant *call_manager(const char *method, GVariant *arguments) {
+        return call(MANAGER_PATH, "io.conbus1.Manager", method, arguments, NULL);
+}
+
+GVariant *call_with_fd(const char *method, GVariant *arguments, int *ret_fd) {
+        return call(MANAGER_PATH, "io.conbus1.Manager", method, arguments, ret_fd);
+}
+
+GVariant *call_container(const char *path, const char *method, GVariant *arguments) {
+        const char *interface = g_str_equal(method, "Check") || g_str_equal(method, "GetLog") ? "io.conbus1.Health" : "io.conbus1.Container";
+
+        return call(path, interface, method, arguments, NULL);
+}
+
+char *call_find(const char *name) {
+        g_autoptr(GVariant) answer = call_manager("GetContainer", g_variant_new("(s)", name));
+        char *path = NULL;
+
+        if (answer)
+                g_variant_get(answer, "(o)", &path);
+        return path;
+}
+
+GVariant *call_query(GVariant *filter, const char *const *properties) {
+        g_autoptr(GVariant) answer = call_manager("QueryContainers", g_variant_new("(@a{sv}^as)", filter, properties));
+
+        return answer ? g_variant_get_child_value(answer, 0) : NULL;
+}
+
+void print_json(GVariant *value) {
+        g_autoptr(JsonNode) node = json_gvariant_serialize(value);
+        g_autofree char *text = json_to_string(node, FALSE);
+
+        puts(text);
+}
+
+char *printable(const char *text) {
+        GString *clean = g_string_new(NULL);
+
+        for (const char *p = text; *p; p = g_utf8_next_char(p)) {
+                gunichar c = g_utf8_get_char(p);
+                if (g_unichar_iscntrl(c))
+                        g_string_append_printf(clean, "\\x%02x", c);
+                else
+                        g_string_append_unichar(clean, c);
+        }
+        return g_string_free(clean, FALSE);
+}

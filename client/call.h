@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The bus from the client's side: blocking calls without a time limit (a stop or a wait takes as long as it takes), errors to standard error. */
+
+#include <gio/gio.h>
+#include <stdbool.h>
+
+#define MANAGER_PATH "/io/conbus1"
+#define EXIT_CONBUS 125 /* run and wait: the trouble is ours, not the container's */
+
+/* NULL after a message on standard error. arguments may be floating or NULL. The result is a tuple to be unreferenced. */
+GVariant *call_manager(const char *method, GVariant *arguments);
+GVariant *call_container(const char *path, const char *method, GVariant *arguments);
+GVariant *call_with_fd(const char *method, GVariant *arguments, int *ret_fd); /* of the manager; the first descriptor of the answer */
+char *call_find(const char *name); /* object path of a container, or NULL after a message */
+/* Properties of all containers that pass the filter (a{sv}): a(oa{sv}). */
+GVariant *call_query(GVariant *filter, const char *const *properties);
+
+extern bool want_json;
+void print_json(GVariant *value); /* and a newline */
+/* Text from a container or a label for a terminal: control characters escaped. */
+char *printable(const char *text);

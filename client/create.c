@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* create and run: options become creation keys; --set reaches every key there is, with the type that introspection/config-keys.txt gives it. */
+
+#include "call.h"
+#include "commands.h"
+#include "conbus-config-keys.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Creation {
+        GVariantDict config;
+        char *name, *bundle;
+        bool detach;
+        GPtrArray *env, *labels;
+} Creation;
+
+/* Options that are creation keys under another spelling. */
+static const struct {
+        const char *option, *key;
+} spellings[] = {{"--rootfs", "rootfs"}, {"--user", "user"}, {"--cwd", "cwd"}, {"--hostname", "hostname"}, {"--network", "network"}, {"--restart", "restart-policy"}, {"--notify", "notify"}, {"--seccomp", "seccomp"}};
+
+static const char *type_of_key(const char *key) {
+        for (const ConfigKey *known = conbus_config_keys; known->name; known++)
+                if (g_str_equal(known->name, key))
+                        return known->type;
+        return NULL;
+}
+
+static bool set_key(Creation *creation, const char *assignment) {
+        const char *equals = strchr(assignment, '=');
+        g_autofree char *key = equals ? g_strndup(assignment, (gsize) (equals - assignment)) : NULL;
+        const char *type = key ? type_of_key(key) : NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (!type) {
+                fprintf(stderr, "conbusctl: --set %s: write KEY=VALUE with a creation key\n", assignment);
+                return false;
+        }
+        GVariant *value = g_str_equal(type, "s") ? g_variant_ref_sink(g_variant_new_string(equals + 1)) : g_variant_parse(G_VARIANT_TYPE(type), equals + 1, NULL, NULL, &error);
+        if (!value) {
+                fprintf(stderr, "conbusctl: --set %s: not a value of the D-Bus type %s: %s\n", assignment, type, error->message);
+                return false;
+        }
+        g_variant_dict_insert_value(&creation->config, key, value);
+        g_variant_unref(value);
+        return true;
+}
+
+static bool set_label(Creation *creation, const char *label) {
+        if (!strchr(label, '=')) {
+                fprintf(stderr, "conbusctl: --label %s: write KEY=VALUE\n", label);
+                return false;
+        }
+        g_ptr_array_add(creation->labels, (void *) label);
+        return true;
+}
+
+/* 1: taken, 0: no option, -1: wrong. */
+static int take_creation_option(Creation *creation, char ***words) {
+        char *value;
+
+        if (g_str_equal(**words, "-d") || g_str_equal(**words, "--detach"))
+                creation->detach = true;
+        else if (g_str_equal(**words, "--rm"))
+                g_variant_dict_insert(&creation->config, "auto-remove", "b", TRUE);
+        else if (g_str_equal(**words, "--read-only"))
+                g_variant_dict_insert(&creation->config, "read-only", "b", TRUE);
+        else if (take_option(words, "--name", &value))
+                creation->name = value;
+        else if (take_option(words, "--bundle", &value))
+                creation->bundle = value;
+        else if (take_option(words, "--env", &value))
+                g_ptr_array_add(creation->env, value);
+        else if (take_option(words, "--label", &value))
+                return set_label(creation, value) ? 1 : -1;
+        else if (take_option(words, "--set", &value))
+                return set_key(creation, value) ? 1 : -1;
+        else {
+                for (size_t i = 0; i < G_N_ELEMENTS(spellings); i++)
+                        if (take_option(words, spellings[i].option, &value)) {
+                                g_variant_dict_insert(&creation->config, spellings[i].key, "s", value);
+                                return 1;
+                        }
+                if (***words != '-')
+                        return 0;
+                fprintf(stderr, "conbusctl: unknown option %s\n", **words);
+                return -1;
+        }
+        return 1;
+}
+
+static GVariant *finish_config(Creation *creation, char **command) {
+        if (creation->env->len > 0) {
+                g_ptr_array_add(creation->env, NULL);
+                g_variant_dict_insert(&creation->config, "env", "^as", creation->env->pdata);
+        }
+        if (creation->labels->len > 0) {
+                GVariantBuilder labels;
+                g_variant_builder_init(&labels, G_VARIANT_TYPE("a{ss}"));
+                for (guint i = 0; i < creation->labels->len; i++) {
+                        g_auto(GStrv) parts = g_strsplit(creation->labels->pdata[i], "=", 2);
+                        g_variant_builder_add(&labels, "{ss}", parts[0], parts[1]);
+                }
+                g_variant_dict_insert_value(&creation->config, "labels", g_variant_builder_end(&labels));
+        }
+        if (*command)
+                g_variant_dict_insert(&creation->config, "command", "^as", command);
+        return g_variant_dict_end(&creation->config);
+}
+
+static char *create(Creation *creation, char **words) {
+        char *path = NULL;
+
+        for (; *words; words++) {
+                if (g_str_equal(*words, "--")) {
+                        words++;
+                        break;
+                }
+                int taken = take_creation_option(creation, &words);
+                if (taken < 0)
+                        return NULL;
+                if (taken == 0)
+                        break;
+        }
+        GVariant *config = finish_config(creation, words);
+        const char *name = creation->name ? creation->name : "";
+        g_autoptr(GVariant) answer = creation->bundle ? call_manager("CreateContainerFromBundle", g_variant_new("(ss@a{sv})", name, creation->bundle, config))
+                                                      : call_manager("CreateContainer", g_variant_new("(ss@a{sv})", name, "", config));
+        if (answer)
+                g_variant_get(answer, "(o)", &path);
+        return path;
+}
+
+static void creation_init(Creation *creation) {
+        *creation = (Creation) {.env = g_ptr_array_new(), .labels = g_ptr_array_new()};
+        g_variant_dict_init(&creation->config, NULL);
+}
+
+int command_create(char **words) {
+        Creation creation;
+
+        creation_init(&creation);
+        g_autofree char *path = create(&creation, words);
+        if (!path)
+                return EXIT_FAILURE;
+        puts(strrchr(path, '/') + 1);
+        return EXIT_SUCCESS;
+}
+
+/* The container's own code; a container that could not be started is removed again. */
+int command_run(char **words) {
+        Creation creation;
+        guint64 run;
+        int code;
+
+        creation_init(&creation);
+        g_autofree char *path = create(&creation, words);
+        if (!path)
+                return EXIT_CONBUS;
+        const char *id = strrchr(path, '/') + 1;
+        g_autoptr(GVariant) started = call_container(path, "Start", NULL);
+        if (!started) {
+                g_autoptr(GVariant) record = call_manager("GetRun", g_variant_new("(st)", id, (guint64) 0));
+                g_autoptr(GVariant) removed = call_container(path, "RemoveWith", g_variant_new_parsed("({'force': <true>},)"));
+                g_autoptr(GVariant) fields = record ? g_variant_get_child_value(record, 0) : NULL;
+                return fields && g_variant_lookup(fields, "exit-code", "i", &code) && code > 0 ? code : EXIT_CONBUS;
+        }
+        if (creation.detach) {
+                puts(id);
+                return EXIT_SUCCESS;
+        }
+        g_variant_get(started, "(t)", &run);
+        g_autoptr(GVariant) answer = call_manager("WaitAny", g_variant_new_parsed("([(%o, %t)], ['stopped'], @a{sv} {})", path, run));
+        g_autoptr(GVariant) details = answer ? g_variant_get_child_value(answer, 4) : NULL;
+        return details && g_variant_lookup(details, "exit-code", "i", &code) && code >= 0 ? code : EXIT_CONBUS;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ps, runs, inspect, events: reading. */
+
+#include "call.h"
+#include "commands.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *bold(void) {
+        return isatty(STDOUT_FILENO) && !getenv("NO_COLOR") ? "\033[1m" : "";
+}
+
+static const char *plain(void) {
+        return *bold() ? "\033[0m" : "";
+}
+
+static const char *colour_of(const char *state, const char *health) {
+        if (!*bold())
+                return "";
+        if (g_str_equal(health, "unhealthy") || g_str_equal(state, "unknown"))
+                return "\033[31m";
+        return g_str_equal(state, "running") ? "\033[32m" : "";
+}
+
+static char *time_text(guint64 usec) {
+        g_autoptr(GDateTime) time = usec ? g_date_time_new_from_unix_local((gint64) (usec / G_USEC_PER_SEC)) : NULL;
+
+        return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : g_strdup("-");
+}
+
+static void print_container(GVariant *properties) {
+        const char *id = "", *name = "", *state = "", *command = "", *health = "";
+        guint64 run = 0, next = 0;
+        gint32 code = -1;
+
+        (void) g_variant_lookup(properties, "Id", "&s", &id);
+        (void) g_variant_lookup(properties, "Name", "&s", &name);
+        (void) g_variant_lookup(properties, "State", "&s", &state);
+        (void) g_variant_lookup(properties, "CommandName", "&s", &command);
+        (void) g_variant_lookup(properties, "Run", "t", &run);
+        (void) g_variant_lookup(properties, "ExitCode", "i", &code);
+        (void) g_variant_lookup(properties, "NextRestartTimestamp", "t", &next);
+        g_autofree char *clean = printable(command), *due = next ? time_text(next) : g_strdup("-");
+        g_autofree char *ended = code >= 0 ? g_strdup_printf("%d", code) : g_strdup("-");
+        printf("%.12s  %-20s  %s%-11s%s  %4" G_GUINT64_FORMAT "  %4s  %-19s  %s\n", id, name, colour_of(state, health), state, *bold() ? plain() : "", run, ended, due, clean);
+}
+
+int command_ps(char **words) {
+        static const char *const properties[] = {"Id", "Name", "State", "CommandName", "Run", "ExitCode", "NextRestartTimestamp", NULL};
+        static const char *const living[] = {"initialized", "running", "paused", "stopping", NULL};
+        GVariantDict filter;
+        bool all = false;
+        char *value;
+
+        g_variant_dict_init(&filter, NULL);
+        for (; *words; words++) {
+                if (g_str_equal(*words, "-a") || g_str_equal(*words, "--all"))
+                        all = true;
+                else if (take_option(&words, "--label", &value))
+                        g_variant_dict_insert(&filter, "label", "^as", (const char *const[]) {value, NULL});
+                else
+                        return 2;
+        }
+        if (!all)
+                g_variant_dict_insert(&filter, "state", "^as", living);
+        g_autoptr(GVariant) list = call_query(g_variant_dict_end(&filter), properties);
+        if (!list)
+                return EXIT_FAILURE;
+        if (want_json) {
+                print_json(list);
+                return EXIT_SUCCESS;
+        }
+        printf("%s%-12s  %-20s  %-11s  %4s  %4s  %-19s  %s%s\n", bold(), "ID", "NAME", "STATE", "RUN", "CODE", "NEXT RESTART", "COMMAND", plain());
+        for (gsize i = 0; i < g_variant_n_children(list); i++) {
+                g_autoptr(GVariant) entry = g_variant_get_child_value(list, i), values = g_variant_get_child_value(entry, 1);
+                print_container(values);
+        }
+        return EXIT_SUCCESS;
+}
+
+static void print_run(GVariant *record) {
+        guint64 number = 0, start = 0, finish = 0;
+        gint32 code = -1;
+        const char *result = "", *reason = "";
+
+        (void) g_variant_lookup(record, "run", "t", &number);
+        (void) g_variant_lookup(record, "start", "t", &start);
+        (void) g_variant_lookup(record, "finish", "t", &finish);
+        (void) g_variant_lookup(record, "exit-code", "i", &code);
+        (void) g_variant_lookup(record, "result", "&s", &result);
+        (void) g_variant_lookup(record, "reason", "&s", &reason);
+        g_autofree char *began = time_text(start), *ended = time_text(finish);
+        printf("%4" G_GUINT64_FORMAT "  %-19s  %-19s  %4d  %-12s  %s\n", number, began, ended, code, *result ? result : "-", reason);
+}
+
+int command_runs(char **words) {
+        if (!words[0])
+                return 2;
+        g_autoptr(GVariant) answer = call_manager("ListRuns", g_variant_new("(su)", words[0], 0));
+        if (!answer)
+                return EXIT_FAILURE;
+        g_autoptr(GVariant) list = g_variant_get_child_value(answer, 0);
+        if (want_json) {
+                print_json(list);
+                return EXIT_SUCCESS;
+        }
+        printf("%s%4s  %-19s  %-19s  %4s  %-12s  %s%s\n", bold(), "RUN", "STARTED", "FINISHED", "CODE", "RESULT", "REASON", plain());
+        for (gsize i = 0; i < g_variant_n_children(list); i++) {
+                g_autoptr(GVariant) record = g_variant_get_child_value(list, i);
+                print_run(record);
+        }
+        return EXIT_SUCCESS;
+}
+
+int command_inspect(char **words) {
+        if (!words[0])
+                return 2;
+        g_autofree char *path = call_find(words[0]);
+        g_autoptr(GVariant) answer = path ? call_container(path, "Inspect", NULL) : NULL;
+        const char *json;
+
+        if (!answer)
+                return EXIT_FAILURE;
+        g_variant_get(answer, "(&s)", &json);
+        puts(json);
+        return EXIT_SUCCESS;
+}
+
+static void print_event(guint64 usec, const char *action, const char *id, GVariant *details) {
+        const char *name = "";
+        gint32 code;
+
+        (void) g_variant_lookup(details, "name", "&s", &name);
+        g_autofree char *when = time_text(usec);
+        printf("%s  %-16s  %.12s  %s", when, action, id, name);
+        if (g_variant_lookup(details, "exit-code", "i", &code))
+                printf("  (exit code %d)", code);
+        putchar('\n');
+}
+
+/* Without --follow what is in the log; with it JSON lines as they come, until the reader has enough. */
+int command_events(char **words) {
+        guint64 since = 0;
+        bool follow = false;
+        char *value;
+
+        for (; *words; words++) {
+                if (take_option(&words, "--since", &value))
+                        since = g_ascii_strtoull(value, NULL, 10);
+                else if (g_str_equal(*words, "--follow") || g_str_equal(*words, "-f"))
+                        follow = true;
+                else
+                        return 2;
+        }
+        if (follow) {
+                int fd = -1;
+                g_autoptr(GVariant) opened = call_with_fd("OpenEvents", g_variant_new("(t@a{sv})", since, g_variant_new("a{sv}", NULL)), &fd);
+                char buffer[65536];
+                if (!opened)
+                        return EXIT_FAILURE;
+                for (ssize_t n; (n = read(fd, buffer, sizeof buffer)) > 0;)
+                        if (write(STDOUT_FILENO, buffer, (size_t) n) != n)
+                                break;
+                return EXIT_SUCCESS;
+        }
+        g_autoptr(GVariant) answer = call_manager("GetEvents", g_variant_new("(tu@a{sv})", since, 10000, g_variant_new("a{sv}", NULL)));
+        if (!answer)
+                return EXIT_FAILURE;
+        g_autoptr(GVariant) list = g_variant_get_child_value(answer, 0);
+        if (want_json) {
+                print_json(list);
+                return EXIT_SUCCESS;
+        }
+        for (gsize i = 0; i < g_variant_n_children(list); i++) {
+                guint64 usec;
+                const char *action, *id;
+                g_autoptr(GVariant) event = g_variant_get_child_value(list, i), details = g_variant_get_child_value(event, 6);
+                g_variant_get_child(event, 1, "t", &usec);
+                g_variant_get_child(event, 3, "&s", &action);
+                g_variant_get_child(event, 5, "&s", &id);
+                print_event(usec, action, id, details);
+        }
+        return EXIT_SUCCESS;
+}

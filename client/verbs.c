@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Verbs on containers, rename, policies, wait, health. */
+
+#include "call.h"
+#include "commands.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int take_option(char ***words, const char *name, char **ret) {
+        size_t length = strlen(name);
+
+        if (g_str_equal(**words, name) && (*words)[1]) {
+                *ret = (*words)[1];
+                (*words)++;
+                return 1;
+        }
+        if (strncmp(**words, name, length) != 0 || (**words)[length] != '=')
+                return 0;
+        *ret = **words + length + 1;
+        return 1;
+}
+
+int parse_duration(const char *text, unsigned long *ret) {
+        static const struct {
+                const char *unit;
+                double usec;
+        } units[] = {{"", 1e6}, {"s", 1e6}, {"ms", 1e3}, {"us", 1}, {"min", 6e7}, {"h", 3.6e9}};
+        char *end;
+        double number = g_ascii_strtod(text, &end);
+
+        if (g_str_equal(text, "infinity")) {
+                *ret = G_MAXULONG;
+                return 1;
+        }
+        if (end == text || !(number >= 0) || number > 1e9)
+                return 0;
+        for (size_t i = 0; i < G_N_ELEMENTS(units); i++)
+                if (g_str_equal(end, units[i].unit)) {
+                        *ret = (unsigned long) (number * units[i].usec);
+                        return 1;
+                }
+        return 0;
+}
+
+static int signal_number(const char *word) {
+        static const struct {
+                const char *name;
+                int number;
+        } names[] = {{"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"WINCH", SIGWINCH}};
+
+        if (g_str_has_prefix(word, "SIG"))
+                word += 3;
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+                if (g_str_equal(names[i].name, word))
+                        return names[i].number;
+        return atoi(word);
+}
+
+typedef struct VerbOptions {
+        GVariantDict dict;
+        char *signal;
+} VerbOptions;
+
+static int take_verb_options(VerbOptions *options, char ***words) {
+        unsigned long usec;
+        char *value;
+
+        for (; **words && ***words == '-'; (*words)++) {
+                if (g_str_equal(**words, "--force") || g_str_equal(**words, "-f"))
+                        g_variant_dict_insert(&options->dict, "force", "b", TRUE);
+                else if (g_str_equal(**words, "--recursive"))
+                        g_variant_dict_insert(&options->dict, "recursive", "b", TRUE);
+                else if (g_str_equal(**words, "--dependents"))
+                        g_variant_dict_insert(&options->dict, "dependents", "b", TRUE);
+                else if (take_option(words, "--wait", &value))
+                        g_variant_dict_insert(&options->dict, "wait", "s", value);
+                else if (take_option(words, "--signal", &value) || take_option(words, "-s", &value))
+                        options->signal = value;
+                else if ((take_option(words, "--timeout", &value) || take_option(words, "-t", &value)) && parse_duration(value, &usec))
+                        g_variant_dict_insert(&options->dict, "timeout-usec", "t", (guint64) usec);
+                else {
+                        fprintf(stderr, "conbusctl: unknown or incomplete option %s\n", **words);
+                        return 0;
+                }
+        }
+        return 1;
+}
+
+static GVariant *call_verb(const char *verb, const char *path, GVariant *dict, const char *signal) {
+        if (g_str_equal(verb, "kill"))
+                return call_container(path, "Kill", g_variant_new("(si)", "leader", signal ? signal_number(signal) : SIGKILL));
+        if (g_str_equal(verb, "pause"))
+                return call_container(path, "Pause", NULL);
+        if (g_str_equal(verb, "resume"))
+                return call_container(path, "Resume", NULL);
+        if (g_str_equal(verb, "enable") || g_str_equal(verb, "disable"))
+                return call_container(path, "SetAutoStart", g_variant_new("(s)", g_str_equal(verb, "enable") ? "enabled" : "disabled"));
+        const char *method = g_str_equal(verb, "start") ? "StartWith" : g_str_equal(verb, "stop") ? "StopWith" : g_str_equal(verb, "restart") ? "RestartWith" : "RemoveWith";
+        return call_container(path, method, g_variant_new("(@a{sv})", dict));
+}
+
+int command_verb(const char *verb, char **words) {
+        VerbOptions options = {0};
+        int status = EXIT_SUCCESS;
+
+        g_variant_dict_init(&options.dict, NULL);
+        if (!take_verb_options(&options, &words))
+                return 2;
+        if (!*words) {
+                fprintf(stderr, "conbusctl %s: name a container\n", verb);
+                return 2;
+        }
+        if (options.signal && !g_str_equal(verb, "kill"))
+                g_variant_dict_insert(&options.dict, "signal", "i", signal_number(options.signal));
+        g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_dict_end(&options.dict));
+        for (; *words; words++) {
+                g_autofree char *path = call_find(*words);
+                g_autoptr(GVariant) answer = path ? call_verb(verb, path, dict, options.signal) : NULL;
+                if (!answer)
+                        status = EXIT_FAILURE;
+        }
+        return status;
+}
+
+int command_rename(char **words) {
+        if (!words[0] || !words[1])
+                return 2;
+        g_autofree char *path = call_find(words[0]);
+        g_autoptr(GVariant) answer = path ? call_container(path, "Rename", g_variant_new("(s)", words[1])) : NULL;
+        return answer ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int command_set_restart_policy(char **words) {
+        if (!words[0] || !words[1])
+                return 2;
+        g_auto(GStrv) parts = g_strsplit(words[1], ":", 2);
+        g_autofree char *path = call_find(words[0]);
+        g_autoptr(GVariant) answer = path ? call_container(path, "SetRestartPolicy", g_variant_new("(su)", parts[0], (guint32) (parts[1] ? atoi(parts[1]) : 0))) : NULL;
+        return answer ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int command_wait(char **words) {
+        g_autoptr(GPtrArray) conditions = g_ptr_array_new();
+        GVariantDict dict;
+        unsigned long usec;
+        char *value;
+        int code;
+
+        g_variant_dict_init(&dict, NULL);
+        for (; *words && **words == '-'; words++) {
+                if (take_option(&words, "--condition", &value))
+                        g_ptr_array_add(conditions, value);
+                else if (take_option(&words, "--run", &value))
+                        g_variant_dict_insert(&dict, "run", "t", g_ascii_strtoull(value, NULL, 10));
+                else if (take_option(&words, "--after-run", &value))
+                        g_variant_dict_insert(&dict, "after-run", "t", g_ascii_strtoull(value, NULL, 10));
+                else if (g_str_equal(*words, "--final"))
+                        g_variant_dict_insert(&dict, "final", "b", TRUE);
+                else if (take_option(&words, "--timeout", &value) && parse_duration(value, &usec))
+                        g_variant_dict_insert(&dict, "timeout-usec", "t", (guint64) usec);
+                else
+                        return 2;
+        }
+        if (!*words)
+                return 2;
+        if (conditions->len == 0)
+                g_ptr_array_add(conditions, (void *) "stopped");
+        g_ptr_array_add(conditions, NULL);
+        g_autofree char *path = call_find(*words);
+        g_autoptr(GVariant) answer = path ? call_container(path, "WaitFor", g_variant_new("(^as@a{sv})", conditions->pdata, g_variant_dict_end(&dict))) : NULL;
+        if (!answer)
+                return EXIT_CONBUS;
+        const char *condition, *result;
+        g_variant_get(answer, "(&sti@i&s@a{sv})", &condition, NULL, &code, NULL, &result, NULL);
+        if (want_json)
+                print_json(answer);
+        else
+                printf("%s %d\n", condition, code);
+        if (g_str_equal(condition, "timeout"))
+                return 124; /* as timeout(1) */
+        return g_str_equal(condition, "stopped") || g_str_equal(condition, "exited") ? (code < 0 ? EXIT_CONBUS : code) : EXIT_SUCCESS;
+}
+
+int command_health(char **words) {
+        if (!words[0] || !words[1] || (!g_str_equal(words[0], "run") && !g_str_equal(words[0], "log")))
+                return 2;
+        bool log = g_str_equal(words[0], "log");
+        g_autofree char *path = call_find(words[1]);
+        g_autoptr(GVariant) answer = path ? call_container(path, log ? "GetLog" : "Check", log ? g_variant_new("(u)", 0) : NULL) : NULL;
+        if (!answer)
+                return EXIT_FAILURE;
+        if (want_json || log) {
+                print_json(answer);
+                return EXIT_SUCCESS;
+        }
+        const char *status, *output;
+        int code;
+        g_variant_get(answer, "(&si&s)", &status, &code, &output);
+        g_autofree char *clean = printable(output);
+        printf("%s %d %s\n", status, code, clean);
+        return code == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
