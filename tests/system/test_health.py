@@ -53,7 +53,8 @@ def test_a_check_that_hangs_dies_with_its_children(client):
     path = client.create("hang", "sleep", "1000", health=health("CMD-SHELL", "sleep 777 & sleep 777", timeout_usec=1000000, interval_usec=0))
     client.call(path, CONTAINER, "Start")
     expect("HealthCheckTimeout", client.call, path, HEALTH, "Check")
-    assert not [line for _, _, line in client.call(path, CONTAINER, "GetProcesses")[0] if "777" in line]
+    wait_for(lambda: not [line for _, _, line in client.call(path, CONTAINER, "GetProcesses")[0] if "777" in line], "the end of the check's children", poll=True)
+    assert client.get(path, "State") == "running"
 
 
 def test_a_wait_for_health_ends_with_the_run(client):
