@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The object tree (api.md section 2): the manager with the only ObjectManager, one subtree of containers by id, the aliases by name outside of it, and LogControl1.
  *
- * An alias path is looked at by a raw fallback before any vtable: an unknown name is answered there (the find callbacks could only say UnknownObject), and "self" needs the caller's process, which has to be asked for without blocking. */
+ * An alias path is looked at by a raw fallback before any vtable: an unknown name is answered there (the find callbacks could only say UnknownObject), and "self" is found by the caller's process, which peers.c knows by then. */
 
 #include "bus/bus.h"
 #include "bus/announce.h"
@@ -128,32 +128,17 @@ static int on_alias(sd_bus_message *message, void *userdata, sd_bus_error *error
         const char *path = sd_bus_message_get_path(message);
         g_autofree char *name = alias_of_path(path);
 
-        if (!name || !*name)
+        if (!name) /* the root of the aliases itself */
                 return 0;
         if (g_str_equal(name, "self")) {
                 Peer *peer = peer_of(bus, message);
-                if (!peer)
-                        return 1;
-                bus->self = container_of_peer(bus, peer);
-                if (bus->self)
-                        return 0;
-        } else if (registry_get_by_name(bus->registry, name))
-                return 0;
-        return sd_bus_reply_method_errorf(message, "io.conbus1.Error.NoSuchContainer", "no container has the name \"%s\"", name);
-}
-
-/* GetManagedObjects is answered by sd-bus itself; here it is only seen who asked, for idleness. */
-static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        Bus *bus = userdata;
-
-        if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")) {
-                Peer *peer = peer_of(bus, message);
-                if (!peer)
-                        return 1;
-                peer->listed = true;
-                bus_activity(bus);
+                bus->self = peer ? container_of_peer(bus, peer) : NULL;
+                return bus->self ? 0 : sd_bus_reply_method_errorf(message, "io.conbus1.Error.NoSuchContainer", "the caller runs in no container");
         }
-        return 0;
+        if (registry_get_by_name(bus->registry, name))
+                return 0;
+        g_autofree char *valid = g_utf8_make_valid(name, -1); /* an escaped path can hold any byte */
+        return sd_bus_reply_method_errorf(message, "io.conbus1.Error.NoSuchContainer", "no container has the name \"%s\"", valid);
 }
 
 /* --- start and end --- */
@@ -188,10 +173,6 @@ static int add_objects(Bus *bus) {
         if (r >= 0) {
                 g_ptr_array_add(bus->slots, slot);
                 r = sd_bus_add_fallback(bus->connection, &slot, ALIASES_PATH, on_alias, bus);
-        }
-        if (r >= 0) {
-                g_ptr_array_add(bus->slots, slot);
-                r = sd_bus_add_filter(bus->connection, &slot, on_message, bus);
         }
         if (r >= 0)
                 g_ptr_array_add(bus->slots, slot);

@@ -62,11 +62,14 @@ bool call_take_answer(Call *call) {
         return true;
 }
 
+/* Sends what was built with the outcome r; a call whose answer cannot be built or sent must not wait for ever. */
 static void send_answer(Call *call, sd_bus_message *answer, int r) {
         if (r >= 0)
                 r = sd_bus_send(NULL, answer, NULL);
-        if (r < 0)
+        if (r < 0) {
                 log_error("answer %s: %s", call->member, g_strerror(-r));
+                (void) sd_bus_reply_method_errorf(call->message, "io.conbus1.Error.Internal", "%s: the answer cannot be sent: %s", call->member, g_strerror(-r));
+        }
         bus_activity(call->bus);
 }
 
@@ -142,8 +145,7 @@ int call_dispatch(sd_bus_message *message, void *object, const CallMember *membe
         g_autoptr(GError) error = NULL;
 
         if (!peer)
-                return 1;
-        bus_activity(bus);
+                return sd_bus_reply_method_errorf(message, SD_BUS_ERROR_ACCESS_DENIED, "%s needs a bus that says who its caller is", member->name);
         g_autoptr(Call) call = call_new(bus, peer, message, member->name);
         if (!gate_check(peer, member->action, member->name, &error)) {
                 call_reply_error(call, error);

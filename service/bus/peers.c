@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Credentials without blocking: a message of a sender that is not known yet is parked, GetConnectionCredentials is sent, and with its answer the parked messages are put back into the connection's queue, so that each object is looked up afresh.
+/* Credentials without blocking: a filter parks the calls of a sender that is not known yet, GetConnectionCredentials is sent, and with its answer they are put back into the connection's queue, so that each object is looked up afresh.
  * Messages that the client sent meanwhile may stand before them in that queue; they are moved behind, so that one client's messages keep their order. */
 
 #include "bus/peers.h"
@@ -24,6 +24,10 @@ Peer *peer_find(Bus *bus, const char *name) {
         return name ? g_hash_table_lookup(bus->peers, name) : NULL;
 }
 
+Peer *peer_of(Bus *bus, sd_bus_message *message) {
+        return peer_find(bus, sd_bus_message_get_sender(message));
+}
+
 static void deliver_again(Peer *peer) {
         for (GList *link = peer->parked.head; link; link = link->next) {
                 sd_bus_message *message = link->data;
@@ -35,9 +39,16 @@ static void deliver_again(Peer *peer) {
         }
 }
 
+static void clear_fd(void *fd) {
+        close_fd(*(int *) fd);
+}
+
 static Actor *read_actor(sd_bus_message *answer, const char *name) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(GVariant) credentials = variant_read(answer, "a{sv}", NULL, &error);
+        /* Newer bus daemons add a descriptor of the process (ProcessFD), which is closed again. */
+        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+        g_array_set_clear_func(fds, clear_fd);
+        g_autoptr(GVariant) credentials = variant_read(answer, "a{sv}", fds, &error);
         guint32 uid = UINT32_MAX, pid = 0;
         char path[64];
         g_autofree char *comm = NULL;
@@ -91,26 +102,39 @@ static Peer *peer_new(Bus *bus, const char *name) {
         return peer;
 }
 
-Peer *peer_of(Bus *bus, sd_bus_message *message) {
-        const char *name = sd_bus_message_get_sender(message);
-        Peer *peer = peer_find(bus, name);
+/* Parks the message, or lets it through when its sender is known and nothing of the same sender stands before it. */
+static bool may_pass(Peer *peer, sd_bus_message *message) {
+        sd_bus_message *first = g_queue_peek_head(&peer->parked);
 
-        if (!name)
-                return NULL;
+        if (peer->actor && !first)
+                return true;
+        if (peer->actor && first == message) {
+                sd_bus_message_unref(g_queue_pop_head(&peer->parked));
+                return true;
+        }
+        g_queue_push_tail(&peer->parked, sd_bus_message_ref(message));
+        if (peer->actor && (sd_bus_message_rewind(message, true) < 0 || sd_bus_enqueue_for_read(peer->bus->connection, message) < 0))
+                log_error("a message of %s is lost", peer->name);
+        return false;
+}
+
+/* Every message is seen here exactly once for each time it is delivered, before any object. GetManagedObjects is answered by sd-bus itself; who asked for it expects signals. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Bus *bus = userdata;
+        const char *name = sd_bus_message_get_sender(message);
+        uint8_t type;
+
+        if (!name || sd_bus_message_get_type(message, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL)
+                return 0;
+        Peer *peer = peer_find(bus, name);
         if (!peer)
                 peer = peer_new(bus, name);
-        sd_bus_message *first = g_queue_peek_head(&peer->parked);
-        if (peer->actor && (!first || first == message)) {
-                if (first)
-                        sd_bus_message_unref(g_queue_pop_head(&peer->parked));
-                return peer;
-        }
-        if (g_queue_find(&peer->parked, message)) /* delivered again out of its turn: cannot be, the queue keeps its order */
-                return peer;
-        g_queue_push_tail(&peer->parked, sd_bus_message_ref(message));
-        if (peer->actor && sd_bus_message_rewind(message, true) >= 0 && sd_bus_enqueue_for_read(bus->connection, message) < 0)
-                log_error("a message of %s is lost", name);
-        return NULL;
+        if (!may_pass(peer, message))
+                return 1;
+        if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
+                peer->listed = true;
+        bus_activity(bus);
+        return 0;
 }
 
 static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -143,6 +167,10 @@ int peers_watch(Bus *bus) {
         int r = sd_bus_add_match_async(bus->connection, &slot,
                                        "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',path='/org/freedesktop/DBus',arg2=''", on_name_owner_changed,
                                        NULL, bus);
+        if (r >= 0) {
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_filter(bus->connection, &slot, on_message, bus);
+        }
         if (r >= 0)
                 g_ptr_array_add(bus->slots, slot);
         return r;

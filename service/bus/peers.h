@@ -17,9 +17,9 @@ struct Peer {
         bool listed;
 };
 
-int peers_watch(Bus *bus); /* the one permanent match on NameOwnerChanged */
+int peers_watch(Bus *bus); /* the one permanent match on NameOwnerChanged, and the filter that every call passes */
 void peers_free(Bus *bus);
 
-/* The sender of a message once it is known. NULL: the message is parked and will be delivered again (or its sender has left); the handler returns 1. */
-Peer *peer_of(Bus *bus, sd_bus_message *message);
-Peer *peer_find(Bus *bus, const char *name); /* one that is known, or NULL */
+/* A client that is known or being asked for, or NULL. In a callback of an object the sender of the message is always known: its actor is set. */
+Peer *peer_find(Bus *bus, const char *name);
+Peer *peer_of(Bus *bus, sd_bus_message *message); /* peer_find of its sender */

@@ -136,6 +136,8 @@ static int append_basic(sd_bus_message *m, GVariant *value, char type) {
         case 'o':
         case 'g':
                 return sd_bus_message_append_basic(m, type, g_variant_get_string(value, NULL));
+        case 'h': /* the index of a descriptor that only its reader has */
+                return -EINVAL;
         default:
                 return sd_bus_message_append_basic(m, type, g_variant_get_data(value));
         }
