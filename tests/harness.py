@@ -2,7 +2,7 @@
 """Tests of the running service. A test file imports this, defines functions test_*, and calls main(): the file is run again inside tests/sandbox, each function is one TAP case, containers are removed between cases,
 and at the end the service must leave without a complaint on its log and without a process, mount or control group left.
 
-Arguments of a test file: words that the names of the tests to run contain."""
+Arguments of a test file: words that the names of the tests to run contain. With CONBUS_SANDBOX_FAKES=1 the same files run on tests/fakes instead of crun and conmon."""
 
 import inspect
 import os
@@ -18,6 +18,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 DEADLINE = 30  # seconds for anything that is waited for
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NAME, MANAGER, CONTAINER, HEALTH = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health"
+FAULT_PLAN = "/run/conbus/faults"  # of tests/fakes, see tests/faults.py
 COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "CRITICAL", "GLib-WARNING", "Assertion", "ERROR SUMMARY")
 
 
@@ -32,6 +33,12 @@ class Error(Exception):
 
 class Skip(Exception):
     pass
+
+
+def on_real_runtime(function):
+    """Marks a test of what crun makes (namespaces, mounts); on the fakes it is not run."""
+    function.on_real_runtime = True
+    return function
 
 
 def variant(signature, *values):
@@ -183,10 +190,20 @@ def check_end(client):
     assert not leftovers(), f"left behind: {leftovers()}"
 
 
+def check_faults():
+    """Every fault that was ordered of the fakes has struck."""
+    if os.path.exists(FAULT_PLAN):
+        with open(FAULT_PLAN, encoding="utf-8") as plan:
+            left = plan.read()
+        os.unlink(FAULT_PLAN)
+        assert not left, f"ordered, but never reached: {left}"
+
+
 def run_test(number, name, function, client):
     client.signals.clear()
     try:
         function(client)
+        check_faults()
         remove_all(client)
         print(f"ok {number} {name}", flush=True)
         return True
@@ -202,6 +219,8 @@ def run_test(number, name, function, client):
         if isinstance(failure, KeyboardInterrupt):
             raise
         try:
+            if os.path.exists(FAULT_PLAN):
+                os.unlink(FAULT_PLAN)
             remove_all(client)
         except BaseException as error:  # noqa: B902
             print(f"# cleaning up: {error}", flush=True)
@@ -213,7 +232,9 @@ def main():
         os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", *([os.path.abspath(sys.argv[0])] + sys.argv[1:])])
     module = sys.modules["__main__"]
     words = sys.argv[1:]
+    fakes = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
     tests = [(name, function) for name, function in inspect.getmembers(module, inspect.isfunction) if name.startswith("test_") and (not words or any(word in name for word in words))]
+    tests = [(name, function) for name, function in tests if not (fakes and hasattr(function, "on_real_runtime"))]
     tests.sort(key=lambda test: test[1].__code__.co_firstlineno)
     print(f"1..{len(tests) + 1}", flush=True)
     client = Client()

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, expect, main, on_real_runtime, options, wait_for  # noqa: E402
 
 
 def test_a_run_is_known_from_start_to_end(client):
@@ -141,6 +141,11 @@ def test_the_base_stays_untouched(client):
     client.call(path, CONTAINER, "Start")
     assert client.call(path, CONTAINER, "Wait")[1] == 0
     assert not os.path.exists(marker)
+
+
+@on_real_runtime
+def test_a_read_only_base_stays_untouched(client):
+    marker = os.environ["CONBUS_TEST_ROOTFS"] + "/marker"
     readonly = client.create("readonly", "touch", "/marker", rootfs_mode="read-only")
     client.call(readonly, CONTAINER, "Start")
     assert client.call(readonly, CONTAINER, "Wait")[1] == 1

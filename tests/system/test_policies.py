@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, GLib, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, GLib, expect, main, on_real_runtime, options, wait_for  # noqa: E402
 
 
 def u32(value):
@@ -66,6 +66,7 @@ def test_dependencies(client):
     assert client.manager("ListContainers")[0] == []
 
 
+@on_real_runtime
 def test_a_joined_network(client):
     one = client.create("one", "sleep", "1000")
     client.call(one, CONTAINER, "Start")
