@@ -2,6 +2,7 @@
 /* The service: opens the store, adopts what lives, takes its name on the bus, leaves when it is idle. Containers are not touched by its end. */
 
 #include "manager.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "bus/bus.h"
 #include "manager-interface.h"
@@ -75,7 +76,7 @@ static int on_idle_check(sd_event_source *source, void *userdata) {
         if (!manager->checkpoint && store_wants_checkpoint(manager->store))
                 begin_checkpoint(manager);
         if (manager->settings.idle_exit_usec != UINT64_MAX && is_idle(manager)) {
-                int r = sd_event_add_time_relative(manager->event, &manager->idle_timer, CLOCK_BOOTTIME, manager->settings.idle_exit_usec, G_USEC_PER_SEC / 4, on_idle, manager);
+                int r = sd_event_add_time(manager->event, &manager->idle_timer, CLOCK_BOOTTIME, clock_boottime_in(manager->settings.idle_exit_usec), G_USEC_PER_SEC / 4, on_idle, manager);
                 if (r < 0)
                         log_error("arm the idle timer: %s", g_strerror(-r));
         }

@@ -2,6 +2,7 @@
 /* Times and the identity of the boot. */
 
 #include "base/clock.h"
+#include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,6 +19,14 @@ guint64 clock_realtime_usec(void) {
 
 guint64 clock_boottime_usec(void) {
         return clock_usec(CLOCK_BOOTTIME);
+}
+
+guint64 clock_add_usec(guint64 usec, guint64 span) {
+        return usec > UINT64_MAX - span ? UINT64_MAX : usec + span;
+}
+
+guint64 clock_boottime_in(guint64 span) {
+        return clock_add_usec(clock_boottime_usec(), span);
 }
 
 const char *clock_boot_id(void) {

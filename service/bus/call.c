@@ -2,6 +2,7 @@
 /* The way of a method call, and its one answer. */
 
 #include "bus/call.h"
+#include "base/clock.h"
 #include "bus/dispatch.h"
 #include "bus/gate.h"
 #include "base/log.h"
@@ -116,7 +117,7 @@ void call_arm_timeout(Call *call, GVariant *options) {
 
         if (call->answered || !g_variant_lookup(options, "reply-timeout-usec", "t", &usec) || usec == UINT64_MAX)
                 return;
-        int r = sd_event_add_time_relative(call->bus->event, &call->timeout, CLOCK_BOOTTIME, usec, 1000, on_timeout, call);
+        int r = sd_event_add_time(call->bus->event, &call->timeout, CLOCK_BOOTTIME, clock_boottime_in(usec), 1000, on_timeout, call);
         g_assert(r >= 0);
 }
 

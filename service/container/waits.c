@@ -5,6 +5,7 @@
  * and every wait on a container that goes is answered `removed`. */
 
 #include "container/waits.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include <string.h>
 
@@ -325,7 +326,7 @@ static void link_wait(Wait *wait, const char *met, guint64 timeout_usec) {
                 wait->met = met;
                 r = sd_event_add_defer(waits->event, &wait->now, on_now, wait);
         } else if (timeout_usec != UINT64_MAX)
-                r = sd_event_add_time_relative(waits->event, &wait->timer, CLOCK_BOOTTIME, timeout_usec, 1000, on_deadline, wait);
+                r = sd_event_add_time(waits->event, &wait->timer, CLOCK_BOOTTIME, clock_boottime_in(timeout_usec), 1000, on_deadline, wait);
         g_assert(r >= 0);
 }
 

@@ -129,7 +129,7 @@ Check *check_begin(Engine *engine, Container *container, const char *const *test
                 check_free(check);
                 return NULL;
         }
-        int r = sd_event_add_time_relative(engine->event, &check->timer, CLOCK_BOOTTIME, timeout_usec, 1000, on_timeout, check);
+        int r = sd_event_add_time(engine->event, &check->timer, CLOCK_BOOTTIME, clock_boottime_in(timeout_usec), 1000, on_timeout, check);
         g_assert(r >= 0);
         return check;
 }

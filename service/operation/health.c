@@ -173,7 +173,7 @@ static void count_regular(struct Health *health, const HealthSettings *settings,
                 set_status(health, "healthy");
                 return;
         }
-        bool in_start_period = clock_boottime_usec() < health->since_usec + settings->start_period_usec && !g_str_equal(container->life.health, "healthy");
+        bool in_start_period = clock_boottime_usec() < clock_add_usec(health->since_usec, settings->start_period_usec) && !g_str_equal(container->life.health, "healthy");
         if (in_start_period) {
                 if (g_str_equal(container->life.health, "suspended"))
                         set_status(health, "starting");
@@ -332,7 +332,7 @@ static void schedule(struct Health *health, guint64 usec) {
         g_clear_pointer(&health->timer, sd_event_source_disable_unref);
         if (!health->active)
                 return;
-        int r = sd_event_add_time_relative(health->engine->event, &health->timer, CLOCK_BOOTTIME, usec, 1000, on_due, health);
+        int r = sd_event_add_time(health->engine->event, &health->timer, CLOCK_BOOTTIME, clock_boottime_in(usec), 1000, on_due, health);
         g_assert(r >= 0);
 }
 

@@ -165,7 +165,7 @@ static void retry_later(struct Supervision *supervision, const GError *error) {
         if (!supervision->retry_timer)
                 log_error("record the end of %s: %s; trying again each second", container_title(supervision->container), error->message);
         g_clear_pointer(&supervision->retry_timer, sd_event_source_disable_unref);
-        int r = sd_event_add_time_relative(supervision->engine->event, &supervision->retry_timer, CLOCK_BOOTTIME, G_USEC_PER_SEC, 0, on_retry, supervision);
+        int r = sd_event_add_time(supervision->engine->event, &supervision->retry_timer, CLOCK_BOOTTIME, clock_boottime_in(G_USEC_PER_SEC), 0, on_retry, supervision);
         g_assert(r >= 0);
 }
 
@@ -211,7 +211,7 @@ static void wait_for_sources(struct Supervision *supervision) {
                 if (!pidref_signal(&container->monitor, SIGKILL, NULL, &error))
                         log_warning("kill conmon: %s", error->message);
         }
-        int r = sd_event_add_time_relative(supervision->engine->event, &supervision->wait_timer, CLOCK_BOOTTIME, supervision->engine->settings.exit_file_usec, 1000, on_patience_ended, supervision);
+        int r = sd_event_add_time(supervision->engine->event, &supervision->wait_timer, CLOCK_BOOTTIME, clock_boottime_in(supervision->engine->settings.exit_file_usec), 1000, on_patience_ended, supervision);
         g_assert(r >= 0);
 }
 

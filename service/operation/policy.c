@@ -50,16 +50,16 @@ bool policy_should_restart(Container *container, const char **ret_reason) {
 
 static guint64 next_backoff(Container *container, const Settings *settings, const Life *life) {
         guint64 first = config_uint64(container->config, "restart-sec-usec", FIRST_BACKOFF_USEC);
-        bool lasted = life->start_usec != 0 && life->finish_usec >= life->start_usec + settings->backoff_reset_usec;
+        bool lasted = life->start_usec != 0 && life->finish_usec >= clock_add_usec(life->start_usec, settings->backoff_reset_usec);
 
         if (life->backoff_usec == 0 || lasted)
                 return first;
-        return MAX(first, MIN(life->backoff_usec * 2, settings->backoff_max_usec));
+        return MAX(first, MIN(clock_add_usec(life->backoff_usec, life->backoff_usec), settings->backoff_max_usec));
 }
 
 static void plan(Engine *engine, Container *container, Life *life) {
         life->backoff_usec = next_backoff(container, &engine->settings, life);
-        life->next_restart_usec = clock_realtime_usec() + MAX(life->backoff_usec, 1);
+        life->next_restart_usec = clock_add_usec(clock_realtime_usec(), MAX(life->backoff_usec, 1));
 }
 
 static bool attempts_left(Container *container, const Life *life) {
@@ -125,7 +125,7 @@ void policy_arm_after(Engine *engine, Container *container, guint64 usec) {
         struct Restart *restart = restart_of(engine, container);
 
         g_clear_pointer(&restart->timer, sd_event_source_disable_unref);
-        int r = sd_event_add_time_relative(engine->event, &restart->timer, CLOCK_BOOTTIME, usec, 1000, on_due, restart);
+        int r = sd_event_add_time(engine->event, &restart->timer, CLOCK_BOOTTIME, clock_boottime_in(usec), 1000, on_due, restart);
         g_assert(r >= 0);
 }
 

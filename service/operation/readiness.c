@@ -199,7 +199,7 @@ static void arm_timeout(Engine *engine, Container *container) {
                 return;
         struct Readiness *readiness = readiness_of(engine, container);
         guint64 passed = clock_realtime_usec() - MIN(container->life.start_usec, clock_realtime_usec());
-        int r = sd_event_add_time_relative(engine->event, &readiness->timer, CLOCK_BOOTTIME, timeout > passed ? timeout - passed : 0, 1000, on_start_timeout, readiness);
+        int r = sd_event_add_time(engine->event, &readiness->timer, CLOCK_BOOTTIME, clock_boottime_in(timeout > passed ? timeout - passed : 0), 1000, on_start_timeout, readiness);
         g_assert(r >= 0);
 }
 

@@ -9,9 +9,8 @@
 
 static guint64 deadline_of(Operation *operation) {
         guint64 grace = option_uint64(operation, "timeout-usec", container_stop_timeout(operation->container));
-        guint64 now = clock_boottime_usec();
 
-        return grace > UINT64_MAX - now ? UINT64_MAX : now + grace;
+        return clock_boottime_in(grace);
 }
 
 /* The stop that is under way ends at the earlier of the two times. */
@@ -70,7 +69,7 @@ static void arm_give_up(Operation *operation) {
 
         if (deadline == UINT64_MAX)
                 return;
-        int r = sd_event_add_time(operation->engine->event, &operation->timer, CLOCK_BOOTTIME, deadline + patience, 1000, on_reply_gives_up, operation);
+        int r = sd_event_add_time(operation->engine->event, &operation->timer, CLOCK_BOOTTIME, clock_add_usec(deadline, patience), 1000, on_reply_gives_up, operation);
         g_assert(r >= 0);
 }
 

@@ -6,6 +6,7 @@
  * crun inherits conmon's stdio for the container and keeps it open, so nothing here is read to an end of file: the sync pipe is packets, and conmon's own words go to a memfd. */
 
 #include "runtime/conmon.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "runtime/crun.h"
 #include <errno.h>
@@ -319,7 +320,7 @@ void conmon_release(Conmon *conmon) {
         int r = sd_event_add_io(conmon->event, &conmon->sync_source, conmon->sync_fd, EPOLLIN, on_sync, conmon);
 
         if (r >= 0)
-                r = sd_event_add_time_relative(conmon->event, &conmon->timer, CLOCK_BOOTTIME, conmon->timeout_usec, 1000, on_timeout, conmon);
+                r = sd_event_add_time(conmon->event, &conmon->timer, CLOCK_BOOTTIME, clock_boottime_in(conmon->timeout_usec), 1000, on_timeout, conmon);
         g_assert(r >= 0);
         if (send(conmon->start_fd, "", 1, MSG_NOSIGNAL) < 0)
                 log_warning("start conmon: %s", g_strerror(errno));

@@ -2,6 +2,7 @@
 /* Helpers: fork, a child that only makes system calls until exec, output in memfds, the end from the reaper. */
 
 #include "runtime/process.h"
+#include "base/clock.h"
 #include "base/auto.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -171,7 +172,7 @@ static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
         process_kill(process, again ? SIGKILL : SIGTERM);
         g_clear_pointer(&process->timer, sd_event_source_disable_unref);
         if (!again)
-                (void) sd_event_add_time_relative(process->event, &process->timer, CLOCK_BOOTTIME, G_USEC_PER_SEC, 1000, on_timeout, process);
+                (void) sd_event_add_time(process->event, &process->timer, CLOCK_BOOTTIME, clock_boottime_in(G_USEC_PER_SEC), 1000, on_timeout, process);
         return 0;
 }
 
@@ -240,7 +241,7 @@ Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec,
         }
         reaper_watch(reaper, process->pid.pid, on_ended, process);
         if (spec->timeout_usec > 0)
-                (void) sd_event_add_time_relative(event, &process->timer, CLOCK_BOOTTIME, spec->timeout_usec, 1000, on_timeout, process);
+                (void) sd_event_add_time(event, &process->timer, CLOCK_BOOTTIME, clock_boottime_in(spec->timeout_usec), 1000, on_timeout, process);
         return process;
 }
 

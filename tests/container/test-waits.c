@@ -217,6 +217,16 @@ static void test_timeout(Fixture *fixture, gconstpointer unused) {
         expect(&answer, "timeout", 1, -1);
 }
 
+static void test_a_timeout_beyond_the_clock_is_none(Fixture *fixture, gconstpointer unused) {
+        Answer answer = {0};
+
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .timeout_usec = UINT64_MAX - 1}, &answer, NULL));
+        g_assert_cmpint(sd_event_run(fixture->event, 0), ==, 0);
+        end_run(fixture, 5);
+        expect(&answer, "stopped", 1, 5);
+}
+
 static void test_ten_thousand_on_one_end(Fixture *fixture, gconstpointer unused) {
         Answer answer = {0};
 
@@ -241,6 +251,7 @@ int main(int argc, char *argv[]) {
                 {"/waits/final-waits-for-the-policy", test_final_waits_for_the_policy},
                 {"/waits/removal-answers-everybody", test_removal_answers_everybody},
                 {"/waits/timeout", test_timeout},
+                {"/waits/a-timeout-beyond-the-clock-is-none", test_a_timeout_beyond_the_clock_is_none},
                 {"/waits/ten-thousand-on-one-end", test_ten_thousand_on_one_end},
         };
 

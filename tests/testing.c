@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See testing.h. */
+
+#include "testing.h"
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+char *testing_directory_new(void) {
+        g_autoptr(GError) error = NULL;
+        char *directory = g_dir_make_tmp("conbus-test-XXXXXX", &error);
+
+        g_assert_no_error(error);
+        return directory;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *position) {
+        return remove(path);
+}
+
+void testing_directory_free(char *directory) {
+        if (!directory)
+                return;
+        g_assert_cmpint(nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT), ==, 0);
+        g_free(directory);
+}
+
+void testing_write(const char *directory, const char *name, const char *text) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        g_autofree char *parent = g_path_get_dirname(path);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
+        g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, &error);
+        g_assert_no_error(error);
+}
+
+char *testing_read(const char *directory, const char *name) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        char *text = NULL;
+
+        return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
+}
+
+char *testing_program(const char *directory, const char *name, const char *script) {
+        g_autofree char *text = g_strdup_printf("#!/bin/sh\n%s\n", script);
+
+        testing_write(directory, name, text);
+        char *path = g_build_filename(directory, name, NULL);
+        g_assert_cmpint(chmod(path, 0755), ==, 0);
+        return path;
+}
+
+static int on_deadline(sd_event_source *source, guint64 usec, void *userdata) {
+        g_error("what was waited for did not happen in %d s", (int) (TESTING_DEADLINE_USEC / G_USEC_PER_SEC));
+        return 0;
+}
+
+void testing_run_until(sd_event *event, bool (*condition)(void *userdata), void *userdata) {
+        g_autoptr(sd_event_source) deadline = NULL;
+
+        g_assert_cmpint(sd_event_add_time_relative(event, &deadline, CLOCK_MONOTONIC, TESTING_DEADLINE_USEC, 0, on_deadline, NULL), >=, 0);
+        while (!condition(userdata))
+                g_assert_cmpint(sd_event_run(event, UINT64_MAX), >=, 0);
+}
+
+struct Count {
+        const unsigned *count;
+        unsigned wanted;
+};
+
+static bool is_reached(void *userdata) {
+        struct Count *count = userdata;
+
+        return *count->count >= count->wanted;
+}
+
+void testing_run_until_count(sd_event *event, const unsigned *count, unsigned wanted) {
+        struct Count waited = {.count = count, .wanted = wanted};
+
+        testing_run_until(event, is_reached, &waited);
+        g_assert_cmpuint(*count, ==, wanted);
+}
+
+void testing_run_idle(sd_event *event) {
+        int r;
+
+        while ((r = sd_event_run(event, 0)) > 0)
+                ;
+        g_assert_cmpint(r, ==, 0);
+}
+
+void testing_expect_error(GError **error, ConbusError code, const char *part) {
+        if (!g_error_matches(*error, CONBUS_ERROR, (int) code))
+                g_error("%s is expected; %s: %s", conbus_error_names[code], *error ? error_to_name(*error) : "no error", *error ? (*error)->message : "");
+        if (!strstr((*error)->message, part))
+                g_error("\"%s\" does not say \"%s\"", (*error)->message, part);
+        g_clear_error(error);
+}
+
+GVariant *testing_parse(const char *text) {
+        g_autoptr(GError) error = NULL;
+        GVariant *parsed = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, &error);
+
+        g_assert_no_error(error);
+        g_variant_get_data(parsed);
+        return parsed;
+}
+
+pid_t testing_child_new(void) {
+        pid_t pid = fork();
+
+        g_assert_cmpint(pid, >=, 0);
+        if (pid > 0)
+                return pid;
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+                pause();
+}
