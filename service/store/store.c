@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #define WAL_LIMIT (4 << 20)
+#define CHECKPOINT_WAIT_MSEC 10000 /* for the transactions of the service to end; each is short */
 
 bool store_fail(Store *store, const char *what, GError **error) {
         int code = sqlite3_errcode(store->db) & 0xff, system = sqlite3_system_errno(store->db);
@@ -249,8 +250,12 @@ bool store_wants_checkpoint(Store *store) {
 int store_checkpoint_main(const char *directory) {
         g_autofree char *path = g_build_filename(directory, "conbus.db", NULL);
         sqlite3 *db = NULL;
-        bool done = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK && sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) == SQLITE_OK;
+        int n_in_log = -1, n_done = -1;
+        bool done = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK && sqlite3_busy_timeout(db, CHECKPOINT_WAIT_MSEC) == SQLITE_OK;
 
+        /* A connection that has read nothing yet has not opened the WAL, and its checkpoint succeeds without doing anything. */
+        done = done && sqlite3_exec(db, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL) == SQLITE_OK &&
+               sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, &n_in_log, &n_done) == SQLITE_OK && n_in_log >= 0 && n_done == n_in_log;
         if (!done)
                 log_warning("checkpoint %s: %s", path, sqlite3_errmsg(db));
         sqlite3_close(db);

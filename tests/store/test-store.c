@@ -1,219 +1,358 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The store on real files and in memory: what is written is read again, what cannot be has a name. */
+/* Opening, migrating and transactions on real files: nothing is half done, and what cannot be done has a name. */
 
-#include "store/store.h"
-#include "model/config.h"
+#include "store/internal.h"
+#include "testing.h"
 #include <glib/gstdio.h>
-#include <sqlite3.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
-static Store *open_memory(void) {
+static void count_row(const StoredContainer *row, void *userdata) {
+        (*(unsigned *) userdata)++;
+}
+
+static unsigned count_rows(Store *store) {
         g_autoptr(GError) error = NULL;
-        Store *store = store_open(NULL, NULL, &error);
+        unsigned n = 0;
+
+        g_assert_true(store_load(store, count_row, &n, &error));
+        g_assert_no_error(error);
+        return n;
+}
+
+static bool put(Store *store, const char *id, GError **error) {
+        g_autoptr(GVariant) config = testing_parse("{'rootfs': <'/r'>}");
+        StoredContainer row = {.id = id, .name = id, .config = config, .bundle = ""};
+
+        life_init(&row.life);
+        bool done = store_put_container(store, &row, error);
+        life_clear(&row.life);
+        return done;
+}
+
+static Store *open_in(const char *directory) {
+        g_autoptr(GError) error = NULL;
+        Store *store = store_open(directory, NULL, &error);
 
         g_assert_no_error(error);
         return store;
 }
 
-static void fill(Life *life) {
-        life_init(life);
-        life->state = STATE_STOPPING;
-        life->reason = REASON_HEALTH;
-        life->state_usec = 11;
-        life->transitions = 12;
-        life->run = 13;
-        memset(life->invocation, 0xab, INVOCATION_SIZE);
-        life->start_usec = 14;
-        life->finish_usec = 15;
-        life->exit_code = 137;
-        life->exit_signal = 9;
-        life->result = RESULT_OOM_KILL;
-        life->run_open = life->ever_started = life->ready = life->supervised = life->stopped_by_user = life->mounted = life->remove_volumes = true;
-        life_set_string(&life->status_text, "busy");
-        life_set_string(&life->health, "healthy");
-        life->monitor = (StoredProcess) {.pid = 16, .start_time = 17};
-        life->main = (StoredProcess) {.pid = 18, .start_time = 19};
-        life_set_string(&life->cgroup, "/conbus/x");
-        life->stop_deadline = UINT64_MAX;
-        life->restart_count = 20;
-        life->next_restart_usec = 21;
-        life->backoff_usec = 22;
-        life_set_string(&life->error_name, "io.conbus1.Error.Internal");
-        life_set_string(&life->error_message, "why");
-        life->error_usec = 23;
-        life_set_string(&life->boot_id, "boot");
-}
+/* --- the file --- */
 
-static void put(Store *store, const char *id, const char *name) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GVariant) config = g_variant_ref_sink(g_variant_new_parsed("{'rootfs': <'/r'>, 'memory': <uint64 5>}"));
-        StoredContainer row = {.id = id, .name = name, .owner_uid = 1000, .created_usec = 5, .generation = 6, .config = config, .bundle = "/b"};
+static void test_what_was_committed_survives(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
 
-        fill(&row.life);
-        g_assert_true(store_begin(store, &error));
-        g_assert_true(store_put_container(store, &row, &error));
-        g_assert_true(store_commit(store, &error));
-        life_clear(&row.life);
-}
-
-static void on_row(const StoredContainer *row, void *userdata) {
-        Life wanted;
-        const Life *life = &row->life;
-
-        (*(unsigned *) userdata)++;
-        fill(&wanted);
-        g_assert_cmpstr(row->bundle, ==, "/b");
-        g_assert_cmpuint(row->owner_uid, ==, 1000);
-        g_assert_cmpuint(config_uint64(row->config, "memory", 0), ==, 5);
-        g_assert_cmpint(life->state, ==, wanted.state);
-        g_assert_cmpint(life->reason, ==, wanted.reason);
-        g_assert_cmpuint(life->transitions, ==, wanted.transitions);
-        g_assert_cmpuint(life->run, ==, wanted.run);
-        g_assert_cmpmem(life->invocation, INVOCATION_SIZE, wanted.invocation, INVOCATION_SIZE);
-        g_assert_cmpint(life->exit_code, ==, wanted.exit_code);
-        g_assert_cmpint(life->exit_signal, ==, wanted.exit_signal);
-        g_assert_cmpint(life->result, ==, wanted.result);
-        g_assert_true(life->run_open && life->ever_started && life->ready && life->supervised && life->stopped_by_user && life->mounted && life->remove_volumes);
-        g_assert_cmpstr(life->status_text, ==, wanted.status_text);
-        g_assert_cmpstr(life->health, ==, wanted.health);
-        g_assert_cmpint(life->monitor.pid, ==, 16);
-        g_assert_cmpuint(life->monitor.start_time, ==, 17);
-        g_assert_cmpint(life->main.pid, ==, 18);
-        g_assert_cmpuint(life->main.start_time, ==, 19);
-        g_assert_cmpstr(life->cgroup, ==, wanted.cgroup);
-        g_assert_cmpuint(life->stop_deadline, ==, UINT64_MAX);
-        g_assert_cmpuint(life->restart_count, ==, 20);
-        g_assert_cmpuint(life->next_restart_usec, ==, 21);
-        g_assert_cmpuint(life->backoff_usec, ==, 22);
-        g_assert_cmpstr(life->error_name, ==, wanted.error_name);
-        g_assert_cmpstr(life->error_message, ==, wanted.error_message);
-        g_assert_cmpuint(life->error_usec, ==, 23);
-        g_assert_cmpstr(life->boot_id, ==, "boot");
-        life_clear(&wanted);
-}
-
-static void test_rows_come_back(void) {
-        g_autoptr(Store) store = open_memory();
-        g_autoptr(GError) error = NULL;
-        unsigned n = 0;
-
-        put(store, "a", "one");
-        put(store, "b", "two");
-        g_assert_true(store_load(store, on_row, &n, &error));
-        g_assert_cmpuint(n, ==, 2);
-        g_assert_true(store_begin(store, &error));
-        g_assert_true(store_delete_container(store, "a", &error));
-        store_rollback(store);
-        n = 0;
-        g_assert_true(store_load(store, on_row, &n, &error));
-        g_assert_cmpuint(n, ==, 2);
-}
-
-static void put_run(Store *store, guint64 number, Result result) {
-        g_autoptr(Run) run = run_new("c", number);
-        g_autoptr(GError) error = NULL;
-
-        run->result = result;
-        run->exit_code = (int) number;
-        run->finish_usec = number;
-        run->actor = g_variant_ref_sink(g_variant_new_parsed("{'uid': <uint32 7>}"));
-        g_assert_true(store_put_run(store, run, &error));
-}
-
-static void test_records(void) {
-        g_autoptr(Store) store = open_memory();
-        g_autoptr(GError) error = NULL;
-        g_autoptr(Run) latest = NULL, after = NULL, none = NULL;
-
-        put_run(store, 1, RESULT_SUCCESS);
-        put_run(store, 2, RESULT_EXIT_CODE);
-        put_run(store, 3, RESULT_NONE);
-        g_assert_true(store_get_run(store, "c", 0, &latest, &error));
-        g_assert_cmpuint(latest->number, ==, 3);
-        g_assert_true(store_get_run_after(store, "c", 1, &after, &error));
-        g_assert_cmpuint(after->number, ==, 2);
-        g_assert_nonnull(after->actor);
-        g_assert_true(store_get_run_after(store, "c", 2, &none, &error)); /* 3 is open */
-        g_assert_null(none);
-        g_autoptr(GPtrArray) two = store_list_runs(store, "c", 2, &error);
-        g_assert_cmpuint(two->len, ==, 2);
-        g_assert_cmpuint(((Run *) two->pdata[0])->number, ==, 3);
-}
-
-static void test_events_are_numbered_and_trimmed(void) {
-        g_autoptr(Store) store = open_memory();
-        g_autoptr(GError) error = NULL;
-        bool gap = true;
-
-        store_set_limits(store, &(StoreLimits) {.runs_usec = 0, .runs_count = 1, .events_usec = 0, .events_count = 3});
-        for (guint64 i = 1; i <= 10; i++) {
-                g_autoptr(Event) event = event_new("container", i % 2 ? "odd" : "even", "/o", "c", NULL);
-                g_assert_true(store_append_event(store, event, &error));
-                g_assert_cmpuint(event->seq, ==, i);
-        }
-        g_autoptr(GPtrArray) all = store_list_events(store, 0, 100, UINT64_MAX, NULL, &gap, &error);
-        g_assert_cmpuint(all->len, ==, 10);
-        g_assert_false(gap);
-        g_assert_true(store_trim(store, &error));
-        g_autoptr(GPtrArray) rest = store_list_events(store, 2, 100, UINT64_MAX, NULL, &gap, &error);
-        g_assert_cmpuint(rest->len, ==, 3);
-        g_assert_cmpuint(((Event *) rest->pdata[0])->seq, ==, 8);
-        g_assert_true(gap);
-        g_autoptr(GPtrArray) none = store_list_events(store, 7, 100, UINT64_MAX, (const char *const[]) {"image", NULL}, &gap, &error);
-        g_assert_cmpuint(none->len, ==, 0);
-        g_assert_false(gap);
-}
-
-static void test_a_rolled_back_event_gives_its_number_back(void) {
-        g_autoptr(Store) store = open_memory();
-        g_autoptr(GError) error = NULL;
-        g_autoptr(Event) lost = event_new("container", "lost", "/o", "c", NULL), kept = event_new("container", "kept", "/o", "c", NULL);
-
-        g_assert_true(store_begin(store, &error));
-        g_assert_true(store_append_event(store, lost, &error));
-        store_rollback(store);
-        g_assert_true(store_append_event(store, kept, &error));
-        g_assert_cmpuint(kept->seq, ==, 1);
-}
-
-static void test_files(void) {
-        g_autofree char *directory = g_dir_make_tmp("conbus-store-XXXXXX", NULL);
-        g_autofree char *path = g_build_filename(directory, "conbus.db", NULL), *wal = g_build_filename(directory, "conbus.db-wal", NULL), *shm = g_build_filename(directory, "conbus.db-shm", NULL);
-        g_autoptr(GError) error = NULL;
-        unsigned n = 0;
-
-        Store *store = store_open(directory, NULL, &error);
-        g_assert_no_error(error);
-        put(store, "a", "one");
+        Store *store = open_in(directory);
+        g_assert_true(store_begin(store, NULL) && put(store, "a", NULL) && store_commit(store, NULL));
+        g_assert_true(store_begin(store, NULL) && put(store, "b", NULL)); /* and is left open */
         store_close(store);
+        store = open_in(directory);
+        g_assert_cmpuint(count_rows(store), ==, 1);
+        store_close(store);
+}
+
+static void test_nobody_else_may_read_it(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autofree char *inner = g_build_filename(directory, "made", "here", NULL), *path = g_build_filename(inner, "conbus.db", NULL);
+        g_autoptr(Store) store = open_in(inner);
+        struct stat st;
+
+        g_assert_cmpint(stat(path, &st), ==, 0);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+        g_assert_cmpint(stat(inner, &st), ==, 0);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0700);
+}
+
+static void test_a_directory_that_cannot_be_made(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autofree char *inner = g_build_filename(directory, "file", "below", NULL);
+        g_autoptr(GError) error = NULL;
+
+        testing_write(directory, "file", "");
+        g_assert_null(store_open(inner, NULL, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "make the directory");
+}
+
+static void test_a_file_that_is_no_database(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autoptr(GError) error = NULL;
+
+        testing_write(directory, "conbus.db", "this is no database at all, but it is long enough to be looked at");
+        g_assert_null(store_open(directory, NULL, &error));
+        testing_expect_error(&error, CONBUS_ERROR_STORAGE_CORRUPT, directory);
+}
+
+/* Every page but the first is overwritten, so that the file still looks like a database. */
+static void test_a_damaged_database_is_named(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autofree char *path = g_build_filename(directory, "conbus.db", NULL), *text = NULL;
+        g_autoptr(GError) error = NULL;
+        gsize size;
+        unsigned n = 0;
+
+        Store *store = open_in(directory);
+        g_assert_true(put(store, "a", NULL));
+        store_close(store);
+        g_assert_true(g_file_get_contents(path, &text, &size, NULL));
+        g_assert_cmpuint(size, >, 8192);
+        memset(text + 4096, 0x5a, size - 4096);
+        g_assert_true(g_file_set_contents(path, text, (gssize) size, NULL));
         store = store_open(directory, NULL, &error);
-        g_assert_true(store_load(store, on_row, &n, &error));
-        g_assert_cmpuint(n, ==, 1);
+        if (store)
+                g_assert_false(store_load(store, count_row, &n, &error));
+        testing_expect_error(&error, CONBUS_ERROR_STORAGE_CORRUPT, "");
         store_close(store);
+}
 
+/* --- migrations --- */
+
+static char **read_migrations(void) {
+        g_autofree char *path = g_test_build_filename(G_TEST_DIST, "..", "service", "store", "schema.sql", NULL), *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        return g_strsplit(text, "-- migration ", -1);
+}
+
+static sqlite3 *open_raw(const char *directory) {
+        g_autofree char *path = g_build_filename(directory, "conbus.db", NULL);
         sqlite3 *db;
+
         g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
-        g_assert_cmpint(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), ==, SQLITE_OK);
+        return db;
+}
+
+static void run_raw(sqlite3 *db, const char *sql) {
+        char *message = NULL;
+
+        if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+                g_error("%s: %s", sql, message);
+}
+
+static int ask_raw(const char *directory, const char *sql) {
+        sqlite3 *db = open_raw(directory);
+        sqlite3_stmt *statement;
+
+        g_assert_cmpint(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), ==, SQLITE_OK);
+        g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+        int number = sqlite3_column_int(statement, 0);
+        sqlite3_finalize(statement);
+        sqlite3_close(db);
+        return number;
+}
+
+/* A database as version `version` of the schema left it, with one container in it. */
+static void make_old(const char *directory, char **migrations, unsigned version) {
+        sqlite3 *db = open_raw(directory);
+
+        for (unsigned i = 1; i <= version; i++) {
+                g_autofree char *number = g_strdup_printf("PRAGMA user_version = %u", i);
+                run_raw(db, strchr(migrations[i], '\n'));
+                run_raw(db, number);
+        }
+        if (version > 0)
+                run_raw(db, "INSERT INTO container (id, name, owner_uid, created_usec, generation, bundle, config) VALUES ('a', 'web', 0, 1, 1, '', '{\"rootfs\": <\"/r\">}');"
+                            "INSERT INTO life (id, state, reason, state_usec, transitions, run, invocation, start_usec, finish_usec, exit_code, exit_signal, result, run_open, ever_started, ready, "
+                            "status_text, health, monitor_pid, monitor_start, main_pid, main_start, supervised, cgroup, stopped_by_user, stop_deadline, restart_count, next_restart_usec, backoff_usec, "
+                            "error_name, error_message, error_usec, boot_id, mounted, remove_volumes) "
+                            "VALUES ('a', 'exited', 'exit', 1, 4, 1, x'00', 1, 2, 0, 0, 'success', 0, 1, 0, '', '', 0, 0, 0, 0, 0, '', 0, 0, 0, 0, 0, '', '', 0, '', 0, 0)");
+        sqlite3_close(db);
+}
+
+static void test_every_older_database_is_brought_up(void) {
+        g_auto(GStrv) migrations = read_migrations();
+        unsigned newest = g_strv_length(migrations) - 1;
+
+        g_assert_cmpuint(newest, >, 0);
+        for (unsigned version = 0; version <= newest; version++) {
+                g_autoptr(TestingDirectory) directory = testing_directory_new();
+                make_old(directory, migrations, version);
+                Store *store = open_in(directory);
+                g_assert_cmpuint(count_rows(store), ==, version > 0 ? 1 : 0);
+                g_assert_true(put(store, "b", NULL));
+                store_close(store);
+                g_assert_cmpint(ask_raw(directory, "PRAGMA user_version"), ==, newest);
+        }
+}
+
+static void test_a_newer_database_is_refused_untouched(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autoptr(GError) error = NULL;
+
+        store_close(open_in(directory));
+        sqlite3 *db = open_raw(directory);
+        run_raw(db, "PRAGMA user_version = 99");
         sqlite3_close(db);
         g_assert_null(store_open(directory, NULL, &error));
-        g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_STORAGE_CORRUPT);
-        g_clear_error(&error);
-        g_assert_true(g_file_set_contents(path, "this is no database at all, but it is long enough to be looked at", -1, NULL));
-        (void) g_unlink(wal);
+        testing_expect_error(&error, CONBUS_ERROR_STORAGE_CORRUPT, "the database has version 99");
+        g_assert_cmpint(ask_raw(directory, "PRAGMA user_version"), ==, 99);
+}
+
+static void test_a_migration_that_fails_leaves_nothing(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autoptr(GError) error = NULL;
+
+        sqlite3 *db = open_raw(directory);
+        run_raw(db, "CREATE TABLE event (other INTEGER)"); /* in the way of the last statement of the first migration */
+        sqlite3_close(db);
         g_assert_null(store_open(directory, NULL, &error));
-        g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_STORAGE_CORRUPT);
-        (void) g_unlink(path);
-        (void) g_unlink(wal);
-        (void) g_unlink(shm);
-        (void) g_rmdir(directory);
+        testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "migration 1: ");
+        g_assert_cmpint(ask_raw(directory, "PRAGMA user_version"), ==, 0);
+        g_assert_cmpint(ask_raw(directory, "SELECT count(*) FROM sqlite_master WHERE name = 'container'"), ==, 0);
+}
+
+/* --- transactions --- */
+
+static void test_a_rollback_leaves_nothing(void) {
+        g_autoptr(Store) store = open_in(NULL);
+
+        g_assert_true(store_begin(store, NULL) && put(store, "a", NULL) && store_commit(store, NULL));
+        g_assert_true(store_begin(store, NULL));
+        g_assert_true(put(store, "b", NULL));
+        g_assert_true(store_delete_container(store, "a", NULL));
+        store_rollback(store);
+        store_rollback(store); /* outside of one it does nothing */
+        g_assert_cmpuint(count_rows(store), ==, 1);
+        g_assert_true(store_begin(store, NULL) && put(store, "b", NULL) && store_commit(store, NULL));
+        g_assert_cmpuint(count_rows(store), ==, 2);
+}
+
+static void test_no_more_pages_is_storage_full(void) {
+        g_autoptr(Store) store = open_in(NULL);
+        g_autoptr(GError) error = NULL;
+        unsigned n = 0;
+
+        g_assert_true(put(store, "first", NULL));
+        g_assert_true(store_exec(store, "PRAGMA max_page_count = 1", NULL)); /* SQLite takes it as the present size */
+        g_assert_true(store_begin(store, NULL));
+        for (; !error && n < 10000; n++) {
+                g_autofree char *id = g_strdup_printf("%u", n);
+                if (!put(store, id, &error))
+                        break;
+        }
+        testing_expect_error(&error, CONBUS_ERROR_STORAGE_FULL, "write a container");
+        store_rollback(store);
+        g_assert_cmpuint(count_rows(store), ==, 1);
+        g_assert_true(store_exec(store, "PRAGMA max_page_count = 100000", NULL));
+        g_assert_true(store_begin(store, NULL) && put(store, "again", NULL) && store_commit(store, NULL));
+        g_assert_cmpuint(count_rows(store), ==, 2);
+}
+
+/* A file system of its own that really fills up; in a mount namespace of this process. */
+static bool mount_small(const char *directory) {
+        return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0 && mount("tmpfs", directory, "tmpfs", 0, "size=512k") == 0;
+}
+
+static void fill_up(Store *store, GError **error) {
+        for (unsigned n = 0; n < 10000 && !*error; n++) {
+                g_autofree char *id = g_strdup_printf("%u", n);
+                if (!store_begin(store, error))
+                        return;
+                if (!put(store, id, error) || !store_commit(store, error))
+                        store_rollback(store);
+        }
+}
+
+static void full_disk(const char *directory) {
+        g_autoptr(GError) error = NULL;
+
+        testing_write(directory, "ballast", "");
+        g_autofree char *ballast = g_build_filename(directory, "ballast", NULL), *weight = g_strnfill(100 * 1024, 'x');
+        g_assert_true(g_file_set_contents(ballast, weight, -1, NULL));
+        Store *store = open_in(directory);
+        fill_up(store, &error);
+        testing_expect_error(&error, CONBUS_ERROR_STORAGE_FULL, "");
+        unsigned before = count_rows(store);
+        g_assert_cmpuint(before, >, 0);
+        g_assert_cmpint(g_unlink(ballast), ==, 0);
+        g_assert_true(store_begin(store, NULL) && put(store, "later", NULL) && store_commit(store, NULL));
+        g_assert_cmpuint(count_rows(store), ==, before + 1);
+        store_close(store);
+        store = open_in(directory);
+        g_assert_cmpuint(count_rows(store), ==, before + 1);
+        store_close(store);
+}
+
+static void test_a_full_disk_is_storage_full_and_heals(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+
+        if (g_test_subprocess()) {
+                if (!mount_small(directory))
+                        exit(77);
+                full_disk(directory);
+                g_assert_cmpint(umount2(directory, MNT_DETACH), ==, 0);
+                return;
+        }
+        g_test_trap_subprocess(NULL, 0, 0);
+        if (g_test_trap_has_passed())
+                return;
+        if (unshare(CLONE_NEWNS) < 0)
+                g_test_skip("a mount namespace is not allowed here");
+        else
+                g_test_trap_assert_passed();
+}
+
+/* --- checkpoints --- */
+
+static gint64 size_of(const char *directory, const char *name) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        struct stat st;
+
+        return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static void test_a_long_wal_wants_a_checkpoint_and_gets_it(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autoptr(Store) store = open_in(directory);
+        gint64 before = size_of(directory, "conbus.db");
+
+        g_assert_false(store_wants_checkpoint(store));
+        g_assert_true(store_begin(store, NULL));
+        for (unsigned n = 0; n < 8000; n++) {
+                g_autofree char *id = g_strdup_printf("%0500u", n);
+                g_assert_true(put(store, id, NULL));
+        }
+        g_assert_true(store_commit(store, NULL));
+        g_assert_true(store_wants_checkpoint(store));
+        g_assert_cmpint(store_checkpoint_main(directory), ==, EXIT_SUCCESS);
+        g_assert_cmpint(size_of(directory, "conbus.db"), >, before);
+        gint64 wal = size_of(directory, "conbus.db-wal");
+        g_assert_true(store_begin(store, NULL) && put(store, "a", NULL) && store_commit(store, NULL));
+        g_assert_cmpint(size_of(directory, "conbus.db-wal"), ==, wal); /* begun anew from its start */
+        g_assert_cmpuint(count_rows(store), ==, 8001);
+}
+
+static void test_a_store_in_memory_wants_no_checkpoint(void) {
+        g_autoptr(Store) store = open_in(NULL);
+
+        g_assert_false(store_wants_checkpoint(store));
+}
+
+static void test_a_checkpoint_of_nothing_fails(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+
+        g_assert_cmpint(store_checkpoint_main(directory), ==, EXIT_FAILURE);
+        g_assert_cmpint(size_of(directory, "conbus.db"), ==, -1);
 }
 
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
-        g_test_add_func("/store/rows-come-back", test_rows_come_back);
-        g_test_add_func("/store/records", test_records);
-        g_test_add_func("/store/events-are-numbered-and-trimmed", test_events_are_numbered_and_trimmed);
-        g_test_add_func("/store/a-rolled-back-event-gives-its-number-back", test_a_rolled_back_event_gives_its_number_back);
-        g_test_add_func("/store/files", test_files);
+        g_test_add_func("/store/what-was-committed-survives", test_what_was_committed_survives);
+        g_test_add_func("/store/nobody-else-may-read-it", test_nobody_else_may_read_it);
+        g_test_add_func("/store/a-directory-that-cannot-be-made", test_a_directory_that_cannot_be_made);
+        g_test_add_func("/store/a-file-that-is-no-database", test_a_file_that_is_no_database);
+        g_test_add_func("/store/a-damaged-database-is-named", test_a_damaged_database_is_named);
+        g_test_add_func("/store/every-older-database-is-brought-up", test_every_older_database_is_brought_up);
+        g_test_add_func("/store/a-newer-database-is-refused-untouched", test_a_newer_database_is_refused_untouched);
+        g_test_add_func("/store/a-migration-that-fails-leaves-nothing", test_a_migration_that_fails_leaves_nothing);
+        g_test_add_func("/store/a-rollback-leaves-nothing", test_a_rollback_leaves_nothing);
+        g_test_add_func("/store/no-more-pages-is-storage-full", test_no_more_pages_is_storage_full);
+        g_test_add_func("/store/a-full-disk-is-storage-full-and-heals", test_a_full_disk_is_storage_full_and_heals);
+        g_test_add_func("/store/a-long-wal-wants-a-checkpoint-and-gets-it", test_a_long_wal_wants_a_checkpoint_and_gets_it);
+        g_test_add_func("/store/a-store-in-memory-wants-no-checkpoint", test_a_store_in_memory_wants_no_checkpoint);
+        g_test_add_func("/store/a-checkpoint-of-nothing-fails", test_a_checkpoint_of_nothing_fails);
         return g_test_run();
 }
