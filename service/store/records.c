@@ -99,7 +99,7 @@ bool store_get_run_after(Store *store, const char *container, guint64 after, Run
         if (!s)
                 return false;
         store_bind_text(s, 1, container);
-        store_bind_int(s, 2, after);
+        store_bind_int(s, 2, MIN(after, (guint64) INT64_MAX));
         return step_run(store, s, ret, error);
 }
 
@@ -151,7 +151,7 @@ bool store_trim(Store *store, GError **error) {
         if (!runs)
                 return false;
         store_bind_int(runs, 1, usec_ago(store->limits.runs_usec));
-        store_bind_int(runs, 2, store->limits.runs_count > 0 ? store->limits.runs_count - 1 : 0);
+        store_bind_int(runs, 2, MIN(MAX(store->limits.runs_count, 1) - 1, (guint64) INT64_MAX));
         if (!store_step_done(store, runs, "trim the records", error))
                 return false;
         sqlite3_stmt *events = store_statement(store, STATEMENT_TRIM_EVENTS, "DELETE FROM event WHERE usec < ?1 AND seq <= ?2", error);
