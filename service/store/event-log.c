@@ -83,7 +83,7 @@ GPtrArray *store_list_events(Store *store, guint64 after, guint32 limit, guint64
                 return NULL;
         }
         sqlite3_reset(s);
-        *ret_gap = after + 1 < first;
+        *ret_gap = after < first - 1; /* first is at least 1 */
         return g_steal_pointer(&list);
 }
 
