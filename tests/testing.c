@@ -34,7 +34,7 @@ void testing_write(const char *directory, const char *name, const char *text) {
         g_autoptr(GError) error = NULL;
 
         g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
-        g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, &error);
+        g_file_set_contents(path, text, -1, &error);
         g_assert_no_error(error);
 }
 
