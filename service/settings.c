@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #define FILE_PATH "/etc/conbus/conbus.conf"
-#define DROPIN_PATH "/etc/conbus/conbus.conf.d"
 
 static void read_number(GKeyFile *file, const char *path, const char *group, const char *key, guint64 *number) {
         g_autoptr(GError) error = NULL;
@@ -14,15 +13,10 @@ static void read_number(GKeyFile *file, const char *path, const char *group, con
         if (!g_key_file_has_key(file, group, key, NULL))
                 return;
         g_autofree char *word = g_key_file_get_string(file, group, key, NULL);
-        if (word && g_str_equal(g_strstrip(word), "infinity")) {
+        if (word && g_str_equal(g_strstrip(word), "infinity"))
                 *number = UINT64_MAX;
-                return;
-        }
-        guint64 value = g_key_file_get_uint64(file, group, key, &error);
-        if (error)
-                log_warning("%s: %s in [%s]: %s; the default counts", path, key, group, error->message);
-        else
-                *number = value;
+        else if (!word || !g_ascii_string_to_unsigned(word, 10, 0, G_MAXUINT64, number, &error))
+                log_warning("%s: %s in [%s]: %s; give a number or infinity; what counted before counts", path, key, group, error ? error->message : "it is no text");
 }
 
 static void read_file(const char *path, Settings *settings) {
@@ -55,23 +49,23 @@ static int compare_names(const void *a, const void *b) {
         return g_strcmp0(*(const char *const *) a, *(const char *const *) b);
 }
 
-static void read_dropins(Settings *settings) {
+static void read_dropins(const char *file, Settings *settings) {
+        g_autofree char *path = g_strconcat(file, ".d", NULL);
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GDir) directory = g_dir_open(DROPIN_PATH, 0, NULL);
+        g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
 
         for (const char *name = directory ? g_dir_read_name(directory) : NULL; name; name = g_dir_read_name(directory))
                 if (g_str_has_suffix(name, ".conf"))
-                        g_ptr_array_add(names, g_build_filename(DROPIN_PATH, name, NULL));
+                        g_ptr_array_add(names, g_build_filename(path, name, NULL));
         g_ptr_array_sort(names, compare_names);
         for (guint i = 0; i < names->len; i++)
                 read_file(names->pdata[i], settings);
 }
 
 void settings_load(Settings *settings) {
-        const char *other = getenv("CONBUS_CONFIG");
+        const char *other = getenv("CONBUS_CONFIG"), *file = other ? other : FILE_PATH;
 
         settings_init(settings);
-        read_file(other ? other : FILE_PATH, settings);
-        if (!other)
-                read_dropins(settings);
+        read_file(file, settings);
+        read_dropins(file, settings);
 }

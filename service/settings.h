@@ -3,5 +3,5 @@
 
 #include "operation/operation.h"
 
-/* Defaults, then /etc/conbus/conbus.conf, then its drop-ins /etc/conbus/conbus.conf.d/NAME.conf in order of name; $CONBUS_CONFIG names another file, without drop-ins. A file that cannot be understood is logged and passed over, a key at a time. */
+/* Defaults, then /etc/conbus/conbus.conf, then its drop-ins /etc/conbus/conbus.conf.d/NAME.conf in order of name; $CONBUS_CONFIG names another file, whose drop-ins are in FILE.d. What cannot be understood is logged and passed over: a file as a whole, a value by itself. */
 void settings_load(Settings *settings);
