@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 
 ACCESS = "io.conbus1.Access"
+WHOLE = "io.conbus1.Access.Whole"
 SENSITIVE = "io.conbus1.Sensitive"
 CHANGE = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
@@ -18,14 +19,29 @@ class Argument:
 
 
 @dataclass
+class Access:
+    """Who may call a method: kind is a word of ACCESS_KINDS, action the last part of a polkit action or "", position that of the argument that decides."""
+
+    kind: str
+    action: str = ""
+    position: int = 0
+
+
+@dataclass
 class Member:
     name: str
     arguments: list = field(default_factory=list)
     results: list = field(default_factory=list)
     type: str = ""
     annotations: dict = field(default_factory=dict)
+    access: Access = None
     text: str = ""
     argument_texts: dict = field(default_factory=dict)
+
+    @property
+    def verb(self):
+        """The word for a method, as Queue, Can and the details of polkit have it: Stop and StopWith are "stop"."""
+        return kebab(self.name.removesuffix("With"))
 
 
 @dataclass
@@ -39,6 +55,16 @@ class Interface:
     @property
     def noun(self):
         return self.name.rsplit(".", 1)[1].lower()
+
+
+# The values of the annotation io.conbus1.Access, beside the last part of a polkit action: kind, argument that it needs, what it is for.
+ACCESS_KINDS = {
+    "open": (None, "everyone; with the annotation io.conbus1.Access.Whole, which names an action, only who may do that is told everything"),
+    "by-verb": (("verb", "s"), "the action of the method of io.conbus1.Container that the argument verb names"),
+    "by-profile": (("config", "a{sv}"), "create, or create-from-profile when the argument config has the key profile"),
+    "owner-or": (None, "owner-or:ACTION: free for the owner of the object, others need the action"),
+    "action": (None, "an action"),
+}
 
 
 def snake(name):
@@ -81,6 +107,27 @@ def read_member(element):
     return member
 
 
+def kebab(name):
+    """RunContainer -> run-container"""
+    return snake(name).replace("_", "-")
+
+
+def read_access(path, method):
+    value = method.annotations.get(ACCESS)
+    if not value:
+        fail(path, f"{method.name} does not say who may call it (annotation {ACCESS})")
+    kind, _, action = value.partition(":")
+    if kind not in ACCESS_KINDS:
+        kind, action = "action", value
+    if (kind in ("action", "owner-or")) != bool(re.fullmatch(r"[a-z]+(-[a-z]+)*", action)) or (WHOLE in method.annotations and kind != "open"):
+        fail(path, f"{method.name}: {value} is no value of {ACCESS}")
+    wanted = ACCESS_KINDS[kind][0]
+    places = [i for i, argument in enumerate(method.arguments) if (argument.name, argument.type) == wanted]
+    if wanted and not places:
+        fail(path, f"{method.name}: {value} needs an argument {wanted[0]} of the type {wanted[1]}")
+    return Access(kind, method.annotations.get(WHOLE, action), places[0] if places else 0)
+
+
 def document(path, member, comment):
     if comment is None or comment[0] != member.name:
         fail(path, f"{member.name} has no documentation comment right before it")
@@ -106,8 +153,8 @@ def read_interface(path):
             elif child.tag in members:
                 member = read_member(child)
                 document(path, member, comment)
-                if child.tag == "method" and ACCESS not in member.annotations:
-                    fail(path, f"{member.name} does not say who may call it (annotation {ACCESS})")
+                if child.tag == "method":
+                    member.access = read_access(path, member)
                 members[child.tag].append(member)
                 comment = None
         return Interface(element.get("name"), members["method"], members["signal"], members["property"], interface_text)

@@ -7,13 +7,13 @@ For an interface io.conbus1.Noun:
   getters    int noun_property_name(Bus *bus, [Container *container,] sd_bus_message *reply)    likewise
   answers    void noun_reply_method(Call *call, results…)
   signals    int noun_emit_signal(Bus *bus, const char *path, arguments…)
-  the vtable const sd_bus_vtable noun_vtable[]
+  the vtable const sd_bus_vtable noun_vtable[], and const CallMember noun_members[]: who may call what
 Arguments are borrowed for the call of the handler; compound ones are GVariants (results and signals take a floating one).
 """
 
 import sys
 
-from description import ACCESS, CHANGE, SENSITIVE, read_interface, snake
+from description import CHANGE, SENSITIVE, read_interface, snake
 
 # D-Bus type: C type, GVariant format
 TYPES = {
@@ -21,6 +21,8 @@ TYPES = {
     "x": ("gint64 ", "x"), "t": ("guint64 ", "t"), "d": ("double ", "d"), "q": ("guint16 ", "q"), "h": ("int ", "h"), "as": ("const char *const *", "^a&s"),
 }
 OBJECTS = {"container": "Container *container", "health": "Container *container", "manager": None}
+# What the gate is told of an object: functions void (const void *object, Target *ret), in bus/target.c or beside the handlers.
+TARGETS = {"container": "target_of_container", "health": "target_of_container", "manager": "NULL"}
 
 
 def c_type(type_):
@@ -57,8 +59,9 @@ def signature(arguments):
 
 def write_header(interface, out):
     noun = interface.noun
-    out.write(f"/* Made from {interface.name}.xml. */\n#pragma once\n\n#include \"bus/bus.h\"\n\n")
-    out.write(f'#define {noun.upper()}_INTERFACE "{interface.name}"\nextern const sd_bus_vtable {noun}_vtable[];\n\n')
+    out.write(f"/* Made from {interface.name}.xml. */\n#pragma once\n\n#include \"bus/dispatch.h\"\n\n")
+    out.write(f'#define {noun.upper()}_INTERFACE "{interface.name}"\nextern const sd_bus_vtable {noun}_vtable[];\n')
+    out.write(f"extern const CallMember {noun}_members[]; /* ended by a NULL name */\n\n")
     for method in interface.methods:
         out.write(f"{handler(noun, method)};\n{reply(noun, method)};\n")
     for prop in interface.properties:
@@ -107,13 +110,21 @@ def write_invoke(noun, method, out):
     out.write(f"        return {noun}_object_{snake(method.name)}(call{cast}{names}, error);\n}}\n\n")
 
 
+def write_members(interface, out):
+    noun = interface.noun
+    out.write(f"const CallMember {noun}_members[] = {{\n")
+    for method in interface.methods:
+        access = method.access
+        action = f'"{access.action}"' if access.action else "NULL"
+        out.write(f'        {{"{interface.name}", "{method.name}", "{method.verb}", "{signature(method.arguments)}", ACCESS_{snake(access.kind).upper().replace("-", "_")}, {action}, {access.position}, '
+                  f"{TARGETS[noun]}, invoke_{snake(method.name)}}},\n")
+    out.write("        {NULL},\n};\n\n")
+
+
 def write_method(interface, method, out):
     noun, name = interface.noun, snake(method.name)
-    write_invoke(noun, method, out)
-    access = method.annotations[ACCESS]
     out.write(f"static int on_{name}(sd_bus_message *message, void *object, sd_bus_error *error) {{\n"
-              f'        static const CallMember member = {{"{interface.name}", "{method.name}", "{access}", "{signature(method.arguments)}", invoke_{name}}};\n'
-              f"        return call_dispatch(message, object, &member);\n}}\n\n")
+              f"        return call_dispatch(message, object, &{noun}_members[{interface.methods.index(method)}]);\n}}\n\n")
     out.write(f"{reply(noun, method)} {{\n")
     if any(a.type == "h" for a in method.results):
         out.write(f'        call_reply(call, "{signature(method.results)}"{"".join(", " + a.name for a in method.results)});\n')
@@ -154,7 +165,10 @@ def write_vtable(interface, out):
 
 
 def write_source(interface, out):
-    out.write(f'/* Made from {interface.name}.xml. */\n#include "{interface.noun}-interface.h"\n#include "bus/dispatch.h"\n\n')
+    out.write(f'/* Made from {interface.name}.xml. */\n#include "{interface.noun}-interface.h"\n\n')
+    for method in interface.methods:
+        write_invoke(interface.noun, method, out)
+    write_members(interface, out)
     for method in interface.methods:
         write_method(interface, method, out)
     for prop in interface.properties:

@@ -22,7 +22,7 @@ static void read_number(GKeyFile *file, const char *path, const char *group, con
 static void read_file(const char *path, Settings *settings) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
-        guint64 operations = settings->operations_max, waits = settings->waits_per_caller;
+        guint64 operations = settings->operations_max, waits = settings->waits_per_caller, checks = settings->checks_per_user;
 
         if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &error)) {
                 if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
@@ -32,6 +32,7 @@ static void read_file(const char *path, Settings *settings) {
         read_number(file, path, "Service", "IdleExitUSec", &settings->idle_exit_usec);
         read_number(file, path, "Service", "OperationsMax", &operations);
         read_number(file, path, "Service", "WaitsPerCaller", &waits);
+        read_number(file, path, "Service", "ChecksPerUser", &checks);
         read_number(file, path, "Service", "ExitFileUSec", &settings->exit_file_usec);
         read_number(file, path, "Service", "KillUSec", &settings->kill_usec);
         read_number(file, path, "Service", "CreateUSec", &settings->create_usec);
@@ -43,6 +44,7 @@ static void read_file(const char *path, Settings *settings) {
         read_number(file, path, "Events", "KeepCount", &settings->limits.events_count);
         settings->operations_max = (unsigned) CLAMP(operations, 1, 4096);
         settings->waits_per_caller = (unsigned) CLAMP(waits, 1, 1000000);
+        settings->checks_per_user = (unsigned) CLAMP(checks, 1, 1000000);
 }
 
 static int compare_names(const void *a, const void *b) {

@@ -6,8 +6,10 @@
 #include "bus/bus.h"
 #include "bus/announce.h"
 #include "bus/events.h"
+#include "bus/gate.h"
 #include "bus/log-control.h"
 #include "bus/peers.h"
+#include "bus/polkit.h"
 #include "base/log.h"
 #include "container-interface.h"
 #include "health-interface.h"
@@ -188,7 +190,9 @@ Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error
         bus->engine = engine;
         bus->registry = engine->registry;
         bus->slots = g_ptr_array_new_with_free_func((GDestroyNotify) sd_bus_slot_unref);
-        int r = peers_watch(bus);
+        int r = polkit_new(bus);
+        if (r >= 0)
+                r = peers_watch(bus);
         if (r >= 0)
                 r = add_objects(bus);
         if (r >= 0)
@@ -207,7 +211,10 @@ void bus_free(Bus *bus) {
         announce_end(bus);
         events_free(bus);
         g_ptr_array_unref(bus->slots);
+        gate_free(bus);
         peers_free(bus);
+        polkit_free(bus);
+        users_free(bus);
         g_free(bus->runtime_version);
         g_free(bus->monitor_version);
         sd_bus_unref(bus->connection);
@@ -225,7 +232,7 @@ bool bus_is_busy(const Bus *bus) {
         g_hash_table_iter_init(&iter, bus->peers);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 Peer *peer = value;
-                if (peer->listed || peer->calls->len > 0 || !g_queue_is_empty(&peer->parked))
+                if (peer->listed || peer->calls->len > 0 || !g_queue_is_empty(&peer->parked) || !g_queue_is_empty(&peer->checks))
                         return true;
         }
         return false;

@@ -6,6 +6,8 @@
 #include "bus/call.h"
 
 typedef struct Peer Peer;
+typedef struct Polkit Polkit;
+typedef struct Check Check;
 
 struct Bus {
         sd_bus *connection;
@@ -13,6 +15,10 @@ struct Bus {
         Engine *engine;
         Registry *registry;
         GHashTable *peers; /* unique name -> struct Peer (bus/peers.c): credentials asked for once, calls and waits of that client */
+        GHashTable *users; /* uid -> User (bus/users.c) */
+        Polkit *polkit; /* bus/polkit.c */
+        GHashTable *delivered; /* message -> Check (bus/gate.c): answered, and put back into the connection's queue */
+        Check *passing; /* of the message that is being dispatched */
         GPtrArray *slots; /* of sd_bus_slot: vtables, matches */
         void (*activity)(void *userdata); /* manager: something happened, look at idleness again */
         void *activity_userdata;

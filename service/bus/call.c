@@ -46,6 +46,7 @@ void call_unref(Call *call) {
         actor_unref(call->actor);
         g_array_unref(call->fds);
         sd_bus_message_unref(call->message);
+        g_free(call->profile);
         g_free(call);
 }
 
@@ -148,7 +149,10 @@ int call_dispatch(sd_bus_message *message, void *object, const CallMember *membe
         if (!peer)
                 return sd_bus_reply_method_errorf(message, SD_BUS_ERROR_ACCESS_DENIED, "%s needs a bus that says who its caller is", member->name);
         g_autoptr(Call) call = call_new(bus, peer, message, member->name);
-        if (!gate_check(peer, member->action, member->name, &error)) {
+        GateVerdict verdict = gate_check(call, object, member, &error);
+        if (verdict == GATE_PARKED)
+                return 1;
+        if (verdict == GATE_REFUSED) {
                 call_reply_error(call, error);
                 return 1;
         }

@@ -2,7 +2,7 @@
 /* Credentials without blocking: a filter parks the calls of a sender that is not known yet, GetConnectionCredentials is sent, and with its answer they are put back into the connection's queue, so that each object is looked up afresh.
  * Messages that the client sent meanwhile may stand before them in that queue; they are moved behind, so that one client's messages keep their order. */
 
-#include "bus/peers.h"
+#include "bus/gate.h"
 #include "base/log.h"
 #include <errno.h>
 #include <stdio.h>
@@ -12,8 +12,10 @@
 static void peer_free(void *data) {
         Peer *peer = data;
 
+        gate_forget(peer);
         g_clear_pointer(&peer->request, sd_bus_slot_unref);
         g_queue_clear_full(&peer->parked, (GDestroyNotify) sd_bus_message_unref);
+        user_unref(peer->user);
         g_ptr_array_unref(peer->calls);
         actor_unref(peer->actor);
         g_free(peer->name);
@@ -72,15 +74,22 @@ static Actor *read_actor(sd_bus_message *answer, const char *name) {
         return actor;
 }
 
+static void set_actor(Peer *peer, Actor *actor) {
+        peer->unknown = !actor;
+        peer->actor = actor ? actor : actor_new(UINT32_MAX, 0, "", "", peer->name);
+        peer->user = user_get(peer->bus, peer->actor->uid);
+}
+
 static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
         Peer *peer = userdata;
 
         g_clear_pointer(&peer->request, sd_bus_slot_unref);
-        if (sd_bus_message_is_method_error(answer, NULL)) {
-                peer->unknown = true;
-                peer->actor = actor_new(UINT32_MAX, 0, "", "", peer->name);
-        } else
-                peer->actor = read_actor(answer, peer->name);
+        if (sd_bus_message_is_method_error(answer, SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
+                /* It left before it was known; its leaving may have been told already, so nothing may stay that waits for that. */
+                g_hash_table_remove(peer->bus->peers, peer->name);
+                return 1;
+        }
+        set_actor(peer, sd_bus_message_is_method_error(answer, NULL) ? NULL : read_actor(answer, peer->name));
         deliver_again(peer);
         return 1;
 }
@@ -92,12 +101,12 @@ static Peer *peer_new(Bus *bus, const char *name) {
         peer->name = g_strdup(name);
         peer->calls = g_ptr_array_new();
         g_queue_init(&peer->parked);
+        g_queue_init(&peer->checks);
         g_hash_table_insert(bus->peers, peer->name, peer);
         int r = sd_bus_call_method_async(bus->connection, &peer->request, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials, peer, "s", name);
         if (r < 0) {
                 log_error("ask for the credentials of %s: %s", name, g_strerror(-r));
-                peer->unknown = true;
-                peer->actor = actor_new(UINT32_MAX, 0, "", "", name);
+                set_actor(peer, NULL);
         }
         return peer;
 }
@@ -131,6 +140,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
                 peer = peer_new(bus, name);
         if (!may_pass(peer, message))
                 return 1;
+        gate_see(bus, message);
         if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
                 peer->listed = true;
         bus_activity(bus);

@@ -3,7 +3,7 @@
 
 /* The clients on the bus: who they are (asked of the bus daemon once each, without blocking), what they have open here, and when they leave. */
 
-#include "bus/bus.h"
+#include "bus/users.h"
 
 struct Peer {
         Bus *bus;
@@ -12,6 +12,8 @@ struct Peer {
         bool unknown; /* it answered with an error: the sender has left */
         sd_bus_slot *request;
         GQueue parked; /* of sd_bus_message, in order of arrival, to be delivered again */
+        User *user; /* set with actor */
+        GQueue checks; /* of Check (bus/gate.c), in order of arrival: calls that wait for an authorization */
         GPtrArray *calls; /* of Call, borrowed: unanswered */
         unsigned n_waits;
         bool listed;

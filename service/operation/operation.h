@@ -50,6 +50,7 @@ typedef struct Settings {
         guint64 backoff_reset_usec; /* 10 s */
         guint64 idle_exit_usec; /* 30 s; UINT64_MAX never */
         unsigned waits_per_caller; /* 1024 */
+        unsigned checks_per_user; /* calls of one user that wait for an authorization, 256 */
         StoreLimits limits;
 } Settings;
 

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From the access of a member to a question for polkit. Two kinds of members need a look at an argument first: the word of Queue, and whether a creation names a profile. */
+
+#include "bus/access.h"
+#include "container-interface.h"
+#include "health-interface.h"
+#include <limits.h>
+#include <string.h>
+
+const CallMember *member_by_verb(const CallMember *members, const char *verb) {
+        for (; members->name; members++)
+                if (g_str_equal(members->verb, verb))
+                        return members;
+        return NULL;
+}
+
+const CallMember *access_find_verb(const Container *container, const char *verb) {
+        const CallMember *member = member_by_verb(container_members, verb);
+
+        return member || !container_has_health(container) ? member : member_by_verb(health_members, verb);
+}
+
+/* --- looking at arguments --- */
+
+static int go_to(sd_bus_message *message, unsigned position) {
+        int r = sd_bus_message_rewind(message, true);
+
+        while (r >= 0 && position-- > 0)
+                r = sd_bus_message_skip(message, NULL);
+        return r;
+}
+
+static char *peek_string(sd_bus_message *message, unsigned position) {
+        const char *text = NULL;
+
+        int r = go_to(message, position);
+        if (r >= 0)
+                r = sd_bus_message_read_basic(message, 's', &text);
+        char *copy = g_strdup(r > 0 ? text : "");
+        (void) sd_bus_message_rewind(message, true);
+        return copy;
+}
+
+/* The value of one entry, "" if it is no string. */
+static char *read_variant_string(sd_bus_message *message) {
+        const char *text = NULL;
+
+        if (sd_bus_message_enter_container(message, 'v', "s") > 0)
+                (void) sd_bus_message_read_basic(message, 's', &text);
+        return g_strdup(text ? text : "");
+}
+
+/* What the first entry profile of the dictionary says; a later one is caught by the handler, which compares. */
+static char *peek_profile(sd_bus_message *message, unsigned position) {
+        g_autofree char *profile = NULL;
+        const char *key;
+
+        int r = go_to(message, position);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(message, 'a', "{sv}");
+        while (r > 0 && !profile && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                r = sd_bus_message_read_basic(message, 's', &key);
+                if (r > 0 && g_str_equal(key, "profile"))
+                        profile = read_variant_string(message);
+                else if (r > 0)
+                        r = sd_bus_message_skip(message, "v");
+                if (r >= 0 && !profile)
+                        r = sd_bus_message_exit_container(message);
+        }
+        (void) sd_bus_message_rewind(message, true);
+        return g_strdup(profile ? profile : "");
+}
+
+/* --- questions --- */
+
+static bool question_by_verb(Call *call, const CallMember *member, const Target *target, Question **ret, GError **error) {
+        g_autofree char *verb = peek_string(call->message, member->position);
+        const CallMember *meant = member_by_verb(container_members, verb);
+
+        if (!meant || (meant->access != ACCESS_OPEN && meant->access != ACCESS_ACTION))
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "%s: \"%s\" is no verb of a container", member->name, verb);
+        if (meant->access == ACCESS_ACTION)
+                *ret = question_new(call->actor, meant->action, meant->verb, target);
+        return true;
+}
+
+/* A name that cannot be one is not shown to anybody; the creation will be refused. */
+static Question *question_by_profile(Call *call, const CallMember *member) {
+        g_autofree char *name = peek_string(call->message, 0), *second = peek_string(call->message, 1);
+
+        call->profile = peek_profile(call->message, member->position);
+        NewContainer wanted = {.name = config_check_name(name, NULL) ? name : "", .image = strlen(second) <= PATH_MAX ? second : "", .profile = config_check_name(call->profile, NULL) ? call->profile : ""};
+        return question_new_create(*wanted.profile ? "create-from-profile" : "create", member->verb, &wanted);
+}
+
+bool access_question(Call *call, const void *object, const CallMember *member, Question **ret, GError **error) {
+        Target target = TARGET_NONE;
+
+        if (member->target)
+                member->target(object, &target);
+        switch (member->access) {
+        case ACCESS_OPEN:
+                if (member->action)
+                        *ret = question_new(call->actor, member->action, member->verb, &target);
+                return true;
+        case ACCESS_BY_VERB:
+                return question_by_verb(call, member, &target, ret, error);
+        case ACCESS_BY_PROFILE:
+                *ret = question_by_profile(call, member);
+                return true;
+        case ACCESS_OWNER_OR:
+                if (target.owner_uid == call->actor->uid)
+                        return true;
+                break;
+        case ACCESS_ACTION:
+                break;
+        }
+        g_assert(member->action);
+        *ret = question_new(call->actor, member->action, member->verb, &target);
+        return true;
+}
