@@ -112,7 +112,13 @@ bool container_object_open_wait(Call *call, Container *container, const char *co
         return wait_calls_open_wait(call, container->id, conditions, options, error);
 }
 
+static bool check_not_removing(Call *call, Container *container, GError **error) {
+        return container->life.state != STATE_REMOVING || error_set(error, CONBUS_ERROR_REMOVED, "%s of %s: it is being removed", call->member, container_title(container));
+}
+
 bool container_object_open_pid_fd(Call *call, Container *container, GError **error) {
+        if (!check_not_removing(call, container, error))
+                return false;
         if (!pidref_is_set(&container->main))
                 return error_set(error, CONBUS_ERROR_NOT_RUNNING, "open a pidfd of %s: nothing of it runs", container_title(container));
         container_reply_open_pid_fd(call, container->main.fd, (guint32) container->main.pid, container->life.run);
@@ -163,7 +169,7 @@ bool container_object_inspect_with(Call *call, Container *container, GVariant *o
 }
 
 bool container_object_get_spec(Call *call, Container *container, GError **error) {
-        g_autofree char *json = inspect_spec(call->bus, container, error);
+        g_autofree char *json = check_not_removing(call, container, error) ? inspect_spec(call->bus, container, error) : NULL;
 
         if (!json)
                 return false;
@@ -189,6 +195,8 @@ bool container_object_get_processes(Call *call, Container *container, GError **e
         g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
         GVariantBuilder list;
 
+        if (!check_not_removing(call, container, error))
+                return false;
         g_variant_builder_init(&list, G_VARIANT_TYPE("a(sus)"));
         for (guint i = 0; i < processes->len; i++) {
                 const CgroupProcess *process = processes->pdata[i];

@@ -441,6 +441,8 @@ bool health_check(Engine *engine, Container *container, HealthChecked done, void
 
         if (!container_has_health(container))
                 return error_set(error, CONBUS_ERROR_NO_HEALTH_CHECK, "check %s: it has no health check", container_title(container));
+        if (state == STATE_REMOVING)
+                return error_set(error, CONBUS_ERROR_REMOVED, "check %s: it is being removed", container_title(container));
         if (state == STATE_CREATED || state == STATE_STOPPED || state == STATE_EXITED)
                 return error_set(error, CONBUS_ERROR_NOT_RUNNING, "check %s: nothing of it runs", container_title(container));
         if (state != STATE_RUNNING)

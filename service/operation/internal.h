@@ -16,6 +16,8 @@ int engine_add_pump(Engine *engine);
 
 /* verbs.c */
 Step verb_step(Verb verb); /* the first step */
+/* What the state refuses without a look at the queue: everything but Remove and Sync in `removing`, and in `stopping` what its row refuses. options may be NULL. */
+bool verb_check_state(Verb verb, Container *container, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool option_bool(Operation *operation, const char *key);
 guint64 option_uint64(Operation *operation, const char *key, guint64 absent);
 gint32 option_int32(Operation *operation, const char *key, gint32 absent);
@@ -50,7 +52,7 @@ void create_step(Operation *operation);
 void init_begin(Operation *operation); /* launch.c: a state in which Init is allowed → initialized, or undone with an error */
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
-void stop_join(Operation *operation); /* stop.c: at submission: a stop that comes during a stop */
+void stop_join(Operation *operation); /* stop.c: at submission: a call that comes during a stop shortens it; a Stop shares its end */
 void teardown_begin(Operation *operation); /* teardown.c: stopped, or an undone launch → nothing left in the runtime; then the commit of `exited` */
 void runtime_discard(Operation *operation); /* teardown.c: crun delete, cgroups, root file system unless operation->keep_rootfs, exit file; no commit */
 

@@ -214,25 +214,34 @@ static void accept_operation(Engine *engine, Container *container) {
         sd_event_source_set_enabled(engine->pump_source, SD_EVENT_ONESHOT);
 }
 
+/* What is under way when a call comes counts for it, even if it is over when its turn comes. */
+static void join(Operation *operation) {
+        const Life *life = &operation->container->life;
+
+        if (operation->verb == VERB_STOP || operation->verb == VERB_RESTART || (operation->verb == VERB_REMOVE && option_bool(operation, "force")))
+                stop_join(operation);
+        else if (operation->verb == VERB_CLEANUP && (life->state == STATE_STOPPING || life->state == STATE_STOPPED))
+                operation->joined_run = life->run;
+}
+
 Operation *operation_submit(Engine *engine, Container *container, Verb verb, GVariant *options, Actor *actor, OperationDone done, void *userdata, GError **error) {
         g_autoptr(GVariant) sunk = options ? g_variant_ref_sink(options) : NULL;
 
-        if (container->removed || (container->life.state == STATE_REMOVING && verb != VERB_REMOVE)) {
-                error_set(error, CONBUS_ERROR_REMOVED, "%s %s: it is being removed", verb_to_string(verb), container_title(container));
+        if (!verb_check_state(verb, container, sunk, error))
                 return NULL;
-        }
         if (engine->n_accepted >= engine->settings.operations_queued_max) {
                 error_set(error, CONBUS_ERROR_BUSY, "%s %s: %u operations are queued already; try again later", verb_to_string(verb), container_title(container), engine->n_accepted);
                 return NULL;
         }
 
         Operation *operation = operation_new(engine, container, verb, sunk, actor, done, userdata);
-        if (verb == VERB_KILL) {
-                operation_run_beside(operation);
-                return operation;
+        if (verb == VERB_KILL || container->life.state == STATE_REMOVING) { /* in which only Remove queues */
+                if (verb != VERB_REMOVE) {
+                        operation_run_beside(operation);
+                        return operation;
+                }
         }
-        if (verb == VERB_STOP || verb == VERB_RESTART)
-                stop_join(operation);
+        join(operation);
         g_queue_push_tail(&container->operations, operation);
         accept_operation(engine, container);
         return operation;

@@ -106,7 +106,7 @@ struct Operation {
         gint64 number; /* verb-specific: signal of a kill */
         bool internal_restart; /* policy: RestartCount is kept and grows */
         bool not_by_user; /* a health action: the policy still applies */
-        guint64 joined_run; /* a Stop that came while this run was stopping */
+        guint64 joined_run; /* a Stop that came while this run was stopping, a Cleanup while it was stopping or stopped */
         bool boot_start; /* boot rule: due without a pending restart */
         bool dependencies_seen; /* dependencies_step has started them already */
         bool keep_rootfs; /* the next run uses it */

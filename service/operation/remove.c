@@ -162,8 +162,8 @@ void remove_step(Operation *operation) {
 
         if (container->removed)
                 operation_fail_code(operation, CONBUS_ERROR_NO_SUCH_CONTAINER, "it has been removed");
-        else if (!force && (state_is_active(state) || state == STATE_UNKNOWN))
-                operation_fail_state(operation, "created, stopped or exited; the option force stops it first");
+        else if (!force && state != STATE_INITIALIZED && (state_is_active(state) || state == STATE_UNKNOWN))
+                operation_fail_state(operation, "created, initialized, stopped or exited; the option force stops it first");
         if (operation->error) {
                 operation_continue(operation);
                 return;

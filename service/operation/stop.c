@@ -13,16 +13,17 @@ static guint64 deadline_of(Operation *operation) {
         return clock_boottime_in(grace);
 }
 
-/* The stop that is under way ends at the earlier of the two times. */
+/* The stop that is under way ends at the earlier of the two times. That of a restart is no stop to share: the run that follows it is stopped in turn. */
 void stop_join(Operation *operation) {
         Container *container = operation->container;
         Operation *head = g_queue_peek_head(&container->operations);
         guint64 deadline = deadline_of(operation);
         g_autoptr(GError) error = NULL;
 
-        if (container->life.state != STATE_STOPPING || (head && head->verb == VERB_RESTART))
+        if (container->life.state != STATE_STOPPING)
                 return;
-        operation->joined_run = container->life.run;
+        if (!head || head->verb != VERB_RESTART)
+                operation->joined_run = container->life.run;
         if (deadline >= container->life.stop_deadline)
                 return;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);

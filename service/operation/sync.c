@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sync: what the store says is compared with the kernel (pidfd, exit file) and with `crun state`, and the state is corrected. A container that was never set up is left alone; a living one is never made unusable. */
+/* Sync: what the store says is compared with the kernel (pidfd, exit file) and with `crun state`, and the state is corrected. A container that was never set up or is being removed is left alone; a living one is never made unusable. */
 
 #include "operation/internal.h"
 #include "base/clock.h"
@@ -89,7 +89,7 @@ void sync_step(Operation *operation) {
 
         operation->from_state = container->life.state;
         operation_then(operation, done);
-        if (container->life.state == STATE_CREATED || container->life.state == STATE_EXITED) {
+        if (container->life.state == STATE_CREATED || container->life.state == STATE_EXITED || container->life.state == STATE_REMOVING) {
                 operation_continue(operation);
                 return;
         }

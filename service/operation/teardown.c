@@ -160,11 +160,22 @@ static void cleanup_unknown(Operation *operation) {
         lifecycle_await_end(operation);
 }
 
+/* It was called before the cleanup of a run that is cleaned up by now; what the policy has made of the container since does not concern it. */
+static bool has_been_done(Operation *operation) {
+        const Life *life = &operation->container->life;
+
+        return operation->joined_run != 0 && (life->run != operation->joined_run || life->state == STATE_EXITED || life->state == STATE_CREATED);
+}
+
 void cleanup_step(Operation *operation) {
         Container *container = operation->container;
         bool only_stopped = option_bool(operation, "only-stopped");
 
         operation_then(operation, set_unit_result);
+        if (has_been_done(operation)) {
+                operation_continue(operation);
+                return;
+        }
         switch (container->life.state) {
         case STATE_STOPPED:
                 teardown_begin(operation);

@@ -78,6 +78,37 @@ bool verb_check_options(Verb verb, GVariant *options, GError **error) {
         return options_check(options, verbs[verb].keys, error) && check_wait(options, error) && check_signal(options, error) && check_whom(options, error);
 }
 
+/* While a container is `stopping` the stop holds its queue, for as long as its grace lasts: what would be refused then is refused at once instead of waiting for another state. */
+static const char *possible_instead_of_stopping(Verb verb, GVariant *options) {
+        gboolean force = FALSE;
+
+        switch (verb) {
+        case VERB_INIT:
+                return "created, stopped or exited";
+        case VERB_START:
+                return "created, initialized, stopped or exited";
+        case VERB_PAUSE:
+                return "running";
+        case VERB_REMOVE:
+                return options && g_variant_lookup(options, "force", "b", &force) && force ? NULL : "created, initialized, stopped or exited; the option force stops it first";
+        default:
+                return NULL;
+        }
+}
+
+bool verb_check_state(Verb verb, Container *container, GVariant *options, GError **error) {
+        const char *word = verb_to_string(verb), *possible;
+
+        if (container->removed || (container->life.state == STATE_REMOVING && verb != VERB_REMOVE && verb != VERB_SYNC))
+                return error_set(error, CONBUS_ERROR_REMOVED, "%s %s: it is being removed", word, container_title(container));
+        if (container->life.state != STATE_STOPPING)
+                return true;
+        if (verb == VERB_RESUME)
+                return error_set(error, CONBUS_ERROR_NOT_PAUSED, "%s %s: it is not paused", word, container_title(container));
+        possible = possible_instead_of_stopping(verb, options);
+        return !possible || error_set(error, CONBUS_ERROR_INVALID_STATE, "%s %s: it is stopping; possible when it is %s", word, container_title(container), possible);
+}
+
 Step verb_step(Verb verb) {
         return verbs[verb].step;
 }
@@ -174,8 +205,10 @@ static void on_process(const ProcessResult *result, void *userdata) {
 
         operation->process = NULL;
         g_clear_error(&operation->step_error);
-        if (result->status != 0)
-                error_set(&operation->step_error, CONBUS_ERROR_INTERNAL, "a helper failed with status %d: %s", result->status, result->errors);
+        if (result->status != 0) {
+                g_autofree char *said = g_strchomp(g_strdup(result->errors));
+                error_set(&operation->step_error, CONBUS_ERROR_INTERNAL, "%s %s: a helper failed: %s", verb_to_string(operation->verb), container_title(operation->container), *said ? said : "it said nothing");
+        }
         operation_continue(operation);
 }
 
