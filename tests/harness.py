@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Tests of the running service. A test file imports this, defines functions test_*, and calls main(): the file is run again inside tests/sandbox, each function is one TAP case, containers are removed between cases,
-and at the end the service must leave without a complaint on its log and without a process, mount or control group left.
+and at the end the service must leave without a complaint on its log and without a process, mount or control group left. main("machine") does the same inside tests/machine, where systemd is PID 1; there a function marked
+@boot(2) runs after the machine has been rebooted, and containers are not removed before that.
 
 Arguments of a test file: words that the names of the tests to run contain. With CONBUS_SANDBOX_FAKES=1 the same files run on tests/fakes instead of crun and conmon."""
 
+import glob
 import inspect
 import os
 import subprocess
@@ -126,15 +128,17 @@ class Client:
         return reply.unpack()[0]
 
     def kill_service(self, signal=9):
-        """Ends the service and waits until its name is free; the next call activates it."""
-        pid = self.service_pid()
-        os.kill(pid, signal)
+        """Ends the service and waits until its name is free or another's; the next call activates it."""
+        owner = self.name_owner()
+        os.kill(self.service_pid(), signal)
+        wait_for(lambda: self.name_owner() != owner, "the service's end", poll=True)
 
-        def gone():
-            reply = self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", GLib.Variant("(s)", (NAME,)), None, 0, -1, None)
-            return not reply.unpack()[0]
-
-        wait_for(gone, "the service's end", poll=True)
+    def name_owner(self):
+        """The unique name of the service; "" when it does not run."""
+        try:
+            return self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", GLib.Variant("(s)", (NAME,)), None, 0, -1, None).unpack()[0]
+        except GLib.Error:
+            return ""
 
 
 def wait_for(condition, what, poll=False):
@@ -174,18 +178,39 @@ def leftovers():
     found = []
     with open("/proc/mounts", encoding="utf-8") as mounts:
         found += [line.split()[1] for line in mounts if "/containers/" in line and "conbus" in line]
+    if in_machine():
+        found += run("systemctl", "list-units", "--all", "--plain", "--no-legend", "conbus-*.scope").splitlines()
+        found = [line for line in found if not line.startswith("conbus-test-")]
     for top in os.listdir("/sys/fs/cgroup"):
+        found += glob.glob(f"/sys/fs/cgroup/{top}/**/conbus-{'[0-9a-f]' * 64}.scope", recursive=True)
         group = f"/sys/fs/cgroup/{top}/conbus"
         if os.path.isdir(group):
             found += [f"{group}/{name}" for name in os.listdir(group) if os.path.isdir(f"{group}/{name}") and not name.startswith("monitor-")]
     return found
 
 
-def check_end(client):
-    client.kill_service(15)
+def in_machine():
+    return "CONBUS_MACHINE" in os.environ
+
+
+def run(*words, check=True, **keys):
+    """A program's standard output; it must succeed."""
+    return subprocess.run(words, check=check, stdout=subprocess.PIPE, encoding="utf-8", errors="replace", **keys).stdout
+
+
+def service_log():
+    if in_machine():
+        return run("journalctl", "--no-pager", "-o", "cat", "-b", "-u", "conbus.service")
     with open(os.environ["CONBUS_LOG"], encoding="utf-8", errors="replace") as log:
-        text = log.read()
-    complaints = [line for line in text.splitlines() if any(word in line for word in COMPLAINTS)]
+        return log.read()
+
+
+def check_end(client):
+    if in_machine():
+        run("systemctl", "stop", "conbus.service")
+    else:
+        client.kill_service(15)
+    complaints = [line for line in service_log().splitlines() if any(word in line for word in COMPLAINTS)]
     assert not complaints, "the service complained: " + "\n".join(complaints[:5])
     assert not leftovers(), f"left behind: {leftovers()}"
 
@@ -199,12 +224,23 @@ def check_faults():
         assert not left, f"ordered, but never reached: {left}"
 
 
-def run_test(number, name, function, client):
+def boot(number):
+    """Marks a test of a later boot of tests/machine."""
+
+    def mark(function):
+        function.boot = number
+        return function
+
+    return mark
+
+
+def run_test(number, name, function, client, keep=False):
     client.signals.clear()
     try:
         function(client)
         check_faults()
-        remove_all(client)
+        if not keep:
+            remove_all(client)
         print(f"ok {number} {name}", flush=True)
         return True
     except Skip as skip:
@@ -221,25 +257,47 @@ def run_test(number, name, function, client):
         try:
             if os.path.exists(FAULT_PLAN):
                 os.unlink(FAULT_PLAN)
-            remove_all(client)
+            if not keep:
+                remove_all(client)
         except BaseException as error:  # noqa: B902
             print(f"# cleaning up: {error}", flush=True)
         return False
 
 
-def main():
-    if "CONBUS_SANDBOX" not in os.environ:
-        os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", *([os.path.abspath(sys.argv[0])] + sys.argv[1:])])
-    module = sys.modules["__main__"]
+def find_tests():
     words = sys.argv[1:]
-    fakes = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
+    module = sys.modules["__main__"]
     tests = [(name, function) for name, function in inspect.getmembers(module, inspect.isfunction) if name.startswith("test_") and (not words or any(word in name for word in words))]
+    fakes = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
     tests = [(name, function) for name, function in tests if not (fakes and hasattr(function, "on_real_runtime"))]
-    tests.sort(key=lambda test: test[1].__code__.co_firstlineno)
-    print(f"1..{len(tests) + 1}", flush=True)
-    client = Client()
-    passed = all([run_test(i + 1, name, function, client) for i, (name, function) in enumerate(tests)])
-    passed = run_test(len(tests) + 1, "the_service_leaves_nothing_behind", lambda _: check_end(client), client) and passed
+    tests.sort(key=lambda test: (getattr(test[1], "boot", 1), test[1].__code__.co_firstlineno))
+    return tests
+
+
+def reboot(passed):
+    """A failure of this boot is remembered for the last one. Does not return: the machine takes this process with it."""
     if not passed:
+        with open(os.environ["CONBUS_MACHINE"] + "/failed", "w", encoding="utf-8"):
+            pass
+    run("systemctl", "reboot")
+    wait_for(lambda: False, "end of the machine")
+
+
+def main(place="sandbox"):
+    if f"CONBUS_{place.upper()}" not in os.environ:
+        os.execv(f"{SOURCE}/tests/{place}", [f"{SOURCE}/tests/{place}", *os.environ.get("CONBUS_PLACE_OPTIONS", "").split(), os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+    tests = find_tests()
+    this_boot = int(os.environ.get("CONBUS_MACHINE_BOOT", "1"))
+    boots = max([getattr(function, "boot", 1) for _, function in tests], default=1)
+    if this_boot == 1:
+        print(f"1..{len(tests) + 1}", flush=True)
+    client = Client()
+    mine = [(i + 1, name, function) for i, (name, function) in enumerate(tests) if getattr(function, "boot", 1) == this_boot]
+    passed = all([run_test(number, name, function, client, keep=this_boot < boots) for number, name, function in mine])
+    if this_boot < boots:
+        reboot(passed)
+    passed = run_test(len(tests) + 1, "the_service_leaves_nothing_behind", lambda _: check_end(client), client, keep=True) and passed
+    passed = passed and not os.path.exists(os.environ.get("CONBUS_MACHINE", "/nonexistent") + "/failed")
+    if not passed and not in_machine():
         subprocess.run(["tail", "-n", "30", os.environ["CONBUS_LOG"]], stdout=sys.stderr, check=False)
     sys.exit(0 if passed else 1)
