@@ -91,12 +91,13 @@ static void write_own_pid(const char *path) {
         close(fd);
 }
 
-static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd) {
+static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd, pid_t service) {
         char byte;
 
         (void) setsid();
-        if (!spec->hold)
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* A service that died before the call sends no signal any more. */
+        if (!spec->hold && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service))
+                _exit(127);
         reset_signals();
         if (hold_fd >= 0 && read(hold_fd, &byte, 1) != 1)
                 _exit(127);
@@ -202,11 +203,11 @@ static bool start(Process *process, const ProcessSpec *spec, GError **error) {
                 return false;
         if (spec->stdin_fd < 0)
                 child.stdin_fd = null;
-        pid_t pid = fork();
+        pid_t service = getpid(), pid = fork();
         if (pid == 0) {
                 close_fd(hold_pipe[1]);
                 run_child(&child, process->program, spec->environment ? spec->environment : plain, spec->output_fd >= 0 ? spec->output_fd : process->output_fd,
-                          spec->errors_fd >= 0 ? spec->errors_fd : process->errors_fd, exec_pipe[1], hold_pipe[0]);
+                          spec->errors_fd >= 0 ? spec->errors_fd : process->errors_fd, exec_pipe[1], hold_pipe[0], service);
         }
         int number = errno;
         close_fd(exec_pipe[1]);
