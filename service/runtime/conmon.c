@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/crun.h"
+#include "runtime/document.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <json-glib/json-glib.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -37,18 +37,17 @@ struct Conmon {
 };
 
 bool conmon_parse_sync(const char *text, gsize size, int *ret_data, char **ret_message) {
-        g_autoptr(JsonParser) parser = json_parser_new();
+        g_autoptr(JsonObject) object = document_parse(text, (gssize) size, "the sync pipe", CONBUS_ERROR_MONITOR_FAILED, NULL);
+        JsonNode *data = object ? json_object_get_member(object, "data") : NULL;
 
-        if (!json_parser_load_from_data(parser, text, (gssize) size, NULL))
+        if (!data || !JSON_NODE_HOLDS_VALUE(data) || json_node_get_value_type(data) != G_TYPE_INT64)
                 return false;
-        JsonNode *root = json_parser_get_root(parser);
-        if (!root || !JSON_NODE_HOLDS_OBJECT(root))
+        gint64 number = json_node_get_int(data);
+        const char *message = document_find_string(object, "message");
+        if (number < G_MININT || number > G_MAXINT)
                 return false;
-        JsonNode *data = json_object_get_member(json_node_get_object(root), "data");
-        if (!data || json_node_get_value_type(data) != G_TYPE_INT64)
-                return false;
-        *ret_data = (int) json_node_get_int(data);
-        *ret_message = g_strdup(json_object_get_string_member_with_default(json_node_get_object(root), "message", ""));
+        *ret_data = (int) number;
+        *ret_message = g_strdup(message ? message : "");
         return true;
 }
 
@@ -168,7 +167,7 @@ static int on_sync(sd_event_source *source, int fd, uint32_t revents, void *user
         ssize_t n = recv(fd, packet, PACKET_MAX, MSG_DONTWAIT);
         int data = -1;
 
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        if (n < 0 && (errno == EAGAIN || errno == EINTR) && !conmon->gone)
                 return 0;
         if (n <= 0) {
                 fail(conmon, silent_failure(conmon));

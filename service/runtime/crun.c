@@ -2,7 +2,7 @@
 /* Running crun, and what its sentences mean. Texts differ between versions, so only the three classes of behaviour.md section 17 are told apart, and state is never judged by text. */
 
 #include "runtime/crun.h"
-#include <json-glib/json-glib.h>
+#include "runtime/document.h"
 #include <string.h>
 #include <sys/wait.h>
 
@@ -12,6 +12,7 @@ typedef struct Crun {
         CrunDone done;
         void *userdata;
         char *subject;
+        guint64 timeout_usec;
 } Crun;
 
 void crun_set_error(GError **error, const char *subject, const char *message) {
@@ -45,7 +46,7 @@ static void on_done(const ProcessResult *result, void *userdata) {
         g_autofree char *said = last_line(result->errors);
 
         if (result->timed_out)
-                error_set(&error, CONBUS_ERROR_RUNTIME_FAILED, "%s: crun did not end in %d s and was killed", crun->subject, (int) (TIMEOUT_USEC / G_USEC_PER_SEC));
+                error_set(&error, CONBUS_ERROR_RUNTIME_FAILED, "%s: crun did not end in %g s and was killed", crun->subject, (double) crun->timeout_usec / G_USEC_PER_SEC);
         else if (!WIFEXITED(result->status) || WEXITSTATUS(result->status) != 0)
                 crun_set_error(&error, crun->subject, said);
         crun->done(result->output, error, crun->userdata);
@@ -67,7 +68,7 @@ Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const c
         g_ptr_array_add(argv, NULL);
         spec.argv = (const char *const *) argv->pdata;
         spec.timeout_usec = timeout_usec ? timeout_usec : TIMEOUT_USEC;
-        *crun = (Crun) {.done = done, .userdata = userdata, .subject = g_strdup_printf("crun %s", arguments[0])};
+        *crun = (Crun) {.done = done, .userdata = userdata, .subject = g_strdup_printf("crun %s", arguments[0]), .timeout_usec = spec.timeout_usec};
         Process *process = process_begin(event, reaper, &spec, on_done, crun, error);
         if (!process) {
                 g_free(crun->subject);
@@ -77,14 +78,11 @@ Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const c
 }
 
 bool crun_parse_state(const char *output, char **ret_status, pid_t *ret_pid, GError **error) {
-        g_autoptr(JsonParser) parser = json_parser_new();
-        g_autoptr(GError) failure = NULL;
+        g_autoptr(JsonObject) object = document_parse(output, -1, "crun state gave no JSON", CONBUS_ERROR_RUNTIME_FAILED, error);
 
-        if (!json_parser_load_from_data(parser, output, -1, &failure))
-                return error_set(error, CONBUS_ERROR_RUNTIME_FAILED, "crun state gave no JSON: %s", failure->message);
-        JsonNode *root = json_parser_get_root(parser);
-        JsonObject *object = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
-        const char *status = object ? json_object_get_string_member_with_default(object, "status", NULL) : NULL;
+        if (!object)
+                return false;
+        const char *status = document_find_string(object, "status");
         if (!status)
                 return error_set(error, CONBUS_ERROR_RUNTIME_FAILED, "crun state gave no status");
         *ret_status = g_strdup(status);
@@ -94,12 +92,10 @@ bool crun_parse_state(const char *output, char **ret_status, pid_t *ret_pid, GEr
 
 char *crun_last_log_message(const char *path) {
         g_autofree char *text = NULL;
-        g_autoptr(JsonParser) parser = json_parser_new();
 
         if (!g_file_get_contents(path, &text, NULL, NULL))
                 return NULL;
         g_autofree char *line = last_line(text);
-        if (!*line || !json_parser_load_from_data(parser, line, -1, NULL) || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-                return NULL;
-        return g_strdup(json_object_get_string_member_with_default(json_node_get_object(json_parser_get_root(parser)), "msg", NULL));
+        g_autoptr(JsonObject) object = document_parse(line, -1, path, CONBUS_ERROR_RUNTIME_FAILED, NULL);
+        return object ? g_strdup(document_find_string(object, "msg")) : NULL;
 }
