@@ -46,7 +46,7 @@ const char *container_title(Container *container);
 /* CommandName: argv[0] of entrypoint + command, "" for a bundle without it. */
 const char *container_command_name(const Container *container);
 Policy container_policy(const Container *container);
-bool container_has_health(const Container *container); /* a regular or startup test that is not disabled */
+bool container_has_health(const Container *container); /* a regular test that is not disabled; a startup test alone is refused */
 bool container_auto_start(const Container *container);
 guint64 container_stop_timeout(const Container *container); /* usec, 10 s default */
 int container_stop_signal(const Container *container); /* SIGTERM default */

@@ -70,6 +70,8 @@ static bool check_together(GVariant *health, unsigned use, GError **error) {
 
         if (g_variant_lookup(health, "disable", "b", &disable) && disable && g_variant_n_children(health) > 1)
                 return config_value_refuse(error, "health/disable", "true excludes every other key of health");
+        if (use != CONFIG_KEY_UPDATE && has_startup && !has_test)
+                return config_value_refuse(error, "health/startup-test", "it only precedes the regular check; give test as well");
         g_variant_iter_init(&iter, health);
         while (use != CONFIG_KEY_UPDATE && g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
                 g_autofree char *name = g_strconcat("health/", key, NULL);
@@ -77,7 +79,7 @@ static bool check_together(GVariant *health, unsigned use, GError **error) {
                 g_variant_unref(value);
                 if (g_str_has_prefix(key, "startup-") && !g_str_equal(key, "startup-test") && !has_startup)
                         return config_value_refuse(error, name, "it is the setting of a startup check; give startup-test as well");
-                if (!has_test && !has_startup && !g_str_equal(key, "test") && !g_str_equal(key, "disable") && !g_str_has_prefix(key, "startup-") &&
+                if (!has_test && !g_str_equal(key, "test") && !g_str_equal(key, "disable") && !g_str_has_prefix(key, "startup-") &&
                     !g_str_has_prefix(key, "x-"))
                         return config_value_refuse(error, name, "it is the setting of a check; give test as well");
         }

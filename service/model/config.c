@@ -68,12 +68,11 @@ static bool check_memory(GVariant *config, GError **error) {
 
 static bool check_notify(GVariant *config, GError **error) {
         g_autoptr(GVariant) health = config_value(config, "health");
-        g_autofree const char **test = NULL, **startup = NULL;
+        g_autofree const char **test = NULL;
 
         if (!g_str_equal(config_string(config, "notify", "started"), "healthy"))
                 return true;
-        if (health && ((g_variant_lookup(health, "test", "^a&s", &test) && test[0] && !g_str_equal(test[0], "NONE")) ||
-                       (g_variant_lookup(health, "startup-test", "^a&s", &startup) && startup[0] && !g_str_equal(startup[0], "NONE"))))
+        if (health && g_variant_lookup(health, "test", "^a&s", &test) && test[0] && !g_str_equal(test[0], "NONE"))
                 return true;
         return config_value_refuse(error, "notify", "healthy needs a health check; give health with a test");
 }

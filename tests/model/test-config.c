@@ -134,6 +134,7 @@ static const char *const bad[][2] = {
         { "{'notify': <'soon'>}", "give one of started, ready, healthy" },
         { "{'notify': <'healthy'>}", "needs a health check" },
         { "{'notify': <'healthy'>, 'health': <{'disable': <true>}>}", "needs a health check" },
+        { "{'notify': <'healthy'>, 'health': <{'startup-test': <['a']>}>}", "give test as well" },
         { "{'log-driver': <'syslog'>}", "k8s-file, journald, none, passthrough" },
         { "{'log-size-max': <uint64 1>}", "\"log-size-max\"" },
         { "{'depends': <['']>}", "\"depends\"" },
