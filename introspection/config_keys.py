@@ -5,6 +5,7 @@
 import sys
 
 USES = {"C": "CREATE", "B": "BUNDLE", "U": "UPDATE"}
+FLAGS = {**USES, "R": "ROOT"}
 
 
 def read_keys(path):
@@ -23,6 +24,7 @@ def write_header(path, groups):
         out.write("enum {\n")
         for number, use in enumerate(USES.values()):
             out.write(f"        CONFIG_KEY_{use} = 1 << {number}, /* CONFIG_{use} */\n")
+        out.write(f"        CONFIG_KEY_ROOT = 1 << {len(USES)}, /* to choose the value is as much as to be root */\n")
         out.write("};\n\ntypedef struct ConfigKey {\n        const char *name, *type;\n        unsigned uses;\n} ConfigKey;\n\n")
         for group in groups:
             out.write(f"extern const ConfigKey {table_name(group)}[]; /* ended by a NULL name */\n")
@@ -34,7 +36,7 @@ def write_tables(path, groups):
         for group, keys in groups.items():
             out.write(f"\nconst ConfigKey {table_name(group)}[] = {{\n")
             for name, signature, uses, sentence in keys:
-                flags = " | ".join(f"CONFIG_KEY_{USES[use]}" for use in uses)
+                flags = " | ".join(f"CONFIG_KEY_{FLAGS[flag]}" for flag in uses)
                 out.write(f'        {{ "{name}", "{signature}", {flags} }}, /* {sentence} */\n')
             out.write("        { NULL, NULL, 0 },\n};\n")
 

@@ -50,7 +50,7 @@ static char *read_variant_string(sd_bus_message *message) {
         return g_strdup(text ? text : "");
 }
 
-/* What the first entry profile of the dictionary says; a later one is caught by the handler, which compares. */
+/* What the first entry profile of the dictionary says, "" if it is no text; a configuration that gives a key twice is refused later. */
 static char *peek_profile(sd_bus_message *message, unsigned position) {
         g_autofree char *profile = NULL;
         const char *key;
@@ -86,10 +86,9 @@ static bool question_by_verb(Call *call, const CallMember *member, const Target 
 
 /* A name that cannot be one is not shown to anybody; the creation will be refused. */
 static Question *question_by_profile(Call *call, const CallMember *member) {
-        g_autofree char *name = peek_string(call->message, 0), *second = peek_string(call->message, 1);
+        g_autofree char *name = peek_string(call->message, 0), *image = peek_string(call->message, 1), *profile = peek_profile(call->message, member->position);
+        NewContainer wanted = {.name = config_check_name(name, NULL) ? name : "", .image = strlen(image) <= PATH_MAX ? image : "", .profile = config_check_name(profile, NULL) ? profile : ""};
 
-        call->profile = peek_profile(call->message, member->position);
-        NewContainer wanted = {.name = config_check_name(name, NULL) ? name : "", .image = strlen(second) <= PATH_MAX ? second : "", .profile = config_check_name(call->profile, NULL) ? call->profile : ""};
         return question_new_create(*wanted.profile ? "create-from-profile" : "create", member->verb, &wanted);
 }
 

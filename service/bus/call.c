@@ -46,7 +46,6 @@ void call_unref(Call *call) {
         actor_unref(call->actor);
         g_array_unref(call->fds);
         sd_bus_message_unref(call->message);
-        g_free(call->profile);
         g_free(call);
 }
 

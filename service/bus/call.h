@@ -21,7 +21,6 @@ typedef struct Call {
         sd_event_source *timeout; /* reply-timeout-usec */
         bool answered;
         bool whole; /* the caller may be told everything: root, or who may do the action of the annotation io.conbus1.Access.Whole */
-        char *profile; /* that the gate saw in the arguments of a creation; NULL: it did not look */
         void (*caller_left)(struct Call *call, void *userdata); /* set by handlers that wait: the sender left the bus; call_reply_* after it is a no-op */
         void *userdata;
 } Call;

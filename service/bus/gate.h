@@ -18,7 +18,7 @@ typedef enum GateVerdict {
         GATE_PARKED, /* nothing is to be done now */
 } GateVerdict;
 
-/* Also fills in what the call learns from the gate: whole, profile. Looks at no argument but the one that decides, and only as far as it must. */
+/* Also fills in call->whole. Looks at no argument but the one that decides, and only as far as it must. */
 GateVerdict gate_check(Call *call, void *object, const CallMember *member, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Each message that is about to be dispatched (peers.c). */
 void gate_see(Bus *bus, sd_bus_message *message);

@@ -45,6 +45,16 @@ static void clear_fd(void *fd) {
         close_fd(*(int *) fd);
 }
 
+static void set_groups(Actor *actor, GVariant *credentials) {
+        g_autoptr(GVariant) groups = credentials ? g_variant_lookup_value(credentials, "UnixGroupIDs", G_VARIANT_TYPE("au")) : NULL;
+        gsize n;
+
+        if (!groups)
+                return;
+        const guint32 *ids = g_variant_get_fixed_array(groups, &n, sizeof(guint32));
+        actor_set_groups(actor, ids, n);
+}
+
 static Actor *read_actor(sd_bus_message *answer, const char *name) {
         g_autoptr(GError) error = NULL;
         /* Newer bus daemons add a descriptor of the process (ProcessFD), which is closed again. */
@@ -71,6 +81,7 @@ static Actor *read_actor(sd_bus_message *answer, const char *name) {
                 (void) sd_pid_get_unit((pid_t) pid, &unit);
         Actor *actor = actor_new(uid, pid, comm, unit, name);
         free(unit);
+        set_groups(actor, credentials);
         return actor;
 }
 

@@ -15,6 +15,19 @@ Actor *actor_new(guint32 uid, guint32 pid, const char *comm, const char *unit, c
         return actor;
 }
 
+void actor_set_groups(Actor *actor, const guint32 *groups, gsize n) {
+        g_free(actor->groups);
+        actor->groups = g_memdup2(groups, n * sizeof *groups);
+        actor->n_groups = n;
+}
+
+bool actor_has_group(const Actor *actor, guint32 gid) {
+        for (gsize i = 0; i < actor->n_groups; i++)
+                if (actor->groups[i] == gid)
+                        return true;
+        return false;
+}
+
 Actor *actor_ref(Actor *actor) {
         if (actor)
                 actor->n_references++;
@@ -27,6 +40,7 @@ void actor_unref(Actor *actor) {
         g_free(actor->comm);
         g_free(actor->unit);
         g_free(actor->bus_name);
+        g_free(actor->groups);
         g_free(actor);
 }
 

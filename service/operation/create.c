@@ -2,6 +2,7 @@
 /* CreateContainer and CreateContainerFromBundle: everything that can be wrong with the request is found before the operation is accepted; what is accepted is one commit, durable across a power cut when it is answered. */
 
 #include "operation/internal.h"
+#include "operation/profiles.h"
 #include "runtime/spec.h"
 #include <errno.h>
 #include <string.h>
@@ -57,18 +58,44 @@ void create_step(Operation *operation) {
         Container *container = operation->container;
         Registry *registry = operation->engine->registry;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        guint most = (guint) operation->number;
+        GError *error = NULL;
 
+        registry_release_name(registry, container->name);
+        /* Others of the same user may have been created since this one was accepted. */
+        if (most > 0 && !profiles_check_room(registry, config_string(container->config, "profile", ""), container->owner_uid, most, &error)) {
+                operation_fail(operation, error);
+                operation_continue(operation);
+                return;
+        }
         commit_set_create(commit, registry);
         commit_event(commit, "create", NULL);
-        registry_release_name(registry, container->name);
         if (operation_commit(operation, commit))
                 store_sync(operation->engine->store, on_synced, operation);
         else
                 operation_continue(operation);
 }
 
-Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *config, Actor *actor, OperationDone done, void *userdata, GError **error) {
+/* The configuration that counts: what was given, or with a profile what that makes of it. */
+static GVariant *whole_config(Engine *engine, const char *image, const char *bundle, GVariant *given, Actor *actor, guint *ret_most, GError **error) {
+        const char *profile;
+
+        if (!config_check(given, bundle ? CONFIG_BUNDLE : CONFIG_CREATE, error))
+                return NULL;
+        profile = config_string(given, "profile", NULL);
+        if (!profile)
+                return g_variant_ref(given);
+        if (image && *image) {
+                error_set(error, CONBUS_ERROR_ACCESS_DENIED, "image \"%s\": the profile \"%s\" opens no images", image, profile);
+                return NULL;
+        }
+        g_autoptr(GVariant) whole = profiles_apply(engine->registry, profile, actor, given, ret_most, error);
+        return whole && config_check(whole, CONFIG_CREATE, error) ? g_steal_pointer(&whole) : NULL;
+}
+
+Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *given, Actor *actor, OperationDone done, void *userdata, GError **error) {
         g_autofree char *generated = *name ? NULL : registry_new_name(engine->registry);
+        guint most = 0;
 
         if (generated)
                 name = generated;
@@ -76,8 +103,10 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
                 error_set(error, CONBUS_ERROR_BUSY, "create \"%s\": %u operations are queued already; try again later", name, engine->n_accepted);
                 return NULL;
         }
-        if (!config_check_name(name, error) || !config_check(config, bundle ? CONFIG_BUNDLE : CONFIG_CREATE, error) || !check_source(image, bundle, config, error) ||
-            !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))
+        if (!config_check_name(name, error))
+                return NULL;
+        g_autoptr(GVariant) config = whole_config(engine, image, bundle, given, actor, &most, error);
+        if (!config || !check_source(image, bundle, config, error) || !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))
                 return NULL;
 
         g_autofree char *id = registry_new_id(engine->registry);
@@ -86,5 +115,7 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
                 g_free(container->bundle);
                 container->bundle = g_strdup(bundle);
         }
-        return operation_begin_create(engine, container, actor, done, userdata);
+        Operation *operation = operation_begin_create(engine, container, actor, done, userdata);
+        operation->number = most;
+        return operation;
 }

@@ -103,7 +103,7 @@ struct Operation {
         Process *process;
         sd_event_source *timer;
         GError *step_error;
-        gint64 number; /* verb-specific: signal of a kill */
+        gint64 number; /* verb-specific: signal of a kill; of a creation from a profile how many of it its creator may have, 0 for no limit */
         bool internal_restart; /* policy: RestartCount is kept and grows */
         bool not_by_user; /* a health action: the policy still applies */
         guint64 joined_run; /* a Stop that came while this run was stopping, a Cleanup while it was stopping or stopped */
