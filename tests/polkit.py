@@ -81,13 +81,17 @@ class Agent:
 
     path = "/org/conbus/test/agent"
 
-    def __init__(self, client, user):
+    def __init__(self, client, user, register=True):
         self.connection, self.prompts, self.cancelled, self.seen = client.connection, [], [], []
         with open(f"/proc/{user.pid}/stat", encoding="ascii") as stat:
             start_time = int(stat.read().rsplit(")", 1)[1].split()[19])
         self.subject = GLib.Variant("(sa{sv})", ("unix-process", {"pid": GLib.Variant("u", user.pid), "start-time": GLib.Variant("t", start_time), "uid": GLib.Variant("i", user.uid)}))
         info = Gio.DBusNodeInfo.new_for_xml(AGENT).interfaces[0]
         self.registration = self.connection.register_object(self.path, info, self._on_call, None, None)
+        if register:
+            self.register()
+
+    def register(self):
         self.authority("RegisterAuthenticationAgent", GLib.Variant.new_tuple(self.subject, GLib.Variant("s", "C"), GLib.Variant("s", self.path)))
 
     def authority(self, method, arguments):

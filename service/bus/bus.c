@@ -22,6 +22,7 @@
 #define CONTAINERS_PATH "/io/conbus1/container"
 #define ALIASES_PATH "/container"
 
+const char bus_manager_path[] = MANAGER_PATH;
 static Bus *the_bus;
 
 Bus *bus_get(void) {
@@ -123,6 +124,12 @@ static Container *container_of_peer(Bus *bus, Peer *peer) {
         g_autofree char *id = cgroup ? cgroup_container_id(cgroup) : NULL;
 
         return id ? registry_get(bus->registry, id) : NULL;
+}
+
+Container *bus_find_container(Bus *bus, Peer *peer, const char *path) {
+        g_autofree char *name = alias_of_path(path);
+
+        return name && g_str_equal(name, "self") ? container_of_peer(bus, peer) : find(bus, path);
 }
 
 static int on_alias(sd_bus_message *message, void *userdata, sd_bus_error *error) {

@@ -34,6 +34,9 @@ Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error
 void bus_free(Bus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bus, bus_free)
 Bus *bus_get(void); /* the one connection of this process */
+extern const char bus_manager_path[];
+/* The container at a path, by its id or by an alias; "self" is that of the peer. Borrowed, or NULL. */
+Container *bus_find_container(Bus *bus, Peer *peer, const char *path);
 /* Sends a signal; arguments is a floating tuple. */
 int bus_emit(Bus *bus, const char *path, const char *interface, const char *member, GVariant *arguments);
 void bus_activity(Bus *bus);

@@ -21,7 +21,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 4, "core", "runs", "waits", "restart-policies");
+        return sd_bus_message_append(reply, "as", 7, "core", "runs", "waits", "restart-policies", "polkit", "profiles", "can");
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {

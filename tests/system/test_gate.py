@@ -9,9 +9,9 @@ import xml.etree.ElementTree as ElementTree
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [TESTS, os.path.join(os.path.dirname(TESTS), "introspection")]
 from description import read_interface  # noqa: E402
-from harness import CONTAINER, MANAGER, SOURCE, Error, GLib, expect, main, options  # noqa: E402
+from harness import CONTAINER, MANAGER, SOURCE, Error, GLib, expect, main, options, wait_for  # noqa: E402
 from other_user import UserClient  # noqa: E402
-from polkit import USERS, Polkit, rule  # noqa: E402
+from polkit import USERS, Agent, FakePolkit, Polkit, rule  # noqa: E402
 
 ALICE, BOB = USERS.values()
 REFUSALS = ("AccessDenied", "InteractiveAuthorizationRequired")
@@ -126,6 +126,41 @@ def test_rules_see_what_a_call_is_about(client):
         polkit.start("polkit.addRule(function(action, subject) { return polkit.Result.NO; });\n")
         message = expect("AccessDenied", user.call, path, CONTAINER, "Start")
         assert "io.conbus1.manage" in message and str(ALICE) in message, message
+
+
+def test_can_answers_without_asking_anybody(client):
+    path = client.create("asked", "true", labels={"team": "web"})
+    other = client.create("other", "true", health=CHECK)
+    with Polkit(client) as polkit, UserClient(ALICE) as user, Agent(client, user, register=False) as agent:
+        polkit.start(rule('action.lookup("label.team") == "web"') + "polkit.addRule(function(action, subject) { if (action.id == 'io.conbus1.remove') return polkit.Result.NO; });\n")
+        agent.register()
+
+        def can(object_, verb, **keys):
+            return user.call("/io/conbus1", MANAGER, "Can", "os", object_, verb, **keys)[0]
+
+        assert can(path, "start") == can("/container/asked", "set-auto-start") == can(path, "inspect") == "yes"
+        assert can(other, "start") == can(other, "inspect") == can("/io/conbus1", "create-container") == can("/io/conbus1", "dump") == "challenge"
+        assert can(other, "start", interactive=True) == "challenge"
+        assert can(other, "remove") == "no"
+        assert can(other, "wait") == can(other, "wait-for") == can("/io/conbus1", "list-containers") == "yes"
+        assert can(other, "pause") == can(path, "pause") == "na"
+        # Its kind: only one of them has a health check.
+        assert can(path, "check") == can(path, "get-log") == "na" and can(other, "get-log") == "challenge"
+        assert client.manager("Can", "os", other, "remove")[0] == "yes" and client.manager("Can", "os", "/io/conbus1", "run-container")[0] == "yes"
+        for object_, verb in ((path, "fly"), (path, "Start"), (path, "stop-with"), ("/io/conbus1", "start"), (path, "create-container")):
+            assert "is no verb" in expect("InvalidArgs", can, object_, verb)
+        for object_ in ("/io/conbus1/container/feed", "/", "/container/nobody", "/container/self"):
+            expect("NoSuchContainer", can, object_, "start")
+        assert not agent.seen
+        polkit.stop()
+        assert can(other, "start") == "no" and can(other, "wait") == "yes"
+    # Whoever leaves before the answer is forgotten.
+    with UserClient(BOB) as user, FakePolkit() as fake:
+        fake.answer = lambda question, invocation: None
+        user.begin("/io/conbus1", MANAGER, "Can", "os", other, "start")
+        wait_for(lambda: fake.questions, "the question")
+        user.kill()
+        wait_for(lambda: fake.cancelled, "its cancellation")
 
 
 def test_the_gate_comes_before_the_arguments(client):

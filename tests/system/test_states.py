@@ -261,6 +261,36 @@ def test_in_removing_every_other_call_answers_removed(client):
     expect("UnknownObject", client.call, held.path, CONTAINER, "Remove")
 
 
+def test_can_says_what_the_table_says(client):
+    """`na` where the plain verb would be an error of the state, `yes` for root elsewhere."""
+    impossible = {"IS", "AR", "NR", "AP", "NP"}
+    for column, state in enumerate(STATES):
+        held = Held(client, state)
+        for operation, cells in ROWS.items():
+            verb = "".join("-" + letter.lower() if letter.isupper() else letter for letter in operation.removesuffix("For")).lstrip("-")
+            if "(" not in operation:
+                answer = client.manager("Can", "os", held.path, verb)[0]
+                assert answer == ("na" if cells[column] in impossible else "yes"), f"{verb} in {state}: {answer}"
+        for member, verb in (("OpenPidFd", "open-pid-fd"), ("GetSpec", "get-spec"), ("GetProcesses", "get-processes"), ("OpenWait", "open-wait")):
+            answer = client.manager("Can", "os", held.path, verb)[0]
+            assert state == "unknown" or member == "OpenWait" or (answer == "yes") == succeeds(held, member), f"{verb} in {state}: {answer}"
+        held.release()
+        client.call(held.path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+    held = Held(client, "removing")
+    allowed = {"remove", "sync", "inspect", "wait-for", "wait", "refresh", "list-runs"}
+    for verb in allowed | {"start", "stop", "rename", "set-auto-start", "get-spec", "open-pid-fd", "check"}:
+        assert client.manager("Can", "os", held.path, verb)[0] == ("yes" if verb in allowed else "na"), verb
+    held.release()
+
+
+def succeeds(held, member):
+    try:
+        held.call(member)
+    except Error:
+        return False
+    return True
+
+
 def test_a_removal_that_failed_can_be_repeated(client):
     """`removing` has one way on: trying again."""
     path = client.create("stuck", "sleep", "1000")
