@@ -179,5 +179,14 @@ def test_death_at_each_step_of_remove(client):
     crash_walk(client, begin, check)
 
 
+def test_a_run_that_ends_while_the_service_starts(client):
+    """The end is then recorded while children of the service are between fork and exec, with copies of its pidfds."""
+    path = client.create("early", "true")
+    for _ in range(15):
+        client.call(path, CONTAINER, "Start")
+        client.kill_service(15)
+        assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})[2] == 0
+
+
 if __name__ == "__main__":
     main()
