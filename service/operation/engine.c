@@ -19,6 +19,7 @@ void settings_init(Settings *settings) {
                 .idle_exit_usec = 30 * G_USEC_PER_SEC,
                 .waits_per_caller = 1024,
                 .checks_per_user = 256,
+                .jobs = {.unfinished_per_caller = 64, .keep_usec = 5 * G_TIME_SPAN_MINUTE},
                 .limits = {.runs_usec = 30 * G_TIME_SPAN_DAY, .runs_count = 10000, .events_usec = 7 * G_TIME_SPAN_DAY, .events_count = 10000},
         };
 }
@@ -89,6 +90,7 @@ void engine_free(Engine *engine) {
         for (guint i = 0; i < containers->len; i++) {
                 Container *container = containers->pdata[i];
                 lifecycle_detach(container);
+                operations_forget(container);
                 policy_forget(container);
                 health_forget(container);
                 readiness_close(container);

@@ -10,6 +10,7 @@
 
 /* operation.c */
 void operation_run_beside(Operation *operation);
+void operations_forget(Container *container); /* the service leaves: adoption takes up what was in progress */
 void operation_give_slot_back(Operation *operation); /* while it waits for other containers */
 Operation *operation_begin_create(Engine *engine, Container *container, Actor *actor, OperationDone done, void *userdata);
 int engine_add_pump(Engine *engine);

@@ -242,8 +242,6 @@ static void on_launched(PidRef *main, const GError *launch_error, void *userdata
                 return;
         }
         lifecycle_attach(operation->engine, operation->container, conmon);
-        if (operation->cancelled)
-                operation_fail_code(operation, CONBUS_ERROR_CANCELLED, "cancelled by the caller");
         operation_continue(operation);
 }
 
@@ -289,7 +287,7 @@ static void launch(Operation *operation) {
 static void on_ready_to_open(Operation *operation) {
         GError *error = NULL;
 
-        if (operation->error || !open_run(operation)) {
+        if (!operation_check_cancelled(operation) || !open_run(operation)) {
                 operation_continue(operation);
                 return;
         }

@@ -40,6 +40,14 @@ void operation_unref(Operation *operation) {
                 operation_free(operation);
 }
 
+void operations_forget(Container *container) {
+        for (Operation *operation = g_queue_pop_head(&container->operations); operation; operation = g_queue_pop_head(&container->operations)) {
+                operation->done = NULL;
+                g_clear_pointer(&operation->conmon, conmon_free);
+                operation_unref(operation);
+        }
+}
+
 static void notify_busy(Engine *engine) {
         if (engine->busy_changed)
                 engine->busy_changed(engine->busy_userdata);
@@ -174,9 +182,23 @@ static Operation *operation_new(Engine *engine, Container *container, Verb verb,
         return operation;
 }
 
+static bool check_not_removed(Container *container, Verb verb, GError **error) {
+        if (!container->removed && (container->life.state != STATE_REMOVING || verb == VERB_SYNC))
+                return true;
+        return error_set(error, CONBUS_ERROR_REMOVED, "%s %s: it %s", verb_to_string(verb), container_title(container), container->removed ? "has been removed" : "is being removed");
+}
+
 static void run(Operation *operation) {
+        GError *error = NULL;
+
         operation->running = true;
-        operation_then(operation, verb_step(operation->verb));
+        if (operation->begun)
+                operation->begun(operation, operation->userdata);
+        /* It may have been removed while this waited; a second Remove says so itself. */
+        if (operation->verb == VERB_REMOVE || check_not_removed(operation->container, operation->verb, &error))
+                operation_then(operation, verb_step(operation->verb));
+        else
+                operation_fail(operation, error);
         operation_continue(operation);
 }
 
@@ -289,7 +311,25 @@ void operation_abandon(Operation *operation) {
                 operation_cancel(operation);
 }
 
+static void cancel_await(Operation *operation) {
+        wait_cancel(g_steal_pointer(&operation->await));
+        operation_fail(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_CANCELLED, "%s %s: cancelled while it was not yet %s; run %" G_GUINT64_FORMAT " goes on", verb_to_string(operation->verb),
+                                              container_title(operation->container), operation->await_condition, operation->run));
+        answer(operation);
+        operation_unref(operation);
+}
+
+bool operation_check_cancelled(Operation *operation) {
+        if (operation->cancelled && !operation->error)
+                operation_fail(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_CANCELLED, "%s %s: cancelled", verb_to_string(operation->verb), container_title(operation->container)));
+        return !operation->error;
+}
+
 void operation_cancel(Operation *operation) {
+        if (operation->await) {
+                cancel_await(operation);
+                return;
+        }
         if (operation->finished || operation->cancelled)
                 return;
         operation->cancelled = true;

@@ -30,6 +30,7 @@ typedef enum Verb {
 const char *verb_to_string(Verb verb) G_GNUC_WARN_UNUSED_RESULT; /* as Queue and the property Operation spell it */
 bool verb_from_string(const char *text, Verb *ret) G_GNUC_WARN_UNUSED_RESULT;
 /* Checks the options of a verb's ...With form (UnknownOption, InvalidArgs). */
+bool verb_is_cancellable(Verb verb); /* also while it runs: Init, Start and Restart are undone; the others are finished */
 bool verb_check_options(Verb verb, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 typedef struct Engine Engine;
@@ -38,6 +39,11 @@ typedef void (*Step)(Operation *operation);
 
 /* Exactly once, never before operation_submit has returned. result: a tuple as the verb's method returns it, borrowed; NULL with error. */
 typedef void (*OperationDone)(Operation *operation, GVariant *result, const GError *error, void *userdata);
+
+typedef struct JobLimits {
+        unsigned unfinished_per_caller; /* 64 */
+        guint64 keep_usec; /* after the end, 5 min; UINT64_MAX: until Release */
+} JobLimits;
 
 /* Settings of conbus.conf and what tests set small; times in usec. */
 typedef struct Settings {
@@ -52,6 +58,7 @@ typedef struct Settings {
         unsigned waits_per_caller; /* 1024 */
         unsigned checks_per_user; /* calls of one user that wait for an authorization, 256 */
         StoreLimits limits;
+        JobLimits jobs;
 } Settings;
 
 struct Engine {
@@ -91,6 +98,7 @@ struct Operation {
         GVariant *result; /* tuple; set by the verb's steps */
         bool running, finished, cancelled;
         OperationDone done;
+        void (*begun)(Operation *operation, void *userdata); /* set after submission, or NULL: its first step is due */
         void *userdata;
         GArray *steps; /* stack of Step */
         void (*cancel)(Operation *operation); /* the running step's own way to end early, or NULL */
@@ -126,7 +134,7 @@ Operation *operation_submit(Engine *engine, Container *container, Verb verb, GVa
 Operation *operation_submit_first(Engine *engine, Container *container, Verb verb, GVariant *options, OperationDone done, void *userdata);
 /* The caller has left: a waiting operation is dropped without effect, a running one finishes without an answer (its done is not called). */
 void operation_abandon(Operation *operation);
-/* Cancels as a Job does: waiting → ended with Cancelled; running → its step is asked to end early where it can, and undone. */
+/* Cancels as a Job does: waiting → ended with Cancelled; running → ended as soon as it can be, and undone, if verb_is_cancellable; a Start that only waits for readiness ends, and the container runs on. */
 void operation_cancel(Operation *operation);
 
 Operation *operation_ref(Operation *operation);
@@ -137,6 +145,7 @@ void operation_unref(Operation *operation);
 Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *config, Actor *actor, OperationDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* For steps. */
+bool operation_check_cancelled(Operation *operation); /* fails it with Cancelled when that is asked for; true: go on */
 void operation_then(Operation *operation, Step step);
 void operation_continue(Operation *operation);
 void operation_fail(Operation *operation, GError *error); /* takes it; keeps the first error, logs the later ones; does not continue */

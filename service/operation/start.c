@@ -87,6 +87,16 @@ static void on_started(Operation *operation) {
         operation_continue(operation);
 }
 
+/* Cancelled between crun create and crun start: an Init that was part of this call goes with it. */
+static void undo_init(Operation *operation) {
+        if (operation->from_state == STATE_INITIALIZED) {
+                operation_continue(operation);
+                return;
+        }
+        lifecycle_hold(operation->container);
+        take_down(operation, g_steal_pointer(&operation->error));
+}
+
 static void on_initialized(Operation *operation) {
         Container *container = operation->container;
         const char *const arguments[] = {"start", container->id, NULL};
@@ -99,6 +109,10 @@ static void on_initialized(Operation *operation) {
         if (container->life.state != STATE_INITIALIZED) { /* it ended between two steps, and the record is there */
                 operation_fail(operation, ended_before_start(operation));
                 operation_continue(operation);
+                return;
+        }
+        if (!operation_check_cancelled(operation)) {
+                undo_init(operation);
                 return;
         }
         lifecycle_hold(container);
@@ -123,7 +137,7 @@ static void on_start_done(Operation *operation) {
         wait = option_string(operation, "wait", wait);
         if (!operation->error && !g_str_equal(wait, "started"))
                 operation->await_condition = g_str_equal(wait, "healthy") ? "healthy" : "ready";
-        operation_set_result(operation, g_variant_new("(t@a{sv})", operation->run, g_variant_new("a{sv}", NULL)));
+        operation_set_result(operation, g_variant_new("(t@a{sv})", operation->run, g_variant_new_parsed("{'started': <true>}")));
         operation_continue(operation);
 }
 
@@ -174,7 +188,7 @@ static void on_restart_done(Operation *operation) {
 }
 
 static void on_stopped_for_restart(Operation *operation) {
-        if (operation->error) {
+        if (!operation_check_cancelled(operation)) {
                 operation_continue(operation);
                 return;
         }
@@ -183,7 +197,7 @@ static void on_stopped_for_restart(Operation *operation) {
 }
 
 static void on_restart_dependencies(Operation *operation) {
-        if (operation->error) {
+        if (!operation_check_cancelled(operation)) {
                 operation_continue(operation);
                 return;
         }

@@ -65,6 +65,15 @@ static bool check_signal(GVariant *options, GError **error) {
         return error_set(error, CONBUS_ERROR_INVALID_ARGS, "signal %d does not exist; signals go from 1 to 64", signal);
 }
 
+/* The method Kill always has one; an a{sv} may lack it. */
+static bool check_has_signal(Verb verb, GVariant *options, GError **error) {
+        gint32 signal;
+
+        if (verb != VERB_KILL || g_variant_lookup(options, "signal", "i", &signal))
+                return true;
+        return error_set(error, CONBUS_ERROR_INVALID_ARGS, "kill needs the option signal (i), a number from 1 to 64");
+}
+
 static bool check_whom(GVariant *options, GError **error) {
         const char *whom = "leader";
 
@@ -75,7 +84,11 @@ static bool check_whom(GVariant *options, GError **error) {
 }
 
 bool verb_check_options(Verb verb, GVariant *options, GError **error) {
-        return options_check(options, verbs[verb].keys, error) && check_wait(options, error) && check_signal(options, error) && check_whom(options, error);
+        return options_check(options, verbs[verb].keys, error) && check_wait(options, error) && check_signal(options, error) && check_has_signal(verb, options, error) && check_whom(options, error);
+}
+
+bool verb_is_cancellable(Verb verb) {
+        return verb == VERB_INIT || verb == VERB_START || verb == VERB_RESTART;
 }
 
 /* While a container is `stopping` the stop holds its queue, for as long as its grace lasts: what would be refused then is refused at once instead of waiting for another state. */
