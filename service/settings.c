@@ -22,7 +22,7 @@ static void read_number(GKeyFile *file, const char *path, const char *group, con
 static void read_file(const char *path, Settings *settings) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
-        guint64 operations = settings->operations_max, waits = settings->waits_per_caller, checks = settings->checks_per_user;
+        guint64 operations = settings->operations_max, waits = settings->waits_per_caller, checks = settings->checks_per_user, jobs = settings->jobs.unfinished_per_caller;
 
         if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &error)) {
                 if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
@@ -33,6 +33,8 @@ static void read_file(const char *path, Settings *settings) {
         read_number(file, path, "Service", "OperationsMax", &operations);
         read_number(file, path, "Service", "WaitsPerCaller", &waits);
         read_number(file, path, "Service", "ChecksPerUser", &checks);
+        read_number(file, path, "Service", "JobsPerCaller", &jobs);
+        read_number(file, path, "Service", "JobKeepUSec", &settings->jobs.keep_usec);
         read_number(file, path, "Service", "ExitFileUSec", &settings->exit_file_usec);
         read_number(file, path, "Service", "KillUSec", &settings->kill_usec);
         read_number(file, path, "Service", "CreateUSec", &settings->create_usec);
@@ -45,6 +47,7 @@ static void read_file(const char *path, Settings *settings) {
         settings->operations_max = (unsigned) CLAMP(operations, 1, 4096);
         settings->waits_per_caller = (unsigned) CLAMP(waits, 1, 1000000);
         settings->checks_per_user = (unsigned) CLAMP(checks, 1, 1000000);
+        settings->jobs.unfinished_per_caller = (unsigned) CLAMP(jobs, 1, 1000000);
 }
 
 static int compare_names(const void *a, const void *b) {

@@ -12,7 +12,9 @@
 #include "bus/polkit.h"
 #include "base/log.h"
 #include "container-interface.h"
+#include "bus/job-object.h"
 #include "health-interface.h"
+#include "job-interface.h"
 #include "manager-interface.h"
 #include "runtime/cgroup.h"
 #include <errno.h>
@@ -20,6 +22,7 @@
 
 #define MANAGER_PATH "/io/conbus1"
 #define CONTAINERS_PATH "/io/conbus1/container"
+#define JOBS_PATH "/io/conbus1/job"
 #define ALIASES_PATH "/container"
 
 const char bus_manager_path[] = MANAGER_PATH;
@@ -99,25 +102,46 @@ static int find_health(sd_bus *connection, const char *path, const char *interfa
         return 1;
 }
 
-static int enumerate(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
-        Bus *bus = userdata;
-        g_autoptr(GPtrArray) containers = registry_list(bus->registry);
-        bool want_containers = g_str_has_prefix(CONTAINERS_PATH, prefix) || g_str_has_prefix(prefix, CONTAINERS_PATH);
-        /* sd-bus frees the list with free(). */
-        char **nodes = calloc(containers->len + 1, sizeof(char *));
-        size_t n = 0;
+static int find_job(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        *ret = jobs_find(((Bus *) userdata)->jobs, path);
+        return *ret != NULL;
+}
 
-        if (!nodes)
-                return -ENOMEM;
-        for (guint i = 0; want_containers && i < containers->len; i++) {
-                g_autofree char *path = container_path(containers->pdata[i]);
-                nodes[n++] = strdup(path);
-        }
-        *ret_nodes = nodes;
-        return 0;
+/* A list for sd-bus, which frees it with free(). */
+static char **paths_below(const char *root, const char *prefix, GPtrArray *paths) {
+        bool wanted = g_str_has_prefix(root, prefix) || g_str_has_prefix(prefix, root);
+        char **nodes = calloc(paths->len + 1, sizeof(char *));
+
+        for (guint i = 0; nodes && wanted && i < paths->len; i++)
+                nodes[i] = strdup(paths->pdata[i]);
+        return nodes;
+}
+
+static int enumerate_jobs(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        g_autoptr(GPtrArray) list = jobs_list(((Bus *) userdata)->jobs);
+
+        for (guint i = 0; i < list->len; i++)
+                list->pdata[i] = ((Job *) list->pdata[i])->path;
+        *ret_nodes = paths_below(JOBS_PATH, prefix, list);
+        return *ret_nodes ? 0 : -ENOMEM;
+}
+
+static int enumerate(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        g_autoptr(GPtrArray) containers = registry_list(((Bus *) userdata)->registry), paths = g_ptr_array_new_with_free_func(g_free);
+
+        for (guint i = 0; i < containers->len; i++)
+                g_ptr_array_add(paths, container_path(containers->pdata[i]));
+        *ret_nodes = paths_below(CONTAINERS_PATH, prefix, paths);
+        return *ret_nodes ? 0 : -ENOMEM;
 }
 
 /* --- aliases --- */
+
+/* That there is one makes the root of the aliases an object that can be introspected, as busctl tree does; the aliases themselves are listed nowhere. */
+static int enumerate_no_aliases(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        *ret_nodes = NULL;
+        return 0;
+}
 
 static Container *container_of_peer(Bus *bus, Peer *peer) {
         g_autofree char *cgroup = peer->actor->pid > 0 ? cgroup_of_pid((pid_t) peer->actor->pid) : NULL;
@@ -137,7 +161,7 @@ static int on_alias(sd_bus_message *message, void *userdata, sd_bus_error *error
         const char *path = sd_bus_message_get_path(message);
         g_autofree char *name = alias_of_path(path);
 
-        if (!name) /* the root of the aliases itself */
+        if (!name || g_str_equal(path, ALIASES_PATH)) /* the root of the aliases itself */
                 return 0;
         if (g_str_equal(name, "self")) {
                 Peer *peer = peer_of(bus, message);
@@ -162,6 +186,7 @@ static int add_objects(Bus *bus) {
         const Registration registrations[] = {
                 {CONTAINERS_PATH, CONTAINER_INTERFACE, container_vtable, find_container}, {CONTAINERS_PATH, HEALTH_INTERFACE, health_vtable, find_health},
                 {ALIASES_PATH, CONTAINER_INTERFACE, container_vtable, find_container},    {ALIASES_PATH, HEALTH_INTERFACE, health_vtable, find_health},
+                {JOBS_PATH, JOB_INTERFACE, job_vtable, find_job},
         };
         sd_bus_slot *slot = NULL;
         int r = sd_bus_add_object_vtable(bus->connection, &slot, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, bus);
@@ -173,6 +198,14 @@ static int add_objects(Bus *bus) {
         if (r >= 0) {
                 g_ptr_array_add(bus->slots, slot);
                 r = sd_bus_add_node_enumerator(bus->connection, &slot, MANAGER_PATH, enumerate, bus);
+        }
+        if (r >= 0) {
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_node_enumerator(bus->connection, &slot, MANAGER_PATH, enumerate_jobs, bus);
+        }
+        if (r >= 0) {
+                g_ptr_array_add(bus->slots, slot);
+                r = sd_bus_add_node_enumerator(bus->connection, &slot, ALIASES_PATH, enumerate_no_aliases, bus);
         }
         for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(registrations); i++) {
                 const Registration *registration = &registrations[i];
@@ -197,6 +230,7 @@ Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error
         bus->engine = engine;
         bus->registry = engine->registry;
         bus->slots = g_ptr_array_new_with_free_func((GDestroyNotify) sd_bus_slot_unref);
+        bus->jobs = job_objects_new(bus);
         int r = polkit_new(bus);
         if (r >= 0)
                 r = peers_watch(bus);
@@ -217,6 +251,7 @@ void bus_free(Bus *bus) {
                 return;
         announce_end(bus);
         events_free(bus);
+        jobs_free(bus->jobs);
         g_ptr_array_unref(bus->slots);
         gate_free(bus);
         peers_free(bus);
@@ -234,7 +269,7 @@ bool bus_is_busy(const Bus *bus) {
         GHashTableIter iter;
         void *value;
 
-        if (bus->n_waits > 0 || bus->streams)
+        if (bus->n_waits > 0 || jobs_count(bus->jobs) > 0 || bus->streams)
                 return true;
         g_hash_table_iter_init(&iter, bus->peers);
         while (g_hash_table_iter_next(&iter, NULL, &value)) {

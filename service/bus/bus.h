@@ -4,6 +4,7 @@
 /* The connection and what every part of the surface shares. */
 
 #include "bus/call.h"
+#include "bus/jobs.h"
 
 typedef struct Peer Peer;
 typedef struct Polkit Polkit;
@@ -23,6 +24,7 @@ struct Bus {
         void (*activity)(void *userdata); /* manager: something happened, look at idleness again */
         void *activity_userdata;
         struct Streams *streams; /* bus/streams.c: followed event streams */
+        Jobs *jobs;
         unsigned n_waits; /* deferred answers and pipes of waits */
         char *runtime_version, *monitor_version; /* asked for once, at the start; NULL until known */
         Container *self; /* what /container/self is for the message that is being dispatched */
@@ -40,4 +42,4 @@ Container *bus_find_container(Bus *bus, Peer *peer, const char *path);
 /* Sends a signal; arguments is a floating tuple. */
 int bus_emit(Bus *bus, const char *path, const char *interface, const char *member, GVariant *arguments);
 void bus_activity(Bus *bus);
-bool bus_is_busy(const Bus *bus); /* parked calls, waits, followed event streams, a peer that called GetManagedObjects */
+bool bus_is_busy(const Bus *bus); /* parked calls, waits, jobs, followed event streams, a peer that called GetManagedObjects */

@@ -3,6 +3,7 @@
 
 #include "bus/inspect.h"
 #include "bus/verb-call.h"
+#include "bus/verb-job.h"
 #include "bus/wait-calls.h"
 #include "container-interface.h"
 #include "operation/policy.h"
@@ -84,6 +85,10 @@ bool container_object_set_auto_start(Call *call, Container *container, const cha
 
 bool container_object_set_restart_policy(Call *call, Container *container, const char *policy, guint32 max, GError **error) {
         return verb_call(call, container, VERB_UPDATE, g_variant_new_parsed("{'restart-policy': <%s>, 'restart-max': <%u>}", policy, max), 0, error);
+}
+
+bool container_object_queue(Call *call, Container *container, const char *verb, GVariant *options, GError **error) {
+        return verb_job_queue(call, container, verb, options, error);
 }
 
 bool container_object_sync(Call *call, Container *container, GError **error) {

@@ -21,7 +21,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 7, "core", "runs", "waits", "restart-policies", "polkit", "profiles", "can");
+        return sd_bus_message_append(reply, "as", 8, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can");
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {
@@ -59,6 +59,10 @@ int manager_property_nunhealthy(Bus *bus, sd_bus_message *reply) {
         for (guint i = 0; i < containers->len; i++)
                 n += g_str_equal(((Container *) containers->pdata[i])->life.health, "unhealthy");
         return append_count(reply, n);
+}
+
+int manager_property_njobs(Bus *bus, sd_bus_message *reply) {
+        return append_count(reply, jobs_count(bus->jobs));
 }
 
 int manager_property_event_log_id(Bus *bus, sd_bus_message *reply) {

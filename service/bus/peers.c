@@ -176,6 +176,7 @@ static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus
                         call->caller_left(call, call->userdata);
                 call_unref(call);
         }
+        jobs_caller_left(bus->jobs, name);
         peer_free(peer);
         bus_activity(bus);
         return 0;

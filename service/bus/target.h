@@ -14,3 +14,4 @@ typedef struct Target {
 #define TARGET_NONE ((Target) {.owner_uid = UINT32_MAX})
 
 void target_of_container(const void *container, Target *ret);
+void target_of_job(const void *job, Target *ret);

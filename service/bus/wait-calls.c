@@ -16,7 +16,7 @@ typedef enum Form { FORM_WAIT, FORM_WAIT_FOR, FORM_WAIT_ANY, FORM_PIPE } Form;
 typedef struct WaitCall {
         Bus *bus;
         Call *call; /* NULL for a pipe */
-        char *peer; /* unique name */
+        char *slot; /* its place among the caller's waits */
         Form form;
         int fd; /* writing end of a pipe */
         sd_event_source *closed; /* the reader of the pipe has gone */
@@ -32,12 +32,30 @@ typedef struct Entry {
 static const OptionKey keys[] = {{"run", "t"}, {"after-run", "t"}, {"final", "b"}, {"timeout-usec", "t"}, {"interval-usec", "t"}, {NULL}};
 static const OptionKey any_keys[] = {{"timeout-usec", "t"}, {"final", "b"}, {"interval-usec", "t"}, {NULL}};
 
-static void wait_call_free(WaitCall *wait_call) {
-        Peer *peer = peer_find(wait_call->bus, wait_call->peer);
+char *wait_slot_take(Call *call, GError **error) {
+        Peer *peer = peer_find(call->bus, sd_bus_message_get_sender(call->message));
+        unsigned limit = call->bus->engine->settings.waits_per_caller;
+
+        if (!peer || peer->n_waits >= limit) {
+                error_set(error, CONBUS_ERROR_LIMITS_EXCEEDED, "%s: this client has %u waits open already; Manager.WaitAny waits for many containers in one", call->member, limit);
+                return NULL;
+        }
+        peer->n_waits++;
+        call->bus->n_waits++;
+        return g_strdup(peer->name);
+}
+
+void wait_slot_give_back(Bus *bus, char *slot) {
+        Peer *peer = peer_find(bus, slot);
 
         if (peer)
                 peer->n_waits--;
-        wait_call->bus->n_waits--;
+        bus->n_waits--;
+        g_free(slot);
+        bus_activity(bus);
+}
+
+static void wait_call_free(WaitCall *wait_call) {
         for (guint i = 0; i < wait_call->entries->len; i++) {
                 Entry *entry = wait_call->entries->pdata[i];
                 if (entry->wait)
@@ -47,8 +65,7 @@ static void wait_call_free(WaitCall *wait_call) {
         g_clear_pointer(&wait_call->closed, sd_event_source_disable_unref);
         close_fd(wait_call->fd);
         call_unref(wait_call->call);
-        g_free(wait_call->peer);
-        bus_activity(wait_call->bus);
+        wait_slot_give_back(wait_call->bus, wait_call->slot);
         g_free(wait_call);
 }
 
@@ -120,21 +137,16 @@ static void on_answer(const WaitAnswer *answer, const GError *error, void *userd
 }
 
 static WaitCall *wait_call_new(Call *call, Form form, GError **error) {
-        Peer *peer = peer_find(call->bus, sd_bus_message_get_sender(call->message));
-        unsigned limit = call->bus->engine->settings.waits_per_caller;
+        char *slot = wait_slot_take(call, error);
 
-        if (!peer || peer->n_waits >= limit) {
-                error_set(error, CONBUS_ERROR_LIMITS_EXCEEDED, "%s: this client has %u waits open already; Manager.WaitAny waits for many containers in one", call->member, limit);
+        if (!slot)
                 return NULL;
-        }
         WaitCall *wait_call = g_new0(WaitCall, 1);
         wait_call->bus = call->bus;
         wait_call->form = form;
         wait_call->fd = -1;
-        wait_call->peer = g_strdup(peer->name);
+        wait_call->slot = slot;
         wait_call->entries = g_ptr_array_new_with_free_func(g_free);
-        peer->n_waits++;
-        call->bus->n_waits++;
         if (form != FORM_PIPE) {
                 wait_call->call = call_ref(call);
                 call->caller_left = on_caller_left;

@@ -5,6 +5,10 @@
 
 #include "bus/bus.h"
 
+/* A place among the waits of the caller, whatever is waited for (LimitsExceeded); the service is busy while it is taken. */
+char *wait_slot_take(Call *call, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void wait_slot_give_back(Bus *bus, char *slot); /* frees it */
+
 bool wait_calls_wait(Call *call, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool wait_calls_wait_for(Call *call, const char *id, const char *const *conditions, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool wait_calls_wait_any(Call *call, GVariant *containers, const char *const *conditions, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;

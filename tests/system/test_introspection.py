@@ -7,7 +7,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import SOURCE, GLib, main, options  # noqa: E402
+from harness import JOB, SOURCE, GLib, main, options  # noqa: E402
 
 CHANGE = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
@@ -42,6 +42,11 @@ def test_a_container_is_as_written(client):
     for at in (path, "/container/mirror"):
         compare(client, at, "io.conbus1.Container")
         compare(client, at, "io.conbus1.Health")
+
+
+def test_a_job_is_as_written(client):
+    path = client.create("worked", "true")
+    compare(client, client.call(path, "io.conbus1.Container", "Queue", "sa{sv}", "cleanup", {})[0], JOB)
 
 
 def test_every_property_can_be_read(client):

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The face of the jobs. A job's signals begin when it is published, right after the reply that holds its path; at its end PropertiesChanged comes first, then Finished, then the replies of whoever waits. */
+
+#include "bus/job-object.h"
+#include "bus/sleep-lock.h"
+#include "bus/target.h"
+#include "bus/wait-calls.h"
+#include "base/log.h"
+#include "job-interface.h"
+#include "manager-interface.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define MANAGER_PATH "/io/conbus1"
+
+/* The container that it works on, if it is still there: rules on labels count for its jobs, too. */
+void target_of_job(const void *job, Target *ret) {
+        const char *object = ((const Job *) job)->objects[0], *id = object ? strrchr(object, '/') : NULL;
+
+        *ret = (Target) {.container = id ? registry_get(bus_get()->registry, id + 1) : NULL, .owner_uid = ((const Job *) job)->actor->uid};
+}
+
+/* --- properties --- */
+
+#define BASIC(name, type, kind, value)                                         \
+        int job_property_##name(Bus *bus, Job *job, sd_bus_message *reply) {   \
+                kind wire = value;                                             \
+                return sd_bus_message_append_basic(reply, type, &wire);        \
+        }
+#define STRING(name, value)                                                    \
+        int job_property_##name(Bus *bus, Job *job, sd_bus_message *reply) {   \
+                return sd_bus_message_append_basic(reply, 's', value);         \
+        }
+
+BASIC(id, 't', guint64, job->number)
+STRING(operation, job->operation)
+BASIC(owner_uid, 'u', guint32, job->actor->uid)
+BASIC(start_timestamp, 't', guint64, job->start_usec)
+STRING(state, job_state_to_string(job->state))
+STRING(stage, job->stage)
+BASIC(cancellable, 'b', int, job->cancellable)
+BASIC(progress, 'd', double, job_progress(job))
+BASIC(bytes_done, 't', guint64, job->bytes_done)
+BASIC(bytes_total, 't', guint64, job->bytes_total)
+BASIC(items_done, 't', guint64, job->items_done)
+BASIC(items_total, 't', guint64, job->items_total)
+BASIC(rate, 't', guint64, job->rate)
+BASIC(expected_end_timestamp, 't', guint64, job->expected_end_usec)
+STRING(error_name, job->error ? error_to_name(job->error) : "")
+STRING(error_message, job->error ? job->error->message : "")
+
+int job_property_objects(Bus *bus, Job *job, sd_bus_message *reply) {
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (char **object = job->objects; r >= 0 && *object; object++)
+                r = sd_bus_message_append_basic(reply, 'o', *object);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int job_property_result(Bus *bus, Job *job, sd_bus_message *reply) {
+        return variant_append(reply, job->result);
+}
+
+/* --- signals --- */
+
+static void log_failure(const char *what, const char *path, int r) {
+        if (r < 0)
+                log_error("%s of %s: %s", what, path, g_strerror(-r));
+}
+
+static void on_appeared(Job *job, void *userdata) {
+        Bus *bus = userdata;
+
+        if (job->inhibit_sleep && !job_is_finished(job))
+                job->face = sleep_lock_take(bus, job->operation);
+        log_failure("announce the job", job->path, sd_bus_emit_object_added(bus->connection, job->path));
+}
+
+static void on_changed(Job *job, const char *const *properties, void *userdata) {
+        Bus *bus = userdata;
+
+        log_failure("send PropertiesChanged", job->path, sd_bus_emit_properties_changed_strv(bus->connection, job->path, JOB_INTERFACE, (char **) properties));
+}
+
+static void on_finished(Job *job, void *userdata) {
+        const char *name = job->error ? error_to_name(job->error) : "", *message = job->error ? job->error->message : "";
+
+        job_emit_finished(userdata, job->path, job_state_to_string(job->state), name, message, job->result);
+        g_clear_pointer(&job->face, sleep_lock_free);
+}
+
+static void on_vanished(Job *job, void *userdata) {
+        Bus *bus = userdata;
+
+        log_failure("announce the end", job->path, sd_bus_emit_object_removed(bus->connection, job->path));
+}
+
+static void on_counted(void *userdata) {
+        Bus *bus = userdata;
+
+        log_failure("send PropertiesChanged", MANAGER_PATH, sd_bus_emit_properties_changed(bus->connection, MANAGER_PATH, MANAGER_INTERFACE, "NJobs", NULL));
+        bus_activity(bus);
+}
+
+Jobs *job_objects_new(Bus *bus) {
+        static const JobObserver observer = {.appeared = on_appeared, .changed = on_changed, .finished = on_finished, .vanished = on_vanished, .counted = on_counted};
+
+        return jobs_new(bus->event, &bus->engine->settings.jobs, &observer, bus);
+}
+
+/* --- waits --- */
+
+typedef enum Form { FORM_WAIT, FORM_WAIT_FOR, FORM_PIPE } Form;
+
+typedef struct Waiting {
+        Bus *bus;
+        Call *call; /* NULL for a pipe */
+        Form form;
+        int fd; /* writing end of a pipe */
+        sd_event_source *closed; /* the reader of the pipe has gone */
+        char *slot;
+        JobWait *wait;
+} Waiting;
+
+static void waiting_free(Waiting *waiting) {
+        g_clear_pointer(&waiting->closed, sd_event_source_disable_unref);
+        close_fd(waiting->fd);
+        call_unref(waiting->call);
+        wait_slot_give_back(waiting->bus, waiting->slot);
+        g_free(waiting);
+}
+
+static void on_caller_left(Call *call, void *userdata) {
+        Waiting *waiting = userdata;
+
+        job_wait_cancel(waiting->wait);
+        waiting_free(waiting);
+}
+
+static int on_closed(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        on_caller_left(NULL, userdata);
+        return 0;
+}
+
+static void add_text(JsonBuilder *builder, const char *name, const char *text) {
+        json_builder_set_member_name(builder, name);
+        json_builder_add_string_value(builder, text);
+}
+
+static void write_line(int fd, const Job *job) {
+        g_autoptr(JsonBuilder) builder = json_builder_new();
+
+        json_builder_begin_object(builder);
+        add_text(builder, "job", job->path);
+        add_text(builder, "state", job_state_to_string(job->state));
+        add_text(builder, "error-name", job->error ? error_to_name(job->error) : "");
+        add_text(builder, "error-message", job->error ? job->error->message : "");
+        json_builder_set_member_name(builder, "result");
+        json_builder_add_value(builder, json_gvariant_serialize(job->result));
+        json_builder_end_object(builder);
+        g_autoptr(JsonNode) root = json_builder_get_root(builder);
+        g_autofree char *text = json_to_string(root, FALSE), *line = g_strconcat(text, "\n", NULL);
+        /* Far below what an empty pipe takes; a reader that has gone is no concern. */
+        (void) !write(fd, line, strlen(line));
+}
+
+static void reply(Call *call, Form form, Job *job) {
+        if (form == FORM_WAIT_FOR)
+                job_reply_wait_for(call, job_state_to_string(job->state), job->result);
+        else if (job->error)
+                call_reply_error(call, job->error);
+        else
+                job_reply_wait(call, job->result);
+}
+
+static void on_waited(Job *job, void *userdata) {
+        Waiting *waiting = userdata;
+
+        if (job && waiting->form == FORM_PIPE)
+                write_line(waiting->fd, job);
+        else if (job)
+                reply(waiting->call, waiting->form, job);
+        waiting_free(waiting);
+}
+
+static Waiting *begin_waiting(Call *call, Job *job, Form form, guint64 timeout_usec, GError **error) {
+        char *slot = wait_slot_take(call, error);
+
+        if (!slot)
+                return NULL;
+        Waiting *waiting = g_new0(Waiting, 1);
+        waiting->bus = call->bus;
+        waiting->form = form;
+        waiting->fd = -1;
+        waiting->slot = slot;
+        waiting->wait = job_wait(job, timeout_usec, on_waited, waiting);
+        if (form != FORM_PIPE) {
+                waiting->call = call_ref(call);
+                call->caller_left = on_caller_left;
+                call->userdata = waiting;
+        }
+        return waiting;
+}
+
+/* --- methods --- */
+
+bool job_object_wait(Call *call, Job *job, GError **error) {
+        if (!job_is_finished(job))
+                return begin_waiting(call, job, FORM_WAIT, UINT64_MAX, error) != NULL;
+        reply(call, FORM_WAIT, job);
+        return true;
+}
+
+bool job_object_wait_for(Call *call, Job *job, guint64 timeout_usec, GError **error) {
+        if (!job_is_finished(job) && timeout_usec > 0)
+                return begin_waiting(call, job, FORM_WAIT_FOR, timeout_usec, error) != NULL;
+        reply(call, FORM_WAIT_FOR, job);
+        return true;
+}
+
+bool job_object_open_wait(Call *call, Job *job, GError **error) {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return error_errno(error, errno, "make a pipe for a wait");
+        autofd int reading = ends[0];
+        autofd int writing = ends[1];
+        (void) fcntl(writing, F_SETFL, O_NONBLOCK);
+        if (job_is_finished(job))
+                write_line(writing, job);
+        else {
+                Waiting *waiting = begin_waiting(call, job, FORM_PIPE, UINT64_MAX, error);
+                if (!waiting)
+                        return false;
+                waiting->fd = steal_fd(&writing);
+                int r = sd_event_add_io(call->bus->event, &waiting->closed, waiting->fd, 0, on_closed, waiting);
+                g_assert(r >= 0);
+        }
+        job_reply_open_wait(call, reading);
+        return true;
+}
+
+bool job_object_cancel(Call *call, Job *job, GError **error) {
+        if (!job_cancel(job, error))
+                return false;
+        job_reply_cancel(call);
+        return true;
+}
+
+bool job_object_release(Call *call, Job *job, GError **error) {
+        job_reply_release(call);
+        job_release(job);
+        return true;
+}
