@@ -105,8 +105,17 @@ static void on_counted(void *userdata) {
         bus_activity(bus);
 }
 
+static guint64 on_reserve(guint64 last, void *userdata) {
+        Bus *bus = userdata;
+        g_autoptr(GError) error = NULL;
+
+        if (!store_reserve_job_numbers(registry_store(bus->registry), JOB_NUMBERS, &last, &error))
+                log_error("%s", error->message);
+        return last;
+}
+
 Jobs *job_objects_new(Bus *bus) {
-        static const JobObserver observer = {.appeared = on_appeared, .changed = on_changed, .finished = on_finished, .vanished = on_vanished, .counted = on_counted};
+        static const JobObserver observer = {.appeared = on_appeared, .changed = on_changed, .finished = on_finished, .vanished = on_vanished, .counted = on_counted, .reserve = on_reserve};
 
         return jobs_new(bus->event, &bus->engine->settings.jobs, &observer, bus);
 }

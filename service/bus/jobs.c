@@ -13,7 +13,7 @@ struct Jobs {
         const JobLimits *limits;
         const JobObserver *observer;
         void *userdata;
-        guint64 last_number;
+        guint64 last_number, reserved_until;
         GHashTable *by_path;
         GQueue in_order; /* of Job, by creation */
         GQueue ended; /* of Job, by end */
@@ -231,7 +231,16 @@ static char *path_for(Jobs *jobs, const JobPlan *plan, GError **error) {
         return NULL;
 }
 
+/* A number, and with it a path, is never given twice, so that an old path cannot lead to another job. */
+static void reserve_numbers(Jobs *jobs) {
+        if (jobs->last_number < jobs->reserved_until)
+                return;
+        jobs->last_number = jobs->observer->reserve(jobs->last_number, jobs->userdata);
+        jobs->reserved_until = jobs->last_number + JOB_NUMBERS;
+}
+
 Job *job_new(Jobs *jobs, const JobPlan *plan, GError **error) {
+        reserve_numbers(jobs);
         if (!has_room(jobs, plan, error))
                 return NULL;
         g_autofree char *path = path_for(jobs, plan, error);

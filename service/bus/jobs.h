@@ -86,6 +86,8 @@ struct Job {
         GQueue waits;
 };
 
+#define JOB_NUMBERS 1000 /* reserved at once */
+
 /* What the observer hears of a published job, each after the change. properties: names of the interface, ended by NULL. */
 typedef struct JobObserver {
         void (*appeared)(Job *job, void *userdata);
@@ -93,6 +95,7 @@ typedef struct JobObserver {
         void (*finished)(Job *job, void *userdata); /* after changed, before whoever waits */
         void (*vanished)(Job *job, void *userdata); /* still found by its path */
         void (*counted)(void *userdata); /* there are more or fewer of them */
+        guint64 (*reserve)(guint64 last, void *userdata); /* JOB_NUMBERS numbers that no job ever had; last is the last one given so far, the answer the last one before them */
 } JobObserver;
 
 /* limits is read at every use and stays the caller's. */

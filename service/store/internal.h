@@ -26,6 +26,7 @@ typedef enum Statement {
         STATEMENT_LIST_EVENTS,
         STATEMENT_FIRST_EVENT,
         STATEMENT_TRIM_EVENTS,
+        STATEMENT_RESERVE_JOBS,
         N_STATEMENTS,
 } Statement;
 

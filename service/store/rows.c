@@ -162,6 +162,22 @@ static bool load_row(sqlite3_stmt *s, StoreLoaded loaded, void *userdata, GError
         return read;
 }
 
+bool store_reserve_job_numbers(Store *store, guint64 n, guint64 *ret, GError **error) {
+        sqlite3_stmt *statement =
+                store_statement(store, STATEMENT_RESERVE_JOBS, "INSERT INTO meta VALUES ('job-numbers', ?1) ON CONFLICT DO UPDATE SET value = value + ?1 RETURNING value - ?1", error);
+
+        if (!statement)
+                return false;
+        store_bind_int(statement, 1, n);
+        if (sqlite3_step(statement) != SQLITE_ROW)
+                return store_fail(store, "reserve numbers for jobs", error);
+        guint64 last = store_column_int(statement, 0);
+        if (!store_step_done(store, statement, "reserve numbers for jobs", error))
+                return false;
+        *ret = last;
+        return true;
+}
+
 bool store_load(Store *store, StoreLoaded loaded, void *userdata, GError **error) {
         sqlite3_stmt *s = store_statement(store, STATEMENT_LOAD,
                                           "SELECT container.id, name, owner_uid, created_usec, generation, bundle, config, " LIFE_COLUMNS

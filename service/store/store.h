@@ -58,6 +58,9 @@ GPtrArray *store_list_events(Store *store, guint64 after, guint32 limit, guint64
 guint64 store_get_event_seq(Store *store); /* last number given */
 const guint8 *store_get_event_log_id(Store *store); /* 16 bytes */
 
+/* Reserves n numbers for jobs, so that none is given twice, whatever happens to the service; *ret is the last one before them. Outside a transaction too. */
+bool store_reserve_job_numbers(Store *store, guint64 n, guint64 *ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Limits of records and events; trimmed as new ones come. Defaults: 30 days, 10000, 7 days, 10000. */
 typedef struct StoreLimits {
         guint64 runs_usec, runs_count, events_usec, events_count;

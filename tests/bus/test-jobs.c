@@ -37,8 +37,12 @@ static void on_vanished(Job *job, void *userdata) {
 static void on_counted(void *userdata) {
 }
 
+static guint64 on_reserve(guint64 last, void *userdata) {
+        return last + 5;
+}
+
 static void set_up(Fixture *fixture, const void *unused) {
-        static const JobObserver observer = {on_appeared, on_changed, on_finished, on_vanished, on_counted};
+        static const JobObserver observer = {on_appeared, on_changed, on_finished, on_vanished, on_counted, on_reserve};
 
         g_assert_cmpint(sd_event_new(&fixture->event), >=, 0);
         fixture->limits = (JobLimits) {.unfinished_per_caller = 2, .keep_usec = UINT64_MAX};
@@ -160,7 +164,7 @@ static void test_tokens_and_limits(Fixture *fixture, const void *unused) {
         g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_NAME_IN_USE);
         g_clear_error(&error);
         Job *second = make(fixture, NULL, &error);
-        g_assert_cmpstr(second->path, ==, "/io/conbus1/job/2");
+        g_assert_cmpstr(second->path, ==, "/io/conbus1/job/7");
         g_assert_null(make(fixture, NULL, &error));
         g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_LIMITS_EXCEEDED);
         g_clear_error(&error);
@@ -172,8 +176,17 @@ static void test_finished_ones_do_not_count(Fixture *fixture, const void *unused
         for (unsigned i = 0; i < JOBS_FINISHED_MAX + 10; i++)
                 job_finish(publish(fixture), NULL, NULL);
         g_assert_cmpuint(jobs_count(fixture->jobs), ==, JOBS_FINISHED_MAX);
-        g_assert_null(jobs_find(fixture->jobs, "/io/conbus1/job/10"));
-        g_assert_nonnull(jobs_find(fixture->jobs, "/io/conbus1/job/11"));
+        g_assert_null(jobs_find(fixture->jobs, "/io/conbus1/job/15"));
+        g_assert_nonnull(jobs_find(fixture->jobs, "/io/conbus1/job/16"));
+}
+
+static void test_numbers_are_reserved_in_blocks(Fixture *fixture, const void *unused) {
+        for (guint64 i = 1; i <= JOB_NUMBERS + 1; i++) {
+                Job *job = publish(fixture);
+                g_assert_cmpuint(job->number, ==, i <= JOB_NUMBERS ? i + 5 : i + 10);
+                job_finish(job, NULL, NULL);
+                job_release(job);
+        }
 }
 
 static void test_cancelling(Fixture *fixture, const void *unused) {
@@ -245,6 +258,7 @@ int main(int argc, char *argv[]) {
         CASE("items", test_items_count_where_there_are_no_bytes);
         CASE("tokens-and-limits", test_tokens_and_limits);
         CASE("finished-do-not-count", test_finished_ones_do_not_count);
+        CASE("numbers", test_numbers_are_reserved_in_blocks);
         CASE("cancelling", test_cancelling);
         CASE("waits", test_waits);
         g_test_add_func("/jobs/options", test_options);

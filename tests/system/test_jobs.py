@@ -46,12 +46,12 @@ def stubborn(client, name, **config):
 
 
 def restart_with(client, text):
-    """The service anew with these settings."""
-    client.kill_service(15)
+    """The service anew with these settings; whoever activates it, which may be an exit command of conmon."""
     with open(SETTINGS, "w", encoding="ascii") as file:
         file.write(text)
     environment = {"CONBUS_CONFIG": SETTINGS}
     client.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "UpdateActivationEnvironment", GLib.Variant("(a{ss})", (environment,)), None, 0, -1, None)
+    client.kill_service(15)
     client.manager("ListContainers")
 
 
@@ -385,6 +385,8 @@ def test_jobs_end_with_the_service(client):
     client.kill_service()
     assert client.get(path, "State") == "stopping", "the operation goes on"
     assert gone(client, job)
+    later = queue(client, path, "stop")
+    assert int(later.rsplit("/", 1)[1]) > int(job.rsplit("/", 1)[1]), "an old path leads to no other job"
     client.call(path, CONTAINER, "Kill", "si", "leader", 9)
     client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
 
