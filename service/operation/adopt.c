@@ -107,6 +107,7 @@ static bool undo_launch(Container *container, GError **error) {
         g_autoptr(Commit) commit = NULL;
 
         kill_monitor(container);
+        launch_kill(container);
         commit = commit_new(container, NULL);
         end_run_as(commit, RESULT_START_FAILED, REASON_START_FAILED, 125);
         /* Through `stopped`, so that the cleanup empties the runtime of what crun may have made. */

@@ -146,8 +146,16 @@ static void on_undone(Operation *operation) {
         operation_continue(operation);
 }
 
+void launch_kill(Container *container) {
+        g_autoptr(GError) error = NULL;
+
+        if (!cgroup_kill_monitor(container->id, &error))
+                log_error("undo the launch of %s: %s", container_title(container), error->message);
+}
+
 static void undo(Operation *operation, GError *error) {
         operation_fail(operation, error);
+        launch_kill(operation->container);
         readiness_close(operation->container);
         operation->keep_rootfs = false;
         operation_then(operation, on_undone);

@@ -72,8 +72,8 @@ static void on_deleted(Operation *operation) {
 
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
-        if (*container->life.cgroup)
-                cgroup_remove(container->life.cgroup);
+        g_autofree char *planned = cgroup_path_for(container->id); /* of a launch that was undone before it was told */
+        cgroup_remove(*container->life.cgroup ? container->life.cgroup : planned);
         cgroup_remove_monitor(container->id);
         if (!operation->keep_rootfs && !rootfs_release(merged, &error))
                 operation_fail(operation, error);

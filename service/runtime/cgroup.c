@@ -141,6 +141,13 @@ bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) {
         return error_errno(error, errno, "move conmon to the control group %s", cgroup);
 }
 
+bool cgroup_kill_monitor(const char *id, GError **error) {
+        g_autofree char *cgroup = g_strconcat("/conbus/monitor-", id, NULL);
+        unsigned n = 0;
+
+        return cgroup_signal(cgroup, SIGKILL, &n, error);
+}
+
 void cgroup_remove_monitor(const char *id) {
         g_autofree char *cgroup = g_strconcat("/conbus/monitor-", id, NULL);
         g_autofree char *path = group_path(main_hierarchy(), cgroup, NULL);

@@ -20,6 +20,7 @@ char *cgroup_path_for(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Makes the monitor's own cgroup ("/conbus/monitor-<id>", in every v1 hierarchy that is mounted or in v2) and moves the process there. */
 bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* conmon and what it began: crun create outlives it */
 void cgroup_remove_monitor(const char *id); /* best effort, when conmon is gone */
 void cgroup_remove(const char *cgroup); /* leftovers of a container's group, depth first, best effort */
 

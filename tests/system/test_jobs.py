@@ -198,6 +198,7 @@ def test_a_token_is_known_before_the_call(client):
     assert heard == [("done", "", "", {"run": 1, "started": True})]
     assert "mine_1" in expect("NameInUse", queue, other, path, "start", job_token="mine_1")
     assert queue(client, path, "cleanup", job_token="mine_1") != expected, "a token is the caller's own"
+    client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
     other.call(expected, JOB, "Release")
     assert queue(other, path, "cleanup", job_token="mine_1") == expected
     result(other, expected)
