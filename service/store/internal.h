@@ -42,6 +42,7 @@ struct Store {
         unsigned n_runs_since_trim, n_events_since_trim;
         guint8 log_id[16];
         StoreLimits limits;
+        gint64 wal_tried; /* size of the WAL when a checkpoint was last asked for */
         struct Flush *flush; /* flush.c */
 };
 

@@ -244,18 +244,27 @@ bool store_wants_checkpoint(Store *store) {
         if (!store->directory)
                 return false;
         g_autofree char *path = g_build_filename(store->directory, "conbus.db-wal", NULL);
-        return stat(path, &st) == 0 && st.st_size > WAL_LIMIT;
+        if (stat(path, &st) < 0)
+                return false;
+        if (st.st_size < store->wal_tried) /* it was truncated */
+                store->wal_tried = 0;
+        if (st.st_size <= store->wal_tried + WAL_LIMIT)
+                return false;
+        store->wal_tried = st.st_size;
+        return true;
 }
 
 int store_checkpoint_main(const char *directory) {
         g_autofree char *path = g_build_filename(directory, "conbus.db", NULL);
         sqlite3 *db = NULL;
-        int n_in_log = -1, n_done = -1;
+        int n_in_log = -1;
         bool done = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK && sqlite3_busy_timeout(db, CHECKPOINT_WAIT_MSEC) == SQLITE_OK;
 
-        /* A connection that has read nothing yet has not opened the WAL, and its checkpoint succeeds without doing anything. */
+        /* A connection that has read nothing yet has not opened the WAL, and its checkpoint succeeds without doing anything. The first pass copies and syncs without keeping the service from writing; little is left for the second,
+         * which holds the writers' lock. It empties the file: a WAL that is only started anew keeps its size and would look as if it wanted a checkpoint for ever. */
         done = done && sqlite3_exec(db, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL) == SQLITE_OK &&
-               sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, &n_in_log, &n_done) == SQLITE_OK && n_in_log >= 0 && n_done == n_in_log;
+               sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_in_log, NULL) == SQLITE_OK && n_in_log >= 0 &&
+               sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
         if (!done)
                 log_warning("checkpoint %s: %s", path, sqlite3_errmsg(db));
         sqlite3_close(db);

@@ -72,6 +72,6 @@ bool store_trim(Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* both
 typedef void (*StoreSynced)(const GError *error, void *userdata);
 void store_sync(Store *store, StoreSynced done, void *userdata);
 
-/* True when the WAL is past its limit and a checkpoint child should run; store_checkpoint_main is what that child (conbusd --checkpoint DIRECTORY) does. */
+/* True when the WAL has grown past its limit, also since this last said so, and a checkpoint child should run, once; store_checkpoint_main is what that child (conbusd --checkpoint DIRECTORY) does. */
 bool store_wants_checkpoint(Store *store);
 int store_checkpoint_main(const char *directory);

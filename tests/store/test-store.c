@@ -304,25 +304,39 @@ static gint64 size_of(const char *directory, const char *name) {
         return stat(path, &st) == 0 ? st.st_size : -1;
 }
 
-static void test_a_long_wal_wants_a_checkpoint_and_gets_it(void) {
-        g_autoptr(TestingDirectory) directory = testing_directory_new();
-        g_autoptr(Store) store = open_in(directory);
-        gint64 before = size_of(directory, "conbus.db");
-
-        g_assert_false(store_wants_checkpoint(store));
+static void fill_wal(Store *store) {
         g_assert_true(store_begin(store, NULL));
         for (unsigned n = 0; n < 8000; n++) {
                 g_autofree char *id = g_strdup_printf("%0500u", n);
                 g_assert_true(put(store, id, NULL));
         }
         g_assert_true(store_commit(store, NULL));
+}
+
+static void test_a_long_wal_wants_a_checkpoint_and_gets_it(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autoptr(Store) store = open_in(directory);
+        gint64 before = size_of(directory, "conbus.db");
+
+        g_assert_false(store_wants_checkpoint(store));
+        fill_wal(store);
         g_assert_true(store_wants_checkpoint(store));
         g_assert_cmpint(store_checkpoint_main(directory), ==, EXIT_SUCCESS);
         g_assert_cmpint(size_of(directory, "conbus.db"), >, before);
-        gint64 wal = size_of(directory, "conbus.db-wal");
+        g_assert_cmpint(size_of(directory, "conbus.db-wal"), ==, 0);
+        g_assert_false(store_wants_checkpoint(store));
         g_assert_true(store_begin(store, NULL) && put(store, "a", NULL) && store_commit(store, NULL));
-        g_assert_cmpint(size_of(directory, "conbus.db-wal"), ==, wal); /* begun anew from its start */
         g_assert_cmpuint(count_rows(store), ==, 8001);
+}
+
+/* A checkpoint that fails or finds readers must not be tried again and again while nothing new is written. */
+static void test_a_checkpoint_is_asked_for_once(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autoptr(Store) store = open_in(directory);
+
+        fill_wal(store);
+        g_assert_true(store_wants_checkpoint(store));
+        g_assert_false(store_wants_checkpoint(store));
 }
 
 static void test_a_store_in_memory_wants_no_checkpoint(void) {
@@ -352,6 +366,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/store/no-more-pages-is-storage-full", test_no_more_pages_is_storage_full);
         g_test_add_func("/store/a-full-disk-is-storage-full-and-heals", test_a_full_disk_is_storage_full_and_heals);
         g_test_add_func("/store/a-long-wal-wants-a-checkpoint-and-gets-it", test_a_long_wal_wants_a_checkpoint_and_gets_it);
+        g_test_add_func("/store/a-checkpoint-is-asked-for-once", test_a_checkpoint_is_asked_for_once);
         g_test_add_func("/store/a-store-in-memory-wants-no-checkpoint", test_a_store_in_memory_wants_no_checkpoint);
         g_test_add_func("/store/a-checkpoint-of-nothing-fails", test_a_checkpoint_of_nothing_fails);
         return g_test_run();
