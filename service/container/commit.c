@@ -224,7 +224,7 @@ static void change_memory(Commit *commit, Registry *registry) {
         Container *container = commit->container;
 
         if (!commit->create)
-                registry->counts[container->life.state]--;
+                registry_tally(registry, &container->life, -1);
         life_clear(&container->life);
         life_copy(&container->life, &commit->life);
         if (commit->set_main) {
@@ -245,7 +245,7 @@ static void change_memory(Commit *commit, Registry *registry) {
                 registry_add(registry, container);
                 return;
         }
-        registry->counts[container->life.state]++;
+        registry_tally(registry, &container->life, 1);
         if (commit->new_name)
                 registry_rename(registry, container, commit->new_name);
         if (commit->remove)

@@ -10,13 +10,14 @@ struct Registry {
         GHashTable *by_id, *by_name; /* of borrowed Container */
         GHashTable *reserved; /* names that are being created */
         GPtrArray *in_order; /* of Container, holds the references */
-        unsigned counts[N_STATES];
+        unsigned counts[N_STATES], n_restarts;
         ChangeObserver observers[N_OBSERVERS];
         void *userdata[N_OBSERVERS];
         GQueue pending; /* commit.c: changes that observers have not seen yet, in order */
         bool notifying;
 };
 
+void registry_tally(Registry *registry, const Life *life, int change); /* change: 1 or -1; what is counted of a life */
 void registry_add(Registry *registry, Container *container);
 void registry_remove(Registry *registry, Container *container);
 void registry_rename(Registry *registry, Container *container, const char *name);

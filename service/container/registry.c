@@ -39,18 +39,24 @@ Store *registry_store(Registry *registry) {
         return registry->store;
 }
 
+void registry_tally(Registry *registry, const Life *life, int change) {
+        registry->counts[life->state] += (unsigned) change;
+        if (life->next_restart_usec != 0)
+                registry->n_restarts += (unsigned) change;
+}
+
 void registry_add(Registry *registry, Container *container) {
         container->registry = registry;
         g_ptr_array_add(registry->in_order, container_ref(container));
         g_hash_table_insert(registry->by_id, container->id, container);
         g_hash_table_insert(registry->by_name, container->name, container);
-        registry->counts[container->life.state]++;
+        registry_tally(registry, &container->life, 1);
 }
 
 void registry_remove(Registry *registry, Container *container) {
         g_hash_table_remove(registry->by_id, container->id);
         g_hash_table_remove(registry->by_name, container->name);
-        registry->counts[container->life.state]--;
+        registry_tally(registry, &container->life, -1);
         container->removed = true;
         g_ptr_array_remove(registry->in_order, container);
 }
@@ -116,6 +122,10 @@ GPtrArray *registry_list(Registry *registry) {
 
 unsigned registry_count(Registry *registry, State state) {
         return state == N_STATES ? registry->in_order->len : registry->counts[state];
+}
+
+unsigned registry_count_restarts(Registry *registry) {
+        return registry->n_restarts;
 }
 
 bool registry_reserve_name(Registry *registry, const char *name, GError **error) {

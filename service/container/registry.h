@@ -32,6 +32,7 @@ Container *registry_get_by_name(Registry *registry, const char *name);
 Container *registry_find(Registry *registry, const char *word, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 GPtrArray *registry_list(Registry *registry) G_GNUC_WARN_UNUSED_RESULT; /* all, in order of creation; holds references */
 unsigned registry_count(Registry *registry, State state); /* N_STATES: all */
+unsigned registry_count_restarts(Registry *registry); /* containers with a pending restart */
 
 /* A name that is being created: taken for others (NameInUse) until released or committed. */
 bool registry_reserve_name(Registry *registry, const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;

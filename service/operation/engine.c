@@ -101,14 +101,12 @@ void engine_free(Engine *engine) {
 }
 
 bool engine_is_busy(const Engine *engine) {
-        if (engine->n_accepted > 0)
+        static const State busy[] = {STATE_INITIALIZED, STATE_RUNNING, STATE_PAUSED, STATE_STOPPING, STATE_STOPPED, STATE_REMOVING};
+
+        if (engine->n_accepted > 0 || engine->n_supervised > 0 || registry_count_restarts(engine->registry) > 0)
                 return true;
-        g_autoptr(GPtrArray) containers = registry_list(engine->registry);
-        for (guint i = 0; i < containers->len; i++) {
-                const Container *container = containers->pdata[i];
-                State state = container->life.state;
-                if (state_is_active(state) || state == STATE_STOPPED || state == STATE_REMOVING || container->life.next_restart_usec != 0 || container->supervision)
+        for (size_t i = 0; i < G_N_ELEMENTS(busy); i++)
+                if (registry_count(engine->registry, busy[i]) > 0)
                         return true;
-        }
         return false;
 }

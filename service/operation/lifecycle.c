@@ -302,6 +302,7 @@ void lifecycle_attach(Engine *engine, Container *container, Conmon *conmon) {
         int r;
 
         container->supervision = supervision;
+        engine->n_supervised++;
         supervision->engine = engine;
         supervision->container = container;
         supervision->conmon = conmon;
@@ -328,6 +329,7 @@ void lifecycle_detach(Container *container) {
 
         if (!supervision)
                 return;
+        supervision->engine->n_supervised--;
         reaper_unwatch_owner(supervision->engine->reaper, supervision);
         g_clear_pointer(&supervision->main_source, sd_event_source_disable_unref);
         g_clear_pointer(&supervision->monitor_source, sd_event_source_disable_unref);

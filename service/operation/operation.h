@@ -70,7 +70,7 @@ struct Engine {
         Waits *waits;
         Settings settings;
         GQueue ready; /* operations that wait for a slot */
-        unsigned n_running, n_accepted;
+        unsigned n_running, n_accepted, n_supervised; /* operations; containers whose processes are watched (lifecycle.c) */
         sd_event_source *exit_watch; /* inotify of the exit directory */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
