@@ -140,11 +140,19 @@ static GVariant *died_details(const Life *life) {
         return g_variant_dict_end(&details);
 }
 
+/* The commit closes the pidfds, so nothing may watch them any more: epoll keeps an entry whose descriptor was closed for as long as a copy is open, and a child has copies of everything between fork and exec. A commit that fails is tried again by
+ * a timer and looks at the pidfds itself. */
+static void unwatch_processes(struct Supervision *supervision) {
+        g_clear_pointer(&supervision->main_source, sd_event_source_disable_unref);
+        g_clear_pointer(&supervision->monitor_source, sd_event_source_disable_unref);
+}
+
 static bool commit_end(struct Supervision *supervision, bool has_file, int file_code, GError **error) {
         Container *container = supervision->container;
         PidRef none = PIDREF_NULL, none_too = PIDREF_NULL;
         g_autoptr(Commit) commit = commit_new(container, NULL);
 
+        unwatch_processes(supervision);
         fill_end(supervision, commit, has_file, file_code);
         if (has_file && supervision->has_status && file_code >= 0 && file_code != commit->life.exit_code && container->failed_start_code == 0)
                 log_notice("%s: conmon says code %d, the kernel %d; the kernel counts", container_title(container), file_code, commit->life.exit_code);
@@ -331,8 +339,7 @@ void lifecycle_detach(Container *container) {
                 return;
         supervision->engine->n_supervised--;
         reaper_unwatch_owner(supervision->engine->reaper, supervision);
-        g_clear_pointer(&supervision->main_source, sd_event_source_disable_unref);
-        g_clear_pointer(&supervision->monitor_source, sd_event_source_disable_unref);
+        unwatch_processes(supervision);
         g_clear_pointer(&supervision->wait_timer, sd_event_source_disable_unref);
         g_clear_pointer(&supervision->kill_timer, sd_event_source_disable_unref);
         g_clear_pointer(&supervision->retry_timer, sd_event_source_disable_unref);
