@@ -155,6 +155,12 @@ def wait_for(condition, what, poll=False):
         GLib.source_remove(timer)
 
 
+def wait_output(path, text):
+    """Waits until the container has written the text: its payload has come so far."""
+    log = f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}/log"
+    wait_for(lambda: os.path.exists(log) and text in open(log, encoding="utf-8", errors="replace").read(), f"output \"{text}\"", poll=True)
+
+
 def expect(name, function, *arguments, **keys):
     """The call must fail with this error; its message is returned."""
     try:

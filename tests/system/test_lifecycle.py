@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, expect, main, on_real_runtime, options, wait_for  # noqa: E402
+from harness import CONTAINER, expect, main, on_real_runtime, options, wait_for, wait_output  # noqa: E402
 
 
 def test_a_run_is_known_from_start_to_end(client):
@@ -39,8 +39,7 @@ def test_stop_term_and_kill(client):
     path = client.create("polite", "sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done")
     client.call(path, CONTAINER, "Start")
     wait_for(lambda: client.call(path, CONTAINER, "GetProcesses")[0], "its processes", poll=True)
-    log = f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}/log"
-    wait_for(lambda: "ready" in open(log, encoding="utf-8").read(), "its trap", poll=True)
+    wait_output(path, "ready")
     assert client.call(path, CONTAINER, "Stop") == (1,)
     assert client.get(path, "State") == "exited" and client.get(path, "ExitCode") == 3 and client.get(path, "StoppedByUser")
     stubborn = client.create("stubborn", "sleep", "1000")  # PID 1 without a handler: the kernel drops TERM
@@ -119,8 +118,7 @@ def test_rename_and_aliases(client):
 def test_kill_hup_is_no_wish_to_stop(client):
     path = client.create("hup", "sh", "-c", "trap 'exit 4' HUP; echo ready; while :; do sleep 0.05; done")
     client.call(path, CONTAINER, "Start")
-    log = f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}/log"
-    wait_for(lambda: "ready" in open(log, encoding="utf-8").read(), "its trap", poll=True)
+    wait_output(path, "ready")
     client.call(path, CONTAINER, "Kill", "si", "leader", 1)
     assert client.call(path, CONTAINER, "Wait")[1] == 4
     assert not client.get(path, "StoppedByUser")
