@@ -5,15 +5,20 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus/bus.h"
+#include "departure.h"
 #include "manager-interface.h"
 #include "settings.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
+
+#define BUS_NAME "io.conbus1"
 
 typedef struct Manager {
         sd_event *event;
@@ -27,13 +32,56 @@ typedef struct Manager {
         Engine *engine;
         Bus *bus;
         Process *checkpoint;
-        sd_event_source *idle_timer, *idle_check;
+        sd_event_source *idle_timer, *idle_check, *reload;
+        Departure *departure; /* NULL until the service leaves */
+        char *status; /* last STATUS= */
+        bool ready; /* the name is ours: who asked for it finds us, and only now may idleness count */
+        bool by_idleness; /* nobody asked for the departure */
+        sd_bus_slot *name_request;
+        int lock_fd;
 } Manager;
+
+#define DEPARTURE_USEC (3 * G_USEC_PER_SEC) /* for calls that are being served while the service leaves */
+
+/* --- leaving --- */
+
+static bool is_settled(void *userdata) {
+        Manager *manager = userdata;
+
+        return manager->engine->n_accepted == 0 && !bus_owes_answers(manager->bus);
+}
+
+/* What came in while we left may want a service: ours is going, so the next one is asked for. It starts when this one has ended. */
+static void ask_for_next(Manager *manager) {
+        int r = sd_bus_call_method_async(manager->connection, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "StartServiceByName", NULL, NULL, "su", BUS_NAME, 0u);
+
+        if (r >= 0)
+                r = sd_bus_flush(manager->connection);
+        if (r < 0)
+                log_error("ask for the next instance of the service: %s", g_strerror(-r));
+}
+
+static void on_gone(bool settled, void *userdata) {
+        Manager *manager = userdata;
+
+        if (!settled)
+                log_notice("leaving while %u operations go on; the next instance takes them up", manager->engine->n_accepted);
+        if (manager->by_idleness && engine_is_busy(manager->engine))
+                ask_for_next(manager);
+        sd_event_exit(manager->event, EXIT_SUCCESS);
+}
+
+static void leave(Manager *manager) {
+        DepartureParent parent = {.is_settled = is_settled, .gone = on_gone, .userdata = manager};
+
+        if (!manager->departure)
+                manager->departure = departure_begin(manager->event, manager->connection, BUS_NAME, DEPARTURE_USEC, &parent);
+}
 
 /* --- idleness --- */
 
 static bool is_idle(Manager *manager) {
-        return !engine_is_busy(manager->engine) && !bus_is_busy(manager->bus) && waits_count(manager->waits) == 0 && !manager->checkpoint;
+        return manager->ready && !engine_is_busy(manager->engine) && !bus_is_busy(manager->bus) && waits_count(manager->waits) == 0 && !manager->checkpoint;
 }
 
 static int on_idle(sd_event_source *source, guint64 usec, void *userdata) {
@@ -42,7 +90,8 @@ static int on_idle(sd_event_source *source, guint64 usec, void *userdata) {
         g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
         if (is_idle(manager)) {
                 log_info("nothing lives and nobody waits; leaving");
-                sd_event_exit(manager->event, EXIT_SUCCESS);
+                manager->by_idleness = true;
+                leave(manager);
         }
         return 0;
 }
@@ -67,16 +116,34 @@ static void begin_checkpoint(Manager *manager) {
                 log_warning("checkpoint the database: %s", error->message);
 }
 
+/* What `systemctl status` says. */
+static void tell_status(Manager *manager) {
+        unsigned all = registry_count(manager->registry, N_STATES), running = registry_count(manager->registry, STATE_RUNNING), paused = registry_count(manager->registry, STATE_PAUSED);
+        g_autofree char *more = paused > 0 ? g_strdup_printf(", %u paused", paused) : g_strdup("");
+        g_autofree char *status = g_strdup_printf("STATUS=%u of %u containers running%s", running, all, more);
+
+        if (g_strcmp0(status, manager->status) == 0)
+                return;
+        (void) sd_notify(false, status);
+        g_free(manager->status);
+        manager->status = g_steal_pointer(&status);
+}
+
 /* Runs once after any burst of activity: the idle timer starts anew, and the WAL is looked at. */
 static int on_idle_check(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
 
         sd_event_source_set_enabled(source, SD_EVENT_OFF);
         g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
+        if (manager->departure) {
+                departure_look_again(manager->departure);
+                return 0;
+        }
+        tell_status(manager);
         if (!manager->checkpoint && store_wants_checkpoint(manager->store))
                 begin_checkpoint(manager);
         if (manager->settings.idle_exit_usec != UINT64_MAX && is_idle(manager)) {
-                int r = sd_event_add_time(manager->event, &manager->idle_timer, CLOCK_BOOTTIME, clock_boottime_in(manager->settings.idle_exit_usec), G_USEC_PER_SEC / 4, on_idle, manager);
+                int r = sd_event_add_time(manager->event, &manager->idle_timer, CLOCK_BOOTTIME, clock_boottime_in(manager->settings.idle_exit_usec), CLAMP(manager->settings.idle_exit_usec / 100, 1, G_USEC_PER_SEC / 4), on_idle, manager);
                 if (r < 0)
                         log_error("arm the idle timer: %s", g_strerror(-r));
         }
@@ -92,17 +159,20 @@ static void on_activity(void *userdata) {
 /* --- signals --- */
 
 static int on_leave(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
-        return sd_event_exit(((Manager *) userdata)->event, EXIT_SUCCESS);
+        leave(userdata);
+        return 0;
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Manager *manager = userdata;
 
-        (void) sd_notify(false, "RELOADING=1");
+        /* The time tells the service manager which of two reloads this is the end of (systemd.service(5), notify-reload). */
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
         settings_load(&manager->settings);
         manager->engine->settings = manager->settings;
         store_set_limits(manager->store, &manager->settings.limits);
         manager_emit_reloaded(manager->bus, "/io/conbus1");
+        on_activity(manager);
         (void) sd_notify(false, "READY=1");
         return 0;
 }
@@ -119,7 +189,10 @@ static int add_signals(Manager *manager) {
         int r = sd_event_add_signal(manager->event, NULL, SIGTERM, on_leave, manager);
         if (r >= 0)
                 r = sd_event_add_signal(manager->event, NULL, SIGINT, on_leave, manager);
-        return r < 0 ? r : sd_event_add_signal(manager->event, NULL, SIGHUP, on_reload, manager);
+        if (r >= 0)
+                r = sd_event_add_signal(manager->event, &manager->reload, SIGHUP, on_reload, manager);
+        /* Before any message: a call that is sent after the signal finds the settings read, which the unit's ExecReload= counts on. */
+        return r < 0 ? r : sd_event_source_set_priority(manager->reload, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 /* --- versions --- */
@@ -202,6 +275,35 @@ static bool open_bus(Manager *manager, GError **error) {
         return true;
 }
 
+/* Two services must not change one database: the next instance waits here until the one that leaves has ended. */
+static bool take_lock(Manager *manager, GError **error) {
+        g_autofree char *path = g_build_filename(manager->paths->state, "lock", NULL);
+
+        (void) g_mkdir_with_parents(manager->paths->state, 0700);
+        manager->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (manager->lock_fd < 0)
+                return error_errno(error, errno, "open %s", path);
+        if (flock(manager->lock_fd, LOCK_EX | LOCK_NB) == 0)
+                return true;
+        log_info("another instance is still there; waiting for its end");
+        return flock(manager->lock_fd, LOCK_EX) == 0 || error_errno(error, errno, "lock %s", path);
+}
+
+static int on_name(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+        Manager *manager = userdata;
+        uint32_t code = 0;
+
+        g_clear_pointer(&manager->name_request, sd_bus_slot_unref);
+        if (sd_bus_message_is_method_error(answer, NULL) || sd_bus_message_read(answer, "u", &code) < 0 || code != 1) {
+                log_error("the name " BUS_NAME " is not to be had on this bus");
+                return sd_event_exit(manager->event, EXIT_FAILURE);
+        }
+        manager->ready = true;
+        (void) sd_notify(false, "READY=1");
+        on_activity(manager);
+        return 1;
+}
+
 static bool start(Manager *manager, GError **error) {
         int r = sd_event_default(&manager->event);
 
@@ -214,23 +316,19 @@ static bool start(Manager *manager, GError **error) {
         (void) sd_event_set_watchdog(manager->event, true);
         raise_nofile_limit();
         /* Adoption comes before the name: whoever sees the service sees what lives. */
-        if (!open_parts(manager, error) || !open_bus(manager, error) || !engine_adopt(manager->engine, error))
+        if (!take_lock(manager, error) || !open_parts(manager, error) || !open_bus(manager, error) || !engine_adopt(manager->engine, error))
                 return false;
         ask_version(manager, manager->paths->crun, on_runtime_version);
         ask_version(manager, manager->paths->conmon, on_monitor_version);
-        r = sd_bus_request_name_async(manager->connection, NULL, "io.conbus1", 0, NULL, NULL);
+        r = sd_bus_request_name_async(manager->connection, &manager->name_request, BUS_NAME, 0, on_name, manager);
         if (r < 0)
-                return error_errno(error, -r, "ask for the name io.conbus1");
-        (void) sd_notify(false, "READY=1");
+                return error_errno(error, -r, "ask for the name " BUS_NAME);
         return true;
 }
 
 static void stop(Manager *manager) {
-        (void) sd_notify(false, "STOPPING=1");
-        if (manager->connection && manager->bus) {
-                (void) sd_bus_release_name_async(manager->connection, NULL, "io.conbus1", NULL, NULL);
-                (void) sd_bus_flush(manager->connection);
-        }
+        g_clear_pointer(&manager->departure, departure_free);
+        g_clear_pointer(&manager->name_request, sd_bus_slot_unref);
         if (manager->checkpoint)
                 process_detach(manager->checkpoint);
         g_clear_pointer(&manager->bus, bus_free);
@@ -241,13 +339,16 @@ static void stop(Manager *manager) {
         g_clear_pointer(&manager->reaper, reaper_free);
         g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
         g_clear_pointer(&manager->idle_check, sd_event_source_disable_unref);
+        g_clear_pointer(&manager->reload, sd_event_source_disable_unref);
         g_clear_pointer(&manager->connection, sd_bus_flush_close_unref);
         g_clear_pointer(&manager->event, sd_event_unref);
         paths_free(manager->paths);
+        g_free(manager->status);
+        close_fd(manager->lock_fd);
 }
 
 int manager_run(const char *state, const char *run) {
-        Manager manager = {.paths = paths_new(state, run)};
+        Manager manager = {.paths = paths_new(state, run), .lock_fd = -1};
         g_autoptr(GError) error = NULL;
         int status = EXIT_FAILURE;
 

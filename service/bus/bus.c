@@ -279,3 +279,19 @@ bool bus_is_busy(const Bus *bus) {
         }
         return false;
 }
+
+bool bus_owes_answers(const Bus *bus) {
+        GHashTableIter iter;
+        void *value;
+
+        g_hash_table_iter_init(&iter, bus->peers);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                Peer *peer = value;
+                if (!g_queue_is_empty(&peer->parked))
+                        return true;
+                for (guint i = 0; i < peer->calls->len; i++)
+                        if (!((Call *) peer->calls->pdata[i])->waits)
+                                return true;
+        }
+        return false;
+}

@@ -42,4 +42,5 @@ Container *bus_find_container(Bus *bus, Peer *peer, const char *path);
 /* Sends a signal; arguments is a floating tuple. */
 int bus_emit(Bus *bus, const char *path, const char *interface, const char *member, GVariant *arguments);
 void bus_activity(Bus *bus);
+bool bus_owes_answers(const Bus *bus); /* a call that is parked or unanswered, waits excepted: those may last for ever */
 bool bus_is_busy(const Bus *bus); /* parked calls, waits, jobs, followed event streams, a peer that called GetManagedObjects */

@@ -20,6 +20,7 @@ typedef struct Call {
         GArray *fds; /* duplicates of the message's descriptors */
         sd_event_source *timeout; /* reply-timeout-usec */
         bool answered;
+        bool waits; /* for a container, as long as that takes */
         bool whole; /* the caller may be told everything: root, or who may do the action of the annotation io.conbus1.Access.Whole */
         void (*caller_left)(struct Call *call, void *userdata); /* set by handlers that wait: the sender left the bus; call_reply_* after it is a no-op */
         void *userdata;

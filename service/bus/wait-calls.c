@@ -149,6 +149,7 @@ static WaitCall *wait_call_new(Call *call, Form form, GError **error) {
         wait_call->entries = g_ptr_array_new_with_free_func(g_free);
         if (form != FORM_PIPE) {
                 wait_call->call = call_ref(call);
+                call->waits = true;
                 call->caller_left = on_caller_left;
                 call->userdata = wait_call;
         }
