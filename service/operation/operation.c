@@ -202,11 +202,16 @@ static void run(Operation *operation) {
         operation_continue(operation);
 }
 
-/* Begins what may begin. Steps that finish at once come back here; the flag keeps the depth of the stack bounded. */
 static void pump(Engine *engine) {
-        if (engine->pumping)
-                return;
-        engine->pumping = true;
+        if (!engine->stopping && !g_queue_is_empty(&engine->ready))
+                sd_event_source_set_enabled(engine->pump_source, SD_EVENT_ONESHOT);
+}
+
+/* Begins one operation in a turn of the loop, since its first steps (a commit, mounts, a fork) take milliseconds: a hundred starts that arrive together must not keep a property read waiting for all of them. */
+static int on_pump(sd_event_source *source, void *userdata) {
+        Engine *engine = userdata;
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
         while (engine->n_running < engine->settings.operations_max && !engine->stopping) {
                 g_autoptr(Container) container = g_queue_pop_head(&engine->ready);
                 if (!container)
@@ -218,22 +223,16 @@ static void pump(Engine *engine) {
                 operation->has_slot = true;
                 set_current(container, operation);
                 run(operation);
+                pump(engine);
+                break;
         }
-        engine->pumping = false;
-}
-
-static int on_pump(sd_event_source *source, void *userdata) {
-        Engine *engine = userdata;
-
-        sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        pump(engine);
         return 0;
 }
 
 static void accept_operation(Engine *engine, Container *container) {
         engine->n_accepted++;
         g_queue_push_tail(&engine->ready, container_ref(container));
-        sd_event_source_set_enabled(engine->pump_source, SD_EVENT_ONESHOT);
+        pump(engine);
 }
 
 /* What is under way when a call comes counts for it, even if it is over when its turn comes. */

@@ -74,8 +74,7 @@ struct Engine {
         sd_event_source *exit_watch; /* inotify of the exit directory */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
-        sd_event_source *pump_source; /* begins queued operations in a fresh turn of the loop */
-        bool pumping;
+        sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop */
         bool stopping; /* the service leaves: nothing new begins */
         void (*busy_changed)(void *userdata); /* manager: look at idleness again; may be NULL */
         void *busy_userdata;
