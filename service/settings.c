@@ -38,6 +38,7 @@ static void read_file(const char *path, Settings *settings) {
         read_number(file, path, "Service", "ExitFileUSec", &settings->exit_file_usec);
         read_number(file, path, "Service", "KillUSec", &settings->kill_usec);
         read_number(file, path, "Service", "CreateUSec", &settings->create_usec);
+        read_number(file, path, "Service", "RuntimeUSec", &settings->runtime_usec);
         read_number(file, path, "Restart", "BackoffMaxUSec", &settings->backoff_max_usec);
         read_number(file, path, "Restart", "BackoffResetUSec", &settings->backoff_reset_usec);
         read_number(file, path, "Runs", "KeepUSec", &settings->limits.runs_usec);

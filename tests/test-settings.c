@@ -27,12 +27,13 @@ static void load(Fixture *fixture, const char *text) {
         settings_load(&fixture->settings);
 }
 
-#define N_NUMBERS 12
+#define N_NUMBERS 13
 
 /* What the file may set, in one order. */
 static void get_numbers(const Settings *settings, guint64 numbers[N_NUMBERS]) {
         const guint64 all[N_NUMBERS] = {settings->idle_exit_usec,   settings->operations_max,     settings->waits_per_caller, settings->exit_file_usec,    settings->kill_usec,          settings->create_usec,
-                                        settings->backoff_max_usec, settings->backoff_reset_usec, settings->limits.runs_usec, settings->limits.runs_count, settings->limits.events_usec, settings->limits.events_count};
+                                        settings->backoff_max_usec, settings->backoff_reset_usec, settings->limits.runs_usec, settings->limits.runs_count, settings->limits.events_usec, settings->limits.events_count,
+                                        settings->runtime_usec};
 
         memcpy(numbers, all, sizeof all);
 }
@@ -55,6 +56,7 @@ static void test_the_defaults_are_those_of_the_contract(Fixture *fixture, gconst
         g_assert_cmpuint(fixture->settings.exit_file_usec, ==, 5 * G_USEC_PER_SEC);
         g_assert_cmpuint(fixture->settings.kill_usec, ==, 5 * G_USEC_PER_SEC);
         g_assert_cmpuint(fixture->settings.create_usec, ==, 240 * G_USEC_PER_SEC);
+        g_assert_cmpuint(fixture->settings.runtime_usec, ==, 60 * G_USEC_PER_SEC);
         g_assert_cmpuint(fixture->settings.backoff_max_usec, ==, 60 * G_USEC_PER_SEC);
         g_assert_cmpuint(fixture->settings.backoff_reset_usec, ==, 10 * G_USEC_PER_SEC);
         g_assert_cmpuint(fixture->settings.idle_exit_usec, ==, 30 * G_USEC_PER_SEC);
@@ -66,7 +68,7 @@ static void test_the_defaults_are_those_of_the_contract(Fixture *fixture, gconst
 }
 
 static void test_every_key_is_read(Fixture *fixture, gconstpointer unused) {
-        load(fixture, "[Service]\nIdleExitUSec=1\nOperationsMax=2\nWaitsPerCaller=3\nExitFileUSec=4\nKillUSec=5\nCreateUSec=6\n[Restart]\nBackoffMaxUSec=7\nBackoffResetUSec=8\n"
+        load(fixture, "[Service]\nIdleExitUSec=1\nOperationsMax=2\nWaitsPerCaller=3\nExitFileUSec=4\nKillUSec=5\nCreateUSec=6\nRuntimeUSec=13\n[Restart]\nBackoffMaxUSec=7\nBackoffResetUSec=8\n"
                       "[Runs]\nKeepUSec=9\nKeepCount=10\n[Events]\nKeepUSec=11\nKeepCount=12\n");
         guint64 found[N_NUMBERS];
         get_numbers(&fixture->settings, found);

@@ -208,7 +208,7 @@ static void on_crun(const char *output, const GError *error, void *userdata) {
 
 void operation_crun(Operation *operation, const char *const *arguments) {
         g_clear_error(&operation->step_error);
-        operation->process = crun_begin(operation->engine->event, operation->engine->reaper, operation->engine->paths, arguments, 0, on_crun, operation, &operation->step_error);
+        operation->process = crun_begin(operation->engine->event, operation->engine->reaper, operation->engine->paths, arguments, operation->engine->settings.runtime_usec, on_crun, operation, &operation->step_error);
         if (!operation->process)
                 operation_continue(operation);
 }
