@@ -162,6 +162,21 @@ static void undo(Operation *operation, GError *error) {
         runtime_discard(operation);
 }
 
+static void on_conmon_gone(int wait_status, void *userdata) {
+        Operation *operation = userdata;
+
+        g_clear_pointer(&operation->conmon, conmon_free);
+        undo(operation, g_steal_pointer(&operation->step_error));
+}
+
+/* As undo, once conmon is gone for certain. Takes conmon, whose launch is not told about any more. */
+static void undo_conmon(Operation *operation, Conmon *conmon, GError *error) {
+        operation->conmon = conmon;
+        operation->step_error = error;
+        conmon_on_end(conmon, on_conmon_gone, operation);
+        conmon_kill(conmon);
+}
+
 static void reset_life(Life *life, bool keep_count) {
         life->exit_code = -1;
         life->exit_signal = 0;
@@ -244,9 +259,7 @@ static void on_launched(PidRef *main, const GError *launch_error, void *userdata
         }
         g_auto(PidRef) mine = pidref_steal(main);
         if (!commit_initialized(operation, &mine, &error)) {
-                conmon_kill(conmon);
-                conmon_free(conmon);
-                undo(operation, error);
+                undo_conmon(operation, conmon, error);
                 return;
         }
         lifecycle_attach(operation->engine, operation->container, conmon);
@@ -283,9 +296,7 @@ static void launch(Operation *operation) {
                 return;
         }
         if (!store_monitor(operation, &error)) {
-                conmon_kill(operation->conmon);
-                conmon_free(g_steal_pointer(&operation->conmon));
-                undo(operation, error);
+                undo_conmon(operation, operation->conmon, error);
                 return;
         }
         operation->cancel = on_cancel_launch;

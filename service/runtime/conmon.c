@@ -26,7 +26,7 @@ struct Conmon {
         sd_event *event;
         Process *process;
         int sync_fd, start_fd, errors_fd;
-        sd_event_source *sync_source, *timer;
+        sd_event_source *sync_source, *timer, *defer;
         char *name, *log;
         guint64 timeout_usec;
         ConmonLaunched launched; /* NULL once it has been called */
@@ -34,6 +34,7 @@ struct Conmon {
         void *userdata, *ended_userdata;
         GError *failure; /* waits for conmon's end */
         bool gone;
+        int status; /* once it is gone */
 };
 
 bool conmon_parse_sync(const char *text, gsize size, int *ret_data, char **ret_message) {
@@ -75,6 +76,7 @@ bool conmon_remove_exit_file(const char *directory, const char *id) {
 static void really_free(Conmon *conmon) {
         g_clear_pointer(&conmon->sync_source, sd_event_source_disable_unref);
         g_clear_pointer(&conmon->timer, sd_event_source_disable_unref);
+        g_clear_pointer(&conmon->defer, sd_event_source_disable_unref);
         close_fd(conmon->sync_fd);
         close_fd(conmon->start_fd);
         close_fd(conmon->errors_fd);
@@ -201,6 +203,7 @@ static void on_process_ended(const ProcessResult *result, void *userdata) {
 
         conmon->process = NULL;
         conmon->gone = true;
+        conmon->status = result->status;
         if (conmon->launched) {
                 if (!conmon->failure) { /* its last packet may still be unread */
                         if (conmon->sync_source)
@@ -310,9 +313,22 @@ const PidRef *conmon_pid(const Conmon *conmon) {
         return process_pid(conmon->process);
 }
 
+static int on_gone_already(sd_event_source *source, void *userdata) {
+        Conmon *conmon = userdata;
+
+        g_clear_pointer(&conmon->defer, sd_event_source_disable_unref);
+        if (conmon->ended)
+                conmon->ended(conmon->status, conmon->ended_userdata);
+        return 0;
+}
+
 void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata) {
         conmon->ended = ended;
         conmon->ended_userdata = userdata;
+        if (!conmon->gone) /* it may have ended right after its answer, and both were seen in one turn */
+                return;
+        int r = sd_event_add_defer(conmon->event, &conmon->defer, on_gone_already, conmon);
+        g_assert(r >= 0);
 }
 
 void conmon_release(Conmon *conmon) {

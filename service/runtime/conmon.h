@@ -26,13 +26,13 @@ typedef void (*ConmonEnded)(int wait_status, void *userdata);
 
 /* Forks conmon, held before exec: store conmon_pid() and move it to its cgroup, then call conmon_release. NULL with HelperMissing (no conmon), Internal. */
 Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* After a successful launch: tells when conmon ends; at most one callback. */
+/* After a successful launch, or before conmon_kill: tells when conmon ends; at most one callback, never before this has returned. */
 void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata);
 const PidRef *conmon_pid(const Conmon *conmon);
 void conmon_release(Conmon *conmon);
 /* Kills a launch in progress; launched is called with Cancelled. */
 void conmon_cancel(Conmon *conmon);
-/* SIGKILL to a conmon that must not go on; a launch in progress is not answered any more. Free it then. */
+/* SIGKILL to a conmon that must not go on; a launch in progress is not answered any more. */
 void conmon_kill(Conmon *conmon);
 /* Forgets callbacks; conmon lives on (the service ends, or the container object goes). */
 void conmon_free(Conmon *conmon);

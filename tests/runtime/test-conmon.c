@@ -215,6 +215,10 @@ static void test_its_later_end_is_told(Fixture *fixture, gconstpointer script) {
         testing_run_until_count(fixture->event, &fixture->n_ended, 1);
         g_assert_cmpint(WTERMSIG(fixture->status), ==, SIGKILL);
         g_assert_cmpuint(fixture->n, ==, 1);
+        conmon_on_end(fixture->conmon, on_ended, fixture); /* who asks late is told too */
+        g_assert_cmpuint(fixture->n_ended, ==, 1);
+        testing_run_until_count(fixture->event, &fixture->n_ended, 2);
+        g_assert_cmpint(WTERMSIG(fixture->status), ==, SIGKILL);
 }
 
 static void test_nothing_runs_before_the_release(Fixture *fixture, gconstpointer script) {
