@@ -146,10 +146,13 @@ static void on_undone(Operation *operation) {
         operation_continue(operation);
 }
 
+/* What crun has made so far is in the container's group, which is not written down anywhere yet; nor does crun know of it before its create has come to an end. */
 void launch_kill(Container *container) {
+        g_autofree char *planned = cgroup_path_for(container->id);
         g_autoptr(GError) error = NULL;
+        unsigned n = 0;
 
-        if (!cgroup_kill_monitor(container->id, &error))
+        if (!cgroup_kill_monitor(container->id, &error) || !cgroup_signal(planned, SIGKILL, &n, &error))
                 log_error("undo the launch of %s: %s", container_title(container), error->message);
 }
 
