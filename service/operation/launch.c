@@ -235,8 +235,13 @@ static bool store_monitor(Operation *operation, GError **error) {
 static bool commit_initialized(Operation *operation, PidRef *main, GError **error) {
         Container *container = operation->container;
         g_autofree char *cgroup = cgroup_of_pid(main->pid);
-        g_autoptr(Commit) commit = commit_new(container, operation->actor);
+        g_autofree char *id = cgroup ? cgroup_container_id(cgroup) : NULL;
+        g_autoptr(Commit) commit = NULL;
 
+        /* Whatever was said: a process outside the container's own group is not its own, and would be killed in its place. */
+        if (cgroup && g_strcmp0(id, container->id) != 0)
+                return error_set(error, CONBUS_ERROR_MONITOR_FAILED, "create %s: conmon names process %d, which is in the control group %s and not in the container's", container_title(container), (int) main->pid, cgroup);
+        commit = commit_new(container, operation->actor);
         commit_edit_run(commit)->pid = main->pid;
         commit->life.stopped_by_user = false;
         commit->life.supervised = true;
