@@ -179,6 +179,7 @@ bool engine_adopt(Engine *engine, GError **error) {
         g_autoptr(GPtrArray) containers = registry_list(engine->registry);
         const char *boot_id = clock_boot_id();
 
+        monitors_adopt(engine);
         for (guint i = 0; i < containers->len; i++) {
                 Container *container = containers->pdata[i];
                 bool same_boot = g_str_equal(container->life.boot_id, boot_id);

@@ -64,6 +64,7 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         engine->waits = waits;
         engine->settings = *settings;
         g_queue_init(&engine->ready);
+        engine->monitors = g_ptr_array_new_with_free_func(monitor_free);
         if (!make_directories(engine, error)) {
                 engine_free(engine);
                 return NULL;
@@ -96,6 +97,7 @@ void engine_free(Engine *engine) {
                 health_forget(container);
                 readiness_close(container);
         }
+        g_ptr_array_unref(engine->monitors);
         registry_set_observer(engine->registry, OBSERVER_ENGINE, NULL, NULL);
         sd_event_unref(engine->event);
         g_free(engine);

@@ -80,6 +80,11 @@ void lifecycle_exit_file(Engine *engine, const char *id); /* inotify saw it */
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */
 void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool has_file, int file_code, guint64 oom_kills);
 
+/* monitors.c: conmons whose run is over */
+void monitors_watch(Engine *engine, const char *id, PidRef *pid); /* takes pid */
+void monitors_adopt(Engine *engine); /* those of an earlier service */
+void monitor_free(void *monitor);
+
 /* dependencies.c */
 void dependencies_step(Operation *operation); /* all running, or started when recursive; else DependencyFailed */
 /* Refuses a configuration whose dependencies would close a cycle or do not exist (WouldDeadlock, NoSuchContainer). id: of the container itself or NULL. */

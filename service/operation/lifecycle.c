@@ -150,6 +150,7 @@ static void unwatch_processes(struct Supervision *supervision) {
 static bool commit_end(struct Supervision *supervision, bool has_file, int file_code, GError **error) {
         Container *container = supervision->container;
         PidRef none = PIDREF_NULL, none_too = PIDREF_NULL;
+        g_auto(PidRef) monitor = PIDREF_NULL;
         g_autoptr(Commit) commit = commit_new(container, NULL);
 
         unwatch_processes(supervision);
@@ -161,7 +162,12 @@ static bool commit_end(struct Supervision *supervision, bool has_file, int file_
         commit_set_monitor(commit, &none_too);
         commit_set_run_finished(commit);
         commit_event(commit, "died", died_details(&commit->life));
-        return commit_apply(commit, error);
+        bool lingers = !supervision->monitor_gone && pidref_find(container->monitor.pid, container->monitor.start_time, &monitor);
+        if (!commit_apply(commit, error))
+                return false;
+        if (lingers)
+                monitors_watch(supervision->engine, container->id, &monitor);
+        return true;
 }
 
 static int on_retry(sd_event_source *source, guint64 usec, void *userdata) {

@@ -73,6 +73,7 @@ struct Engine {
         GQueue ready; /* operations that wait for a slot */
         unsigned n_running, n_accepted, n_supervised; /* operations; containers whose processes are watched (lifecycle.c) */
         sd_event_source *exit_watch; /* inotify of the exit directory */
+        GPtrArray *monitors; /* of struct Monitor: conmons that outlive their runs (monitors.c) */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
         sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop */

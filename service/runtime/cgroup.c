@@ -89,6 +89,10 @@ char *cgroup_path_for(const char *id) {
         return g_strconcat("/conbus/", id, NULL);
 }
 
+char *cgroup_path_for_monitor(const char *id) {
+        return g_strconcat("/conbus/monitor-", id, NULL);
+}
+
 static bool write_text(const char *path, const char *text) {
         autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -128,7 +132,7 @@ static bool move_process(const char *hierarchy, const char *cgroup, pid_t pid) {
 }
 
 bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) {
-        g_autofree char *cgroup = g_strconcat("/conbus/monitor-", id, NULL);
+        g_autofree char *cgroup = cgroup_path_for_monitor(id);
         const char *hierarchy = main_hierarchy();
         g_autofree char *root = group_path(hierarchy, "", "cgroup.procs");
 
@@ -142,17 +146,28 @@ bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) {
 }
 
 bool cgroup_kill_monitor(const char *id, GError **error) {
-        g_autofree char *cgroup = g_strconcat("/conbus/monitor-", id, NULL);
+        g_autofree char *cgroup = cgroup_path_for_monitor(id);
         unsigned n = 0;
 
         return cgroup_signal(cgroup, SIGKILL, &n, error);
 }
 
 void cgroup_remove_monitor(const char *id) {
-        g_autofree char *cgroup = g_strconcat("/conbus/monitor-", id, NULL);
+        g_autofree char *cgroup = cgroup_path_for_monitor(id);
         g_autofree char *path = group_path(main_hierarchy(), cgroup, NULL);
 
         (void) rmdir(path);
+}
+
+GPtrArray *cgroup_list_monitors(void) {
+        GPtrArray *ids = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *parent = group_path(main_hierarchy(), "conbus", NULL);
+        g_autoptr(GDir) directory = g_dir_open(parent, 0, NULL);
+
+        for (const char *name = directory ? g_dir_read_name(directory) : NULL; name; name = g_dir_read_name(directory))
+                if (g_str_has_prefix(name, "monitor-"))
+                        g_ptr_array_add(ids, g_strdup(name + strlen("monitor-")));
+        return ids;
 }
 
 bool cgroup_make_child(const char *cgroup, const char *name, GError **error) {

@@ -18,10 +18,13 @@ char *cgroup_container_id(const char *cgroup) G_GNUC_WARN_UNUSED_RESULT;
 /* cgroupsPath of the OCI spec for a container: "/conbus/<id>" without systemd. */
 char *cgroup_path_for(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Makes the monitor's own cgroup ("/conbus/monitor-<id>", in every v1 hierarchy that is mounted or in v2) and moves the process there. */
+char *cgroup_path_for_monitor(const char *id) G_GNUC_WARN_UNUSED_RESULT; /* "/conbus/monitor-<id>" */
+
+/* Makes the monitor's own cgroup (in the v1 hierarchy that stands for membership, or in v2) and moves the process there. */
 bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* conmon and what it began: crun create outlives it */
 void cgroup_remove_monitor(const char *id); /* best effort, when conmon is gone */
+GPtrArray *cgroup_list_monitors(void) G_GNUC_WARN_UNUSED_RESULT; /* the ids of which such a group exists */
 void cgroup_remove(const char *cgroup); /* leftovers of a container's group, depth first, best effort */
 
 /* Makes CGROUP/name in freezer and pids (v1) or in the one tree (v2), for `crun exec --cgroup`: a child group whose processes can be killed together. */
