@@ -5,9 +5,11 @@ and at the end the service must leave without a complaint on its log and without
 
 Arguments of a test file: words that the names of the tests to run contain. With CONBUS_SANDBOX_FAKES=1 the same files run on tests/fakes instead of crun and conmon."""
 
+import contextlib
 import glob
 import inspect
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -126,6 +128,23 @@ class Client:
     def service_pid(self):
         reply = self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID", GLib.Variant("(s)", (NAME,)), None, 0, -1, None)
         return reply.unpack()[0]
+
+    def _configure(self, text):
+        self.manager("ListContainers")
+        with open(os.environ["CONBUS_CONFIG"], "w", encoding="utf-8") as file:
+            file.write(text)
+        reloads = len(self.signals_of("Reloaded"))
+        os.kill(self.service_pid(), signal.SIGHUP)
+        self.wait_signal("Reloaded", reloads + 1)
+
+    @contextlib.contextmanager
+    def settings(self, **keys):
+        """Settings of the section [Service] of conbus.conf for a while, told to the service by SIGHUP."""
+        self._configure("\n".join(["[Service]", *(f"{key}={value}" for key, value in keys.items())]))
+        try:
+            yield
+        finally:
+            self._configure("")
 
     def kill_service(self, signal=9):
         """Ends the service and waits until its name is free or another's; the next call activates it."""
@@ -289,7 +308,10 @@ def reboot(passed):
     wait_for(lambda: False, "end of the machine")
 
 
-def main(place="sandbox"):
+def main(place="sandbox", fakes=False):
+    """place: tests/sandbox or tests/machine. fakes: whatever the environment says, the file needs tests/fakes."""
+    if fakes:
+        os.environ["CONBUS_SANDBOX_FAKES"] = "1"
     if f"CONBUS_{place.upper()}" not in os.environ:
         os.execv(f"{SOURCE}/tests/{place}", [f"{SOURCE}/tests/{place}", *os.environ.get("CONBUS_PLACE_OPTIONS", "").split(), os.path.abspath(sys.argv[0]), *sys.argv[1:]])
     tests = find_tests()

@@ -23,7 +23,7 @@ typedef struct Crun {
         char *root, *log, *log_format;
         gboolean version, ignored;
         const char *verb;
-        Fault fault; /* ordered at the point that was passed last */
+        char *pid; /* ordered for the pid file */
 } Crun;
 
 typedef struct Status {
@@ -55,16 +55,21 @@ static int G_GNUC_PRINTF(2, 3) fail(const Crun *crun, const char *format, ...) {
 /* True: a fault decides how this ends, with the exit status *ret. */
 static bool passes(Crun *crun, const char *suffix, int *ret) {
         g_autofree char *point = g_strconcat(crun->verb, suffix, NULL);
+        g_auto(Fault) fault = {0};
 
         *ret = 1;
-        if (!fault_at("crun", point, &crun->fault) || fault_is(&crun->fault, "pid"))
+        if (!fault_at("crun", point, &fault))
                 return false;
-        if (fault_is(&crun->fault, "fail"))
-                fail(crun, "%s", crun->fault.argument);
-        else if (fault_is(&crun->fault, "say"))
-                *ret = puts(crun->fault.argument) < 0;
-        else if (!fault_is(&crun->fault, "silent"))
-                fail(crun, "the fault plan says \"%s\" at %s", crun->fault.action, point);
+        if (fault_is(&fault, "pid")) {
+                crun->pid = g_steal_pointer(&fault.argument);
+                return false;
+        }
+        if (fault_is(&fault, "fail"))
+                fail(crun, "%s", fault.argument);
+        else if (fault_is(&fault, "say"))
+                *ret = puts(fault.argument) < 0;
+        else if (!fault_is(&fault, "silent"))
+                fail(crun, "the fault plan says \"%s\" at %s", fault.action, point);
         return true;
 }
 
@@ -149,7 +154,7 @@ static int write_pid_file(const Crun *crun, const Options *options, pid_t pid) {
         g_autofree char *number = g_strdup_printf("%d", (int) pid);
         g_autoptr(GError) error = NULL;
 
-        if (options->pid_file && !g_file_set_contents(options->pid_file, fault_is(&crun->fault, "pid") ? crun->fault.argument : number, -1, &error))
+        if (options->pid_file && !g_file_set_contents(options->pid_file, crun->pid ? crun->pid : number, -1, &error))
                 return fail(crun, "%s", error->message);
         return 0;
 }
@@ -176,6 +181,9 @@ static int create(Crun *crun, const Options *options, char **words) {
         payload->fifo = g_strdup(fifo);
         payload->console_socket = g_strdup(options->console_socket);
         pid_t pid = payload_start(payload, &error);
+        int status = 1;
+        if (pid != 0 && passes(crun, "-half", &status))
+                return status;
         if (pid == 0 || !write_status(crun, id, bundle, pid, &error))
                 return take_back(crun, id, payload, error->message);
         return write_pid_file(crun, options, pid) == 0 ? 0 : take_back(crun, id, payload, "the pid file was not written");

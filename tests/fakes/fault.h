@@ -6,7 +6,7 @@
  *     PROGRAM POINT NTH ACTION [ARGUMENT]
  *
  * NTH counts how often PROGRAM passes POINT from now on: 1 is the next time, `*` each time. A fault that has struck is taken out of the file, so an empty plan says that all of them have.
- * Points of crun are its verbs, before their effect, and VERB-done, after it and before the answer. Points of conmon: begin (the start byte is not yet read), create (before crun), created (before the packet), answered (after it),
+ * Points of crun are its verbs, before their effect, and VERB-done, after it and before the answer; create-half: PID 1 is there, but not yet written down. Points of conmon: begin (the start byte is not yet read), create (before crun), created (before the packet), answered (after it),
  * ended (PID 1 is reaped, before the exit file), exited (before the exit command).
  *
  * Actions that all points know:
@@ -17,6 +17,7 @@
  *     silent        exit with 1 without a word
  * The rest belongs to the programs: crun.c, conmon.c. */
 
+#include <glib.h>
 #include <stdbool.h>
 
 #define FAULT_PLAN "/run/conbus/faults"
@@ -28,4 +29,5 @@ typedef struct Fault {
 /* Passes a point. Gate, hang and die happen here; another action is handed out and is the caller's to free. False: nothing was ordered. */
 bool fault_at(const char *program, const char *point, Fault *ret);
 void fault_clear(Fault *fault);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fault, fault_clear)
 bool fault_is(const Fault *fault, const char *action);
