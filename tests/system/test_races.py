@@ -1,0 +1,25 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the random walk (tests/walk) has found, each by the shortest way to it."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import CONTAINER, expect, main, options  # noqa: E402
+
+
+def test_calls_queued_behind_a_removal_are_refused(client):
+    path = client.create("going", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    pid = client.service_pid()
+    removal = client.begin(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+    queued = [client.begin(path, CONTAINER, verb) for verb in ("Start", "Restart", "Init", "Stop", "Pause", "Resume", "Sync")]
+    client.finish(removal)
+    for box in queued:
+        expect("Removed", client.finish, box)
+    assert client.service_pid() == pid and client.manager("ListContainers")[0] == []
+
+
+if __name__ == "__main__":
+    main()
