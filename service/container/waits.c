@@ -383,7 +383,7 @@ static const char *bind_after(Wait *wait, Container *container) {
                 return NULL;
         g_autoptr(Run) record = NULL;
         wait->run = wait->after_run + 1;
-        return record_has_ended(wait, &record) && wants(wait, "stopped") ? "stopped" : NULL;
+        return record_has_ended(wait, &record) ? met_by_end(wait, &container->life) : NULL;
 }
 
 Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitDone done, void *userdata, GError **error) {

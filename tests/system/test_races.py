@@ -21,5 +21,12 @@ def test_calls_queued_behind_a_removal_are_refused(client):
     assert client.service_pid() == pid and client.manager("ListContainers")[0] == []
 
 
+def test_a_wait_for_the_cleanup_after_a_run_that_is_over(client):
+    path = client.create("over", "sh", "-c", "exit 4")
+    client.call(path, CONTAINER, "Start")
+    client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
+    assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], options(after_run=0), timeout=5)[:3] == ("exited", 1, 4)
+
+
 if __name__ == "__main__":
     main()
