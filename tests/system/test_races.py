@@ -28,5 +28,16 @@ def test_a_wait_for_the_cleanup_after_a_run_that_is_over(client):
     assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], options(after_run=0), timeout=5)[:3] == ("exited", 1, 4)
 
 
+def test_a_restart_never_comes_before_its_time(client):
+    path = client.create("punctual", "false", restart_policy="always", restart_sec_usec=20000)
+    client.call(path, CONTAINER, "Start")
+    for run in range(1, 5):
+        client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], options(after_run=run))
+    client.call(path, CONTAINER, "SetRestartPolicy", "su", "no", 0)
+    planned = [changed["NextRestartTimestamp"] for _, _, member, arguments in client.signals if member == "PropertiesChanged" for changed in [arguments[1]] if changed.get("NextRestartTimestamp")]
+    restarts = [event[1] for event in client.signals_of("Event") if event[3] == "restart"]
+    assert len(restarts) >= 4 and all(due <= usec for due, usec in zip(planned, restarts)), (planned, restarts)
+
+
 if __name__ == "__main__":
     main()
