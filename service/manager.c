@@ -10,6 +10,7 @@
 #include "settings.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include <systemd/sd-daemon.h>
 
 #define BUS_NAME "io.conbus1"
+#define FREE_MEMORY_MAX (1u << 20)
 
 typedef struct Manager {
         sd_event *event;
@@ -129,11 +131,18 @@ static void tell_status(Manager *manager) {
         manager->status = g_steal_pointer(&status);
 }
 
-/* Runs once after any burst of activity: the idle timer starts anew, and the WAL is looked at. */
+/* What a crowd of callers needed is not kept for the next one. */
+static void give_memory_back(void) {
+        if (mallinfo2().fordblks > FREE_MEMORY_MAX)
+                (void) malloc_trim(0);
+}
+
+/* Runs once after any burst of activity: the idle timer starts anew, the WAL and the heap are looked at. */
 static int on_idle_check(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
 
         sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        give_memory_back();
         g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
         if (manager->departure) {
                 departure_look_again(manager->departure);

@@ -68,13 +68,14 @@ def options(**keys):
 
 
 class Client:
-    """One connection to the private bus."""
+    """One connection to the private bus. Without signals it gets answers alone."""
 
-    def __init__(self):
+    def __init__(self, signals=True):
         flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
         self.connection = Gio.DBusConnection.new_for_address_sync(os.environ["DBUS_SYSTEM_BUS_ADDRESS"], flags, None, None)
         self.signals = []
-        self.connection.signal_subscribe(NAME, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+        if signals:
+            self.connection.signal_subscribe(NAME, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
 
     def _on_signal(self, connection, sender, path, interface, member, arguments):
         self.signals.append((path, interface, member, arguments.unpack()))

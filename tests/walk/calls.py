@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Calls, and what their answers must be: between the moment it was sent and its answer a container had certain lives, and the table of operations, the signals and the waits say which answers those allow."""
+
+import json
+import os
+import time
+
+from connection import GLib
+from life import STATES, check, expected
+from waits import NEVER, Request, answers, refusal
+from world import CONTAINER, MANAGER, MANAGER_PATH, NAME
+
+PREFIXES = ("io.conbus1.Error.", "org.freedesktop.DBus.Error.")
+LEFT = ("NoReply", "ServiceUnknown", "Disconnected", "NameHasNoOwner")  # the service died before it could answer
+GONE = ("Removed", "UnknownObject", "UnknownMethod", "NoSuchContainer")
+KEPT = {"Init", "Start", "Restart", "Stop"}  # whose failures LastErrorName remembers
+SIGNATURES = {"StartWith": "a{sv}", "StopWith": "a{sv}", "RestartWith": "a{sv}", "RemoveWith": "a{sv}", "Kill": "si", "Rename": "s", "SetRestartPolicy": "su", "Cleanup": "a{sv}",
+              "WaitFor": "asa{sv}", "OpenWait": "asa{sv}", "WaitAny": "a(ot)asa{sv}"}
+
+
+class Call:
+    def __init__(self, peer, container, member, values=(), verb=None, request=None, entries=None):
+        self.world, self.sender, self.container, self.member, self.values = peer.world, peer.name, container, member, values
+        self.verb, self.request, self.entries = verb, request, entries
+        self.path = container.path if container else None
+        self.epoch, self.sent, self.sent_time = peer.epoch, peer.position(self.path), time.monotonic()
+        self.received = None  # the latest position at which it can have been received, once that is known
+        self.first = {entry.path: peer.position(entry.path) for entry, _ in entries or ()}
+        self.reply = None
+        self.is_over = False
+        path, interface = (self.path, CONTAINER) if container else (MANAGER_PATH, MANAGER)
+        self.serial = peer.connection.send(NAME, path, interface, member, SIGNATURES.get(member, ""), *values)
+        peer.pending[self.serial] = self
+        if container and verb:
+            container.calls.append(self)
+
+    def __str__(self):
+        words = [self.sender, self.container.life["Name"] if self.container else "", self.member]
+        return " ".join([*words, str(self.request) if self.request else "", *[show(value) for value in self.values if self.verb]])
+
+    def answer(self, message, fds, peer):
+        name, body = message.get_error_name() or "", message.get_body()
+        for prefix in PREFIXES:
+            name = name.removeprefix(prefix)
+        self.reply, self.fds = (name, body.unpack() if body else ()), fds
+        self.reply_epoch, self.reply_seq, self.reply_time = peer.epoch, peer.seq, time.monotonic()
+        self.end = peer.position(self.path)
+        self.ends = {path: peer.position(path) for path in self.first}
+        if self.epoch != self.reply_epoch:  # it was answered by a successor, which knew it from its first moment at the earliest
+            self.sent, self.first = 0, dict.fromkeys(self.first, 0)
+        self.world.answered.append(self)
+
+    # --- checks; False: the observer has not come so far ---
+
+    def check(self):
+        world = self.world
+        if world.epoch < self.reply_epoch or not world.synced or world.epoch == self.reply_epoch and world.seq < self.reply_seq:
+            return False
+        if self.container and len(self.container.lives_of(self.reply_epoch)) <= self.end:
+            return False
+        if any(len(entry.lives_of(self.reply_epoch)) <= self.ends[entry.path] for entry, _ in self.entries or ()):
+            return False
+        error, body = self.reply
+        if error not in LEFT:
+            if self.verb:
+                self._check_verb(error, body)
+            elif self.member == "WaitAny":
+                self._check_any(error, body)
+            else:
+                self._check_wait(error, body)
+        self.is_over = error not in LEFT
+        return True
+
+    def may_still_cause(self, epoch, index):
+        """Whether its effect may come after this life: it has not been answered, or not been answered by then."""
+        return not self.is_over or (self.reply_epoch == epoch and self.end > index)
+
+    def _window(self):
+        lives = self.container.lives_of(self.reply_epoch)
+        return lives[self.sent : self.end + 1]
+
+    def _events(self, action):
+        return [event for epoch, index, event in self.container.log if epoch == self.reply_epoch and self.sent <= index <= self.end and event["action"] == action and event["actor"] in (self.sender, "")]
+
+    def _check_verb(self, error, body):
+        window = [life for life in self._window() if life is not None]
+        was_gone = len(window) < len(self._window()) or any(life["State"] == "removing" for life in window)
+        states = {life["State"] for life in window} & set(STATES)
+        allowed = {expected(self.verb, state) for state in states}
+        if not error:
+            check("ok" in allowed, f"{self} succeeds, though it was only {sorted(states)}")
+            self._check_effect(body, window)
+            return
+        run_ended = len({life["Result"] for life in window}) > 1 or len({life["Run"] for life in window}) > 1 or any(self.container.outcomes(life) for life in window)
+        allowed |= set(GONE) if was_gone else set()
+        if run_ended and self.verb in ("Init", "Start", "Restart", "Kill", "Pause", "Resume", "Cleanup"):
+            allowed |= {"NotRunning"}
+        if self.verb in ("Init", "Start", "Restart") and self.container.disturbed:
+            allowed |= {"MonitorFailed", "RuntimeFailed"}
+        if self.verb == "Rename":
+            allowed |= {"NameInUse"} if self.world.is_taken(self.values[0], self.container) else set()
+        check(error in allowed, f"{self} fails with {error} ({body[0] if body else ''}); {sorted(states)} allows {sorted(allowed)}")
+        if self.verb in KEPT and error in ("MonitorFailed", "RuntimeFailed"):
+            check(was_gone or any(life["LastErrorName"].endswith("." + error) for life in window), f"{self} failed with {error}, but LastErrorName does not say so")
+
+    def _check_effect(self, body, window):
+        last = window[-1]
+        if self.verb in ("Init", "Start", "Restart"):
+            runs = [event["run"] for event in self._events("init" if self.verb == "Init" else "start")]
+            check(body[0] in runs, f"{self} returns run {body[0]}, but {runs} were {'initialized' if self.verb == 'Init' else 'started'}")
+        elif self.verb == "Stop":
+            check(body[0] in self.container.finished, f"{self} returns run {body[0]}, which has no end")
+            check(any(life["State"] in ("exited", "removing") and life["Run"] == body[0] for life in window) or last["Run"] > body[0] or self._window()[-1] is None, f"{self} is answered before the cleanup")
+        elif self.verb == "Kill":
+            check(self._events("kill"), f"{self} succeeds without an event")
+            if self.values[1] == 9:
+                check(any(life["Run"] in self.container.finished for life in window), f"{self} is answered before the record")
+        elif self.verb in ("Pause", "Resume"):
+            check(self._events(self.verb.lower()), f"{self} succeeds without an event")
+        elif self.verb in ("Remove", "RemoveForce"):
+            check(self._window()[-1] is None, f"{self} succeeds before it is gone")
+        elif self.verb == "Rename":
+            check(self._events("rename") or any(life["Name"] == self.values[0] for life in window), f"{self} has no effect")
+        elif self.verb == "SetRestartPolicy":
+            check(any((life["RestartPolicy"], life["RestartMax"]) == self.values for life in window), f"{self} has no effect")
+        elif self.verb == "Sync":
+            check({body[0], body[1]} <= {life["State"] for life in window}, f"{self} answers {body}")
+        elif self.verb.startswith("Cleanup"):
+            check(any(life["State"] in ("created", "exited", "removing") for life in window), f"{self} succeeds before it is cleaned up")
+
+    def _check_wait(self, error, body):
+        if self.member == "OpenWait" and not error:
+            self.world.pipes.append(Pipe(self, self.fds[0]))
+            return
+        if self.member == "Wait":
+            body = ("stopped", *body) if not error else body
+        gone = self._window()[0] is None or self._window()[-1] is None
+        check_answer(self, self.container, self.request, (self.sent, self.end, self.end), error, body, self.end, gone)
+
+    def _request_for(self, run):
+        return Request(self.request.conditions, run, None, self.request.final, self.request.timeout)
+
+    def _check_any(self, error, body):
+        if error:
+            refused = {refusal(self._request_for(wanted), life) for container, wanted in self.entries for life in container.lives_of(self.reply_epoch)[self.first[container.path] : self.ends[container.path] + 1] if life}
+            was_gone = any(container.lives_of(self.reply_epoch)[self.ends[container.path]] is None for container, _ in self.entries)
+            check(error in refused or was_gone and error in ("NoSuchRun", "NoSuchContainer"), f"{self} fails with {error}")
+            return
+        index, path, run, condition, details = body
+        container, wanted = self.entries[index]
+        check(path == container.path, f"{self} answers for another container")
+        request = self._request_for(wanted)
+        end = self.ends[path]
+        answer = (condition, run, details["exit-code"], details["signal"], details["result"], details)
+        check_answer(self, container, request, (self.first[path], end, end), "", answer, end, container.lives_of(self.reply_epoch)[self.first[path]] is None)
+
+    def is_overdue(self):
+        """After all is quiet: a wait that must have been answered by now."""
+        if self.verb or self.epoch != self.world.epoch or not self.container or self.request.timeout is not None:
+            return False
+        lives = self.container.lives
+        last = min(len(lives) - 1, self.received if self.received is not None else len(lives) - 1)
+        possible = answers(self.request, lives, self.sent, last, len(lives) - 1)
+        return possible and all(condition is not NEVER for _, condition, _ in possible)
+
+
+def check_answer(call, container, request, window, error, body, end, was_gone, exact=True):
+    """window: first and last life in which it can have been received, and the last one that can have been told before the answer."""
+    lives = container.lives_of(call.reply_epoch)
+    first, last, _ = window
+    possible = answers(request, lives, first, last, end)
+    shown = sorted({f"{condition if condition is not NEVER else 'open'} of run {run}" for _, condition, run in possible})
+    if error:
+        check(any(condition == error for _, condition, _ in possible) or (was_gone and error in (*GONE, "NoSuchRun")) or (error == "NoSuchRun" and request.run), f"{call} fails with {error}; possible: {shown}")
+        return
+    condition, run, code, signal, result = body[:5]
+    if condition == "timeout":
+        check(request.timeout is not None and call.reply_time - call.sent_time >= request.timeout / 1e6 - 0.001, f"{call} times out too early")
+        check(any(other is NEVER and (number == run or request.final) for _, other, number in possible) or not exact, f"{call} times out with run {run}; possible: {shown}")
+        check((code, signal, result) == (-1, 0, ""), f"{call} has a code though it timed out")
+        return
+    met = [index for index, other, number in possible if other == condition and (number == run or condition in ("removing", "removed") or other == condition and number == 0)]
+    check(met or was_gone, f"{call} answers {condition} of run {run} with life {end}; possible: {shown}")
+    check(not exact or was_gone or end in met or min(met) <= last, f"{call} answers {condition} late: it was met by life {met}, the answer came with {end}")
+    record = container.finished.get(run)
+    if record and (condition in ("stopped", "exited", "removing", "removed") or code != -1):
+        check((code, signal, result) == record, f"{call} answers {code} {signal} {result}, the record says {record}")
+    else:
+        check(record is None or (code, signal, result) == (-1, 0, ""), f"{call} answers {code} {signal} {result} without a record")
+        check(condition not in ("stopped", "exited") or container.lossy, f"{call} answers {condition} of run {run}, which has no end")
+
+
+class Pipe:
+    """The reading end of OpenWait."""
+
+    def __init__(self, call, fd):
+        self.call, self.fd, self.text = call, fd, b""
+        os.set_blocking(fd, False)
+
+    def read(self):
+        """True when it is over."""
+        try:
+            data = os.read(self.fd, 4096)
+        except BlockingIOError:
+            return False
+        self.text += data
+        if data:
+            return False
+        os.close(self.fd)
+        return True
+
+    def check(self):
+        call = self.call
+        if not self.text:
+            check(call.epoch != call.world.epoch or call.reply_epoch != call.world.epoch, f"{call}: the pipe ends without a line")
+            return
+        lines = self.text.decode().splitlines()
+        check(len(lines) == 1, f"{call}: {len(lines)} lines")
+        answer = json.loads(lines[0])
+        call.reply_time = time.monotonic()
+        call.world.trace(f"    {call} => {lines[0][:120]}")
+        lives = call.container.lives_of(call.reply_epoch)
+        body = (answer["condition"], answer["run"], answer["exit-code"], answer["signal"], answer["result"])
+        check_answer(call, call.container, call.request, (call.sent, call.end, call.end), "", body, len(lives) - 1, lives[-1] is None, exact=False)
+
+    def is_overdue(self):
+        call = self.call
+        if call.reply_epoch != call.world.epoch or call.request.timeout is not None:
+            return False
+        lives = call.container.lives
+        possible = answers(call.request, lives, call.sent, call.end, len(lives) - 1)
+        return possible and all(condition is not NEVER for _, condition, _ in possible)
+
+
+def show(value):
+    return " ".join(f"{key}={variant.unpack()}" for key, variant in value.items()) if isinstance(value, dict) else str(value)
+
+
+def options(**keys):
+    types = {bool: "b", int: "t", str: "s"}
+    return {key.replace("_", "-"): GLib.Variant(types[type(value)], value) for key, value in keys.items()}

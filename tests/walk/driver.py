@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Performs sequences on the service and, when all is quiet, compares everything that can be read with the model."""
+
+import os
+import select
+import time
+
+from calls import Call, GLib, Pipe, options  # noqa: F401
+from life import ACTIVE, check, decide, run_is_open
+from sequence import PAYLOAD
+from waits import Request
+from world import CONTAINER, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Peer, World
+
+DEADLINE = 60  # seconds until everything must be quiet
+N_PEERS = 4
+CHUNK = 8  # calls that one client has open at most before the walk waits for some answer
+
+
+class Driver(World):
+    def __init__(self, fakes, trace):
+        self.answered, self.pipes, self.peers, self.names, self.n_sequences, self.n_steps = [], [], [], [], 0, 0
+        self.mirror, self.n_checked, self.n_open_pipes = {}, 0, 0
+        super().__init__(fakes, trace)
+        self.wait(lambda: self.synced, "the service")
+        self.known_seq = self.seq
+        self.peers = [Peer(self) for _ in range(N_PEERS)]
+
+    # --- turning ---
+
+    def turn(self, timeout=0.2):
+        """One look at everything that can be read."""
+        sources = [self.observer.socket] + [peer.connection.socket for peer in self.peers] + [pipe.fd for pipe in self.pipes]
+        ready = set(select.select(sources, [], [], timeout)[0])
+        for peer in self.peers:
+            if peer.connection.socket in ready:
+                peer.read()
+        self.observe()
+        for pipe in list(self.pipes):
+            if pipe.fd in ready and pipe.read():
+                self.pipes.remove(pipe)
+                # The line went another way than the signals: they have come when the service has answered something later.
+                self.n_open_pipes += 1
+                self.mirror[self.observer.send(NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping")] = lambda _, pipe=pipe: self.on_pipe_told(pipe)
+        self.check_answers()
+        return bool(ready)
+
+    def on_pipe_told(self, pipe):
+        self.n_open_pipes -= 1
+        self.answered.append(pipe)
+
+    def check_answers(self):
+        waiting = []
+        for answer in self.answered:
+            if isinstance(answer, Pipe):
+                answer.check()
+            elif not answer.check():
+                waiting.append(answer)
+                continue
+            self.n_checked += 1
+        self.answered = waiting
+
+    def wait(self, condition, what):
+        end = time.monotonic() + DEADLINE
+        while not condition():
+            self.turn()
+            check(time.monotonic() < end, f"no {what() if callable(what) else what} within {DEADLINE} s")
+
+    # --- a sequence ---
+
+    def perform(self, sequence):
+        self.trace(f"sequence {sequence.seed}")
+        while len(self.peers) < N_PEERS:
+            self.peers.append(Peer(self))
+        present = [self.create(config) for config in sequence.containers]
+        for step in sequence.steps:
+            self.perform_step(step, present[step["container"]])
+            self.n_steps += 1
+        self.settle(present)
+        self.compare(present)
+        self.remove(present)
+        self.n_sequences += 1
+
+    def perform_step(self, step, container):
+        peer = self.peers[step["peer"] % len(self.peers)]
+        if sum(1 for call in peer.pending.values() if call.verb) >= CHUNK:
+            self.wait(lambda: sum(1 for call in peer.pending.values() if call.verb) < CHUNK, "answer")
+        getattr(self, "do_" + step["kind"])(step, container, peer)
+        self.turn(0)
+
+    def create(self, config):
+        name = f"c{self.n_sequences}-{len(self.configs)}"
+        self.configs[name] = config
+        keys = {"rootfs": GLib.Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": GLib.Variant("as", PAYLOAD), "restart-policy": GLib.Variant("s", config["policy"]),
+                "restart-max": GLib.Variant("u", config["max"] if config["policy"] == "on-failure" else 0), "network": GLib.Variant("s", "none"),
+                **options(restart_sec_usec=config["restart_sec"], auto_remove=config["auto_remove"], stop_timeout_usec=60_000)}
+        before = set(self.containers)
+        self.ask("CreateContainer", "ssa{sv}", name, "", keys)
+        (path,) = set(self.containers) - before
+        return self.containers[path]
+
+    def ask(self, member, signature="", *values, path=MANAGER_PATH, interface=MANAGER):
+        """A call of the walk's own, answered at once."""
+        box = []
+        serial = self.observer.send(NAME, path, interface, member, signature, *values)
+        self.mirror[serial] = lambda message: box.append(message)
+        self.wait(lambda: box, f"answer to {member}")
+        check(not box[0].get_error_name(), f"{member} fails: {box[0].get_body()}")
+        return box[0].get_body().unpack() if box[0].get_body() else ()
+
+    # --- steps ---
+
+    def send(self, peer, container, member, values=(), verb=None, request=None, entries=None):
+        call = Call(peer, container, member, values, verb, request, entries)
+        self.trace(f"  {call}")
+        return call
+
+    def do_start(self, step, container, peer):
+        self.send(peer, container, "Start", (), "Start")
+
+    def do_init(self, step, container, peer):
+        self.send(peer, container, "Init", (), "Init")
+
+    def graceful(self, step, container, peer, verb, **keys):
+        if step["grace"] is not None:
+            keys["timeout_usec"] = step["grace"]
+        if keys:
+            self.send(peer, container, verb + "With", (options(**keys),), verb)
+        else:
+            self.send(peer, container, verb, (), verb)
+
+    def do_stop(self, step, container, peer):
+        self.graceful(step, container, peer, "Stop")
+
+    def do_restart(self, step, container, peer):
+        self.graceful(step, container, peer, "Restart")
+
+    def do_remove(self, step, container, peer):
+        if step["force"]:
+            self.send(peer, container, "RemoveWith", (options(force=True, **({} if step["grace"] is None else {"timeout_usec": step["grace"]})),), "RemoveForce")
+        else:
+            self.send(peer, container, "Remove", (), "Remove")
+
+    def do_kill(self, step, container, peer):
+        self.send(peer, container, "Kill", (step["whom"], step["signal"]), "Kill")
+
+    def do_pause(self, step, container, peer):
+        self.send(peer, container, "Pause", (), "Pause")
+
+    def do_resume(self, step, container, peer):
+        self.send(peer, container, "Resume", (), "Resume")
+
+    def do_rename(self, step, container, peer):
+        self.names.append((step["name"], container))
+        self.send(peer, container, "Rename", (step["name"],), "Rename")
+
+    def do_policy(self, step, container, peer):
+        self.send(peer, container, "SetRestartPolicy", (step["policy"], step["max"]), "SetRestartPolicy")
+
+    def do_cleanup(self, step, container, peer):
+        self.send(peer, container, "Cleanup", (options(only_stopped=True) if step["only_stopped"] else {},), "CleanupOnlyStopped" if step["only_stopped"] else "Cleanup")
+
+    def do_sync(self, step, container, peer):
+        self.send(peer, container, "Sync", (), "Sync")
+
+    def do_wait(self, step, container, peer):
+        run, keys, conditions = container.life["Run"], {}, tuple(step["conditions"])
+        if step["key"] in ("run", "next"):
+            keys["run"] = run + (step["key"] == "next")
+        elif step["key"] in ("after", "after0"):
+            keys["after_run"] = run if step["key"] == "after" else 0
+        elif step["key"] == "final":
+            keys["final"] = True
+        if "timeout" in step:
+            keys["timeout_usec"] = step["timeout"]
+        request = Request(conditions, keys.get("run", 0), keys.get("after_run"), keys.get("final", False), keys.get("timeout_usec"))
+        if step["form"] == "Wait":
+            self.send(peer, container, "Wait", (), None, Request(("stopped",)))
+        elif step["form"] == "WaitAny":
+            keys.pop("run", None), keys.pop("after_run", None)
+            entries = [(other, request.run if other is container else 0) for other in self.containers.values() if not other.gone or other is container]
+            request.after_run = None
+            self.send(peer, None, "WaitAny", ([(other.path, number) for other, number in entries], list(conditions), options(**keys)), None, request, entries)
+        else:
+            self.send(peer, container, step["form"], (list(conditions), options(**keys)), None, request)
+
+    def do_end(self, step, container, peer):
+        """The payload ends by itself: its PID 1 is told by the host."""
+        pid, signal = container.life["MainPID"], step["signal"]
+        if not pid or container.gone:
+            return
+        container.ends.setdefault(container.life["Run"], set()).update(self.outcomes_of(signal))
+        container.disturbed = True
+        self.trace(f"  end {container.life['Name']} run {container.life['Run']} with signal {signal}")
+        kill(pid, signal)
+
+    def do_conmon(self, step, container, peer):
+        pid = container.life["MonitorPID"]
+        if not pid or container.gone:
+            return
+        container.killed_monitors.add(container.life["Run"])
+        container.disturbed = True
+        self.trace(f"  kill conmon of {container.life['Name']} run {container.life['Run']}")
+        kill(pid, 9)
+
+    def do_service(self, step, container, peer):
+        if self.synced and self.pid:
+            self.trace(f"  kill the service with {step['signal']}")
+            self.kill_service(step["signal"])
+            self.wait(lambda: not self.synced, "end of the service")
+
+    def do_vanish(self, step, container, peer):
+        """A client leaves the bus: its waits are dropped, what it asked for may or may not have been done."""
+        if len(self.peers) < 2:
+            return
+        self.trace(f"  {peer.name} vanishes")
+        for pipe in [pipe for pipe in self.pipes if pipe.call.sender == peer.name]:
+            self.pipes.remove(pipe)
+            os.close(pipe.fd)
+        self.peers.remove(peer)
+        peer.connection.close()
+
+    def do_settle(self, step, container, peer):
+        self.wait(lambda: self.synced and not any(call.verb for peer in self.peers for call in peer.pending.values()), "answer")
+
+    def do_turn(self, step, container, peer):
+        for _ in range(step["count"]):
+            self.turn(0.002)
+
+    # --- rest ---
+
+    def is_taken(self, name, container):
+        return any(other is not container and (other.life["Name"] == name or (name, other) in self.names) for other in self.containers.values())
+
+    def unsettled(self, present):
+        open_calls = [str(call) for peer in self.peers for call in peer.pending.values() if call.verb]
+        busy = [f"{container.life['Name']} {container.life['State']} {container.life['Operation']} next={container.life['NextRestartTimestamp']}" for container in present if not self.is_settled(container)]
+        return "rest; still open: " + "; ".join(open_calls + busy + [str(answer.call if isinstance(answer, Pipe) else answer) for answer in self.answered] + ([] if self.synced else ["not synced"]))
+
+    def settle(self, present):
+        def quiet():
+            return self.synced and not self.answered and not self.n_open_pipes and not any(call.verb for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
+
+        while True:
+            self.wait(quiet, lambda: self.unsettled(present))
+            seq = self.seq
+            for peer in list(self.peers):  # whatever was sent has been received, and told
+                serial = peer.connection.send(NAME, MANAGER_PATH, "org.freedesktop.DBus.Peer", "Ping")
+                peer.pending[serial] = Ping()
+                self.wait(lambda: serial not in peer.pending, "answer to a ping")
+            self.ask("Ping", interface="org.freedesktop.DBus.Peer")
+            if self.finish_doubtful(present) and quiet() and seq == self.seq:
+                break
+
+    def finish_doubtful(self, present):
+        """A run that was sent a signal it may or may not end of is made to end, so that nothing happens by itself from now on. True when there was none."""
+        doubtful = [container for container in present if not container.gone and run_is_open(container.life) and container.ends.get(container.life["Run"])]
+        for container in doubtful:
+            run = container.life["Run"]
+            self.send(self.peers[0], container, "Kill", ("leader", 9), "Kill")
+            self.wait(lambda container=container, run=run: run in container.finished, "end of a run that was killed")
+        return not doubtful
+
+    def compare(self, present):
+        objects = self.ask("GetManagedObjects", interface="org.freedesktop.DBus.ObjectManager")[0]
+        there = {path for path, interfaces in objects.items() if CONTAINER in interfaces}
+        check(there == {container.path for container in self.containers.values() if not container.gone}, "the objects differ from what the signals said")
+        for call in [call for peer in self.peers for call in peer.pending.values()] + self.pipes:
+            check(not call.is_overdue(), f"{call if isinstance(call, Call) else call.call} should have been answered")
+        manager = self.ask("GetAll", "s", MANAGER, path=MANAGER_PATH, interface=PROPERTIES)[0]
+        lives = [container.life for container in self.containers.values() if not container.gone]
+        check(manager["NContainers"] == len(lives) and manager["NRunning"] == sum(life["State"] == "running" for life in lives), "the manager counts wrongly")
+        check(manager["EventSeq"] == self.seq, "EventSeq is not the last Event's")
+        for container in present:
+            self.compare_records(container)
+            if not container.gone:
+                self.compare_container(container, objects[container.path][CONTAINER])
+
+    def compare_container(self, container, properties):
+        life = container.life
+        for key, value in life.items():
+            check(properties[key] == value, f"{key} is {properties[key]}, the last signal said {value}")
+        check(not life["MainPID"] or os.path.exists(f"/proc/{life['MainPID']}"), "PID 1 is gone and nobody noticed")
+        check(bool(life["MainPID"]) == (life["State"] in ACTIVE) == run_is_open(life), "State, MainPID and Result contradict one another")
+        check(life["Supervised"] == (life["State"] in ACTIVE and life["Run"] not in container.killed_monitors), "Supervised is not true")
+        check(not (container.config["auto_remove"] and life["State"] == "exited" and container.finished), "auto-remove did not remove it")
+        answer = self.ask("ShouldRestart", path=container.path, interface=CONTAINER)
+        check(answer == decide(life), f"ShouldRestart says {answer}, the model {decide(life)}")
+
+    def compare_records(self, container):
+        identity, n_runs = container.life["Id"], max([container.life["Run"], *container.finished])
+        records = self.ask("ListRuns", "su", identity, 0)[0] if n_runs else []
+        check([record["run"] for record in records] == list(range(n_runs, 0, -1)), f"the records are of runs {[record['run'] for record in records]}, there were {n_runs}")
+        for record in records:
+            run, said = record["run"], (record["exit-code"], record["signal"], record["result"])
+            if record["result"] == "":
+                check(run == container.life["Run"] and run_is_open(container.life), f"run {run} has no end")
+            elif run in container.finished:
+                check(container.finished[run] == said, f"the record of run {run} says {said}, RunFinished said {container.finished[run]}")
+            else:
+                check(container.lossy, f"RunFinished({run}) never came")
+
+    def remove(self, present):
+        """Every container goes, and every wait with it."""
+        for container in present:
+            if not container.gone:
+                self.send(self.peers[0], container, "RemoveWith", (options(force=True, timeout_usec=0),), "RemoveForce")
+        self.wait(lambda: all(container.gone for container in present), "removal")
+        self.wait(lambda: not self.answered and not self.n_open_pipes and not self.pipes and not any(peer.pending for peer in self.peers), lambda: "answer of " + "; ".join(str(call) for peer in self.peers for call in peer.pending.values()))
+        self.forget_gone()
+        self.names.clear()
+
+
+class Ping:
+    verb, path, serial, received, epoch = None, None, 0, None, -1
+
+    def answer(self, message, fds, peer):
+        pass
+
+    def is_overdue(self):
+        return False
+
+    def __str__(self):
+        return "Ping"
+
+
+def kill(pid, signal):
+    try:
+        os.kill(pid, signal)
+    except ProcessLookupError:
+        pass

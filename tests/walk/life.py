@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The model of a container's life (behaviour.md sections 2, 5, 6, 8, 10): which commit may follow which state of affairs, what must have caused it, and which values it must bring.
+
+A life is the properties as the signals of one commit left them. `explain` takes two lives in a row, the other signals of that commit and what is under way, and returns the name of the rule that allows the step; it raises Wrong when there is none."""
+
+ACTIVE = ("initialized", "running", "paused", "stopping")
+STAMPS = {"StateTimestamp", "StartTimestamp", "FinishTimestamp", "LastErrorTimestamp"}
+STATE = {"State", "StateReason", "StateTimestamp", "Operation"}
+ERRORS = {"LastErrorName", "LastErrorMessage", "LastErrorTimestamp"}
+STOP_VERBS = {"Stop", "StopWith", "Restart", "RestartWith", "RemoveWith"}
+START_VERBS = {"Start", "StartWith", "Restart", "RestartWith"}
+LAUNCH_VERBS = START_VERBS | {"Init"}
+
+# Operations against states, the table of behaviour.md section 2; "ok" where the call succeeds, else the error.
+STATES = ("created", "initialized", "running", "paused", "stopping", "stopped", "exited", "unknown")
+IS, AR, NR, AP, NP = "InvalidState", "AlreadyRunning", "NotRunning", "AlreadyPaused", "NotPaused"
+TABLE = {
+    "Init": ("ok", IS, IS, IS, IS, "ok", "ok", IS),
+    "Start": ("ok", "ok", AR, IS, IS, "ok", "ok", IS),
+    "Restart": ("ok", "ok", "ok", IS, "ok", "ok", "ok", IS),
+    "Stop": (NR, "ok", "ok", "ok", "ok", NR, NR, "ok"),
+    "Kill": (NR, IS, "ok", "ok", "ok", NR, NR, "ok"),
+    "Pause": (NR, IS, "ok", AP, IS, NR, NR, IS),
+    "Resume": (NP, NP, NP, "ok", NP, NP, NP, IS),
+    "Rename": ("ok",) * 8,
+    "SetRestartPolicy": ("ok",) * 8,
+    "Cleanup": ("ok", "ok", IS, IS, "ok", "ok", "ok", "ok"),
+    "CleanupOnlyStopped": (IS, IS, IS, IS, "ok", "ok", IS, IS),
+    "Remove": ("ok", IS, IS, IS, IS, "ok", "ok", IS),
+    "RemoveForce": ("ok",) * 8,
+    "Sync": ("ok",) * 8,
+}
+
+
+def expected(operation, state):
+    return TABLE[operation][STATES.index(state)]
+
+
+class Wrong(Exception):
+    """What was observed is not what behaviour.md says."""
+
+
+def check(condition, message):
+    if not condition:
+        raise Wrong(message)
+
+
+class Facts:
+    """The signals of one commit beside its properties."""
+
+    def __init__(self):
+        self.transitions, self.started, self.finished, self.ready, self.events = [], [], [], [], []
+
+    def event(self, action):
+        return next((event for event in self.events if event["action"] == action), None)
+
+
+def run_is_open(life):
+    return life["Run"] > 0 and life["Result"] == ""
+
+
+def decide(life):
+    """Would the restart policy restart it: (answer, reason), the order of section 10."""
+    if life["StoppedByUser"]:
+        return False, "stopped-by-user"
+    if life["Run"] == 0 or run_is_open(life) or life["StartTimestamp"] == 0 or life["StateReason"] == "boot":
+        return False, "no-end-seen"
+    policy = life["RestartPolicy"]
+    if policy == "on-failure":
+        if life["ExitCode"] == 0:
+            return False, "policy"
+        if life["RestartMax"] and life["RestartCount"] >= life["RestartMax"]:
+            return False, "retries-exhausted"
+        return True, "policy"
+    return policy in ("always", "unless-stopped"), "policy"
+
+
+def result_of(life, code, signal):
+    if life["StartTimestamp"] == 0 and signal:
+        return "never-ran"
+    if signal:
+        return "signal"
+    if code < 0:
+        return "lost"
+    return "exit-code" if code else "success"
+
+
+REASONS = {"signal": "signal", "never-ran": "not-started", "start-failed": "start-failed", "lost": "monitor-lost"}
+
+
+class Rules:
+    """The steps of one container. `world` says what is under way: causes(verbs), outcomes(run), may_fail_to_launch()."""
+
+    def __init__(self, config, world):
+        self.auto_remove, self.first_backoff, self.backoff_max = config["auto_remove"], config["restart_sec"], config["backoff_max"]
+        self.world, self.backoff = world, 0
+
+    def explain(self, old, new, facts):
+        changed = {key for key in new if new[key] != old[key]}
+        if old["State"] != new["State"]:
+            rule = self._transition_rule(old, new)
+        else:
+            rule = self._rule_in_place(old, new, changed)
+        allowed, events = getattr(self, "_" + rule)(old, new, facts)
+        check(changed <= allowed | {"Operation"}, f"the step {rule} must not change {sorted(changed - allowed)}")
+        self._check_facts(old, new, facts, rule, events)
+        return rule
+
+    def _transition_rule(self, old, new):
+        before, after = old["State"], new["State"]
+        if after == "initialized" and before in ("created", "exited", "stopped"):
+            return "init"
+        if (before, after) == ("initialized", "running"):
+            return "start"
+        if (before, after) in (("running", "paused"), ("paused", "running")):
+            return "freeze"
+        if after == "stopping" and before in ACTIVE:
+            return "stopping"
+        if after == "stopped" and (before in ACTIVE or (before in ("created", "exited") and run_is_open(old))):
+            return "end" if before in ACTIVE else "undone"
+        if before == "stopped" and after == "exited" and run_is_open(old):
+            return "undone"
+        if before == "stopped" and after in ("exited", "created"):
+            return "cleanup"
+        if after == "removing":
+            return "removing"
+        raise Wrong(f"no rule leads from {before} to {after}")
+
+    def _rule_in_place(self, old, new, changed):
+        rest = changed - {"Operation"}
+        if not rest:
+            return "nothing"
+        if rest <= ERRORS:
+            return "failure"
+        if "Run" in rest:
+            return "open"
+        if "Name" in rest or "RestartPolicy" in rest or "RestartMax" in rest or "ConfigGeneration" in rest:
+            return "config"
+        if "Result" in rest:
+            return "undone"
+        if rest <= {"Ready"}:
+            return "ready"
+        if rest <= {"MonitorPID", "Supervised"}:
+            return "launch" if new["MonitorPID"] else "supervision_lost"
+        if rest <= {"StoppedByUser", "NextRestartTimestamp"}:
+            return "wish"
+        if rest <= {"RestartCount", "NextRestartTimestamp"}:
+            return "failed_attempt"
+        raise Wrong(f"no rule changes {sorted(rest)} at once")
+
+    # Each rule returns the properties it may change and the events it brings.
+
+    def _nothing(self, old, new, facts):
+        return set(), ()
+
+    def _failure(self, old, new, facts):
+        check(self.world.causes(LAUNCH_VERBS | STOP_VERBS) or old["RestartPolicy"] != "no", "an error is remembered, but nothing that could fail is under way")
+        return ERRORS, ()
+
+    def _open(self, old, new, facts):
+        check(old["State"] in ("created", "stopped", "exited"), f"a run is opened in the state {old['State']}")
+        check(not run_is_open(old), f"run {old['Run']} is still open")
+        check(new["Run"] == old["Run"] + 1, f"run {new['Run']} follows {old['Run']}")
+        check((new["ExitCode"], new["ExitSignal"], new["Result"], new["StartTimestamp"], new["FinishTimestamp"], new["NextRestartTimestamp"]) == (-1, 0, "", 0, 0, 0), "a fresh run is not empty")
+        event = facts.event("restart")
+        if event and not event["actor"]:
+            check(old["NextRestartTimestamp"], "the policy restarts, but no restart was planned")
+            check(event["usec"] >= old["NextRestartTimestamp"] - 2000, f"the policy restarts {old['NextRestartTimestamp'] - event['usec']} us before its time")
+            check(new["RestartCount"] == old["RestartCount"] + 1, "RestartCount does not count")
+        else:
+            check(self.world.causes(LAUNCH_VERBS), "a run is opened that nobody asked for")
+            check(new["RestartCount"] == 0, "RestartCount is not reset by a caller's start")
+            self.backoff = 0
+        return {"Run", "InvocationId", "ExitCode", "ExitSignal", "Result", "StartTimestamp", "FinishTimestamp", "NextRestartTimestamp", "RestartCount"}, ("restart",) if event else ()
+
+    def _launch(self, old, new, facts):
+        check(run_is_open(old) and old["State"] not in ACTIVE, "conmon comes up without a run")
+        return {"MonitorPID"}, ()
+
+    def _init(self, old, new, facts):
+        check(run_is_open(old), "initialized without an open run")
+        check(not new["StoppedByUser"] and new["Supervised"] and new["MainPID"] > 0 and not new["LastErrorName"], "what Init resets is not reset")
+        return STATE | ERRORS | {"StoppedByUser", "Supervised", "MainPID", "ControlGroup"}, ("init",)
+
+    def _start(self, old, new, facts):
+        check(new["StartTimestamp"] > 0 and len(facts.started) == 1 and facts.started[0] == (new["Run"], new["MainPID"]), "RunStarted is missing or wrong")
+        check(self.world.causes(START_VERBS) or old["StateReason"] == "policy", "a start that nobody asked for")
+        return STATE | {"StartTimestamp"}, ("start",)
+
+    def _ready(self, old, new, facts):
+        check(new["Ready"] and run_is_open(old), "Ready without a run")
+        return {"Ready"}, ()
+
+    def _freeze(self, old, new, facts):
+        pause = new["State"] == "paused"
+        check(self.world.causes({"Pause" if pause else "Resume"}), "a freeze or thaw that nobody asked for")
+        return STATE, ("pause" if pause else "resume",)
+
+    def _stopping(self, old, new, facts):
+        causes = self.world.causes(STOP_VERBS)
+        check(causes, "a stop that nobody asked for")
+        check(new["NextRestartTimestamp"] == 0, "a stop leaves a restart pending")
+        restart, stop = causes & {"Restart", "RestartWith"}, causes - {"Restart", "RestartWith"}
+        check((stop if new["StoppedByUser"] else restart) or not restart or not stop, "StoppedByUser does not say who stopped it")
+        check(new["StoppedByUser"] or restart, "a Stop does not set StoppedByUser")
+        return STATE | {"StoppedByUser", "NextRestartTimestamp"}, ()
+
+    def _end(self, old, new, facts):
+        outcome = (new["ExitCode"], new["ExitSignal"])
+        possible = self.world.outcomes(old)
+        check(run_is_open(old), "an end without an open run")
+        if new["Result"] == "start-failed":
+            check(old["State"] == "initialized" and new["ExitCode"] in (125, 126, 127) and self.world.may_fail_to_launch(), "a start failed without a reason")
+        else:
+            check(outcome in possible, f"it ended with {outcome}, what was done to it allows {sorted(possible)}")
+            check(new["Result"] == result_of(old, *outcome), f"Result is {new['Result']}")
+        check(new["StateReason"] == REASONS.get(new["Result"], "exit"), f"the reason is {new['StateReason']}")
+        check((new["MainPID"], new["MonitorPID"], new["Supervised"], new["Ready"]) == (0, 0, False, False), "what ends with the run goes on")
+        errors = ERRORS if new["Result"] == "lost" else set()
+        return STATE | errors | {"FinishTimestamp", "ExitCode", "ExitSignal", "Result", "MainPID", "MonitorPID", "Supervised", "Ready"}, ("died",)
+
+    def _undone(self, old, new, facts):
+        check(new["Result"] == "start-failed" and new["ExitCode"] in (125, 126, 127), "a launch is undone, but not start-failed")
+        check(self.world.may_fail_to_launch(), "a launch failed without a reason")
+        if new["NextRestartTimestamp"]:
+            self._check_plan(old, new)
+        return STATE | {"FinishTimestamp", "ExitCode", "Result", "MonitorPID", "NextRestartTimestamp", "Supervised", "ControlGroup"}, ()
+
+    def _failed_attempt(self, old, new, facts):
+        check(self.world.may_fail_to_launch(), "an attempt of the policy failed without a reason")
+        return {"RestartCount", "NextRestartTimestamp"}, ()
+
+    def _check_plan(self, old, new):
+        lasted = old["FinishTimestamp"] - old["StartTimestamp"] >= 10_000_000 and old["StartTimestamp"]
+        self.backoff = self.first_backoff if not self.backoff or lasted else max(self.first_backoff, min(2 * self.backoff, self.backoff_max))
+        delay = new["NextRestartTimestamp"] - new["StateTimestamp"]
+        check(self.backoff - 1000 <= delay <= self.backoff + 100_000, f"the back-off is {delay} us, it should be {self.backoff}")
+
+    def _cleanup(self, old, new, facts):
+        event = facts.event("cleanup")
+        check(event, "no event cleanup")
+        check(new["ControlGroup"] == "", "a control group is left")
+        if new["State"] == "created":
+            check(old["Result"] in ("never-ran", "start-failed"), "only a run that never ran leads back to created")
+        verbs = self.world.causes(STOP_VERBS, event["actor"]) if event["actor"] else set()
+        own = verbs & {"Restart", "RestartWith", "RemoveWith"}
+        planned, due = new["NextRestartTimestamp"] != 0, decide(old)[0]
+        if not own or verbs - own:
+            check(planned == due or (own and not planned), f"a restart is {'planned' if planned else 'not planned'}, but the policy says {due}")
+        else:
+            check(not planned, "a restart is planned in the middle of another operation")
+        if planned:
+            self._check_plan(old, new)
+        return STATE | {"NextRestartTimestamp", "ControlGroup"}, ("cleanup",)
+
+    def _removing(self, old, new, facts):
+        mine = self.auto_remove and old["State"] == "exited" and not old["NextRestartTimestamp"]
+        check(mine or self.world.causes({"Remove", "RemoveWith"}), "a removal that nobody asked for")
+        return STATE | {"NextRestartTimestamp"}, ()
+
+    def _supervision_lost(self, old, new, facts):
+        check(self.world.monitor_was_killed(old["Run"]), "supervision was lost, but conmon was not killed")
+        return {"MonitorPID", "Supervised"}, ("supervision-lost",)
+
+    def _wish(self, old, new, facts):
+        if new["StoppedByUser"] and not old["StoppedByUser"]:
+            check(self.world.causes(STOP_VERBS | {"Kill"}), "StoppedByUser without a user")
+        elif new["StoppedByUser"] != old["StoppedByUser"]:
+            check(self.world.causes({"Restart", "RestartWith"}), "the wish to stay down was forgotten")
+        if new["NextRestartTimestamp"] != old["NextRestartTimestamp"]:
+            check(new["NextRestartTimestamp"] == 0 and self.world.causes(STOP_VERBS), "a restart was cancelled or planned by nobody")
+        return {"StoppedByUser", "NextRestartTimestamp"}, ()
+
+    def _config(self, old, new, facts):
+        renamed = new["Name"] != old["Name"]
+        check(self.world.causes({"Rename" if renamed else "SetRestartPolicy"}), "the configuration changed by itself")
+        check(new["ConfigGeneration"] == old["ConfigGeneration"] + 1, "ConfigGeneration does not count")
+        if new["NextRestartTimestamp"] != old["NextRestartTimestamp"]:
+            check(new["RestartPolicy"] == "no" and new["NextRestartTimestamp"] == 0, "an update plans a restart")
+        return {"Name", "RestartPolicy", "RestartMax", "ConfigGeneration", "NextRestartTimestamp"}, ("rename" if renamed else "update",)
+
+    def _check_facts(self, old, new, facts, rule, events):
+        moved = old["State"] != new["State"]
+        check(len(facts.transitions) == moved, f"{len(facts.transitions)} signals StateChanged")
+        if moved:
+            check(facts.transitions[0][:4] == (old["State"], new["State"], new["StateReason"], new["Run"]), f"StateChanged says {facts.transitions[0]}")
+        closed = run_is_open(old) and not run_is_open(new)
+        check(len(facts.finished) == closed, f"{len(facts.finished)} signals RunFinished")
+        if closed:
+            check(facts.finished[0][:4] == (new["Run"], new["ExitCode"], new["ExitSignal"], new["Result"]), f"RunFinished says {facts.finished[0]}")
+        check(len(facts.started) == (rule == "start"), f"{len(facts.started)} signals RunStarted")
+        check([ready for ready in facts.ready] == ([(new["Run"], new["Ready"])] if old["Ready"] != new["Ready"] else []), f"ReadyChanged says {facts.ready}")
+        # These come without a change of a property as well.
+        free = {"kill", "sync"} | ({"restart"} if rule != "open" else set())
+        seen = [event["action"] for event in facts.events]
+        check([action for action in seen if action not in free] == list(events), f"the events of {rule} are {seen}, not {list(events)}")
+        died = facts.event("died")
+        if died:
+            check((died["exit-code"], died["signal"], died["result"], died["run"]) == (new["ExitCode"], new["ExitSignal"], new["Result"], new["Run"]), f"the event died says {died}")

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is known of the service from its signals: one observer sees everything and puts each commit through the rules of life.py, the peers make the calls and count how far they have seen.
+
+An epoch is one process of the service. Signals of its last moments are lost when it is killed; then the observer reads what is true from the successor, and the event log must fill the gap without a hole."""
+
+import os
+
+from connection import BUS, Connection
+from life import ACTIVE, Facts, Rules, check, run_is_open
+
+NAME, MANAGER, CONTAINER, PROPERTIES = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "org.freedesktop.DBus.Properties"
+MANAGER_PATH = "/io/conbus1"
+RULE_OWNER = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{NAME}'"
+RULES_OBSERVER = ("type='signal',path_namespace='/io/conbus1'", RULE_OWNER)
+RULES_PEER = (f"type='signal',member='PropertiesChanged',arg0='{CONTAINER}'", f"type='signal',interface='{MANAGER}',member='Event'",
+              "type='signal',path='/io/conbus1',interface='org.freedesktop.DBus.ObjectManager'", RULE_OWNER)
+EXITS = {10: (0, 0), 12: (3, 0), 15: (7, 0), 9: (137, 9)}  # what the payload makes of a signal; HUP it ignores
+
+
+class Peer:
+    """A client. The position of a container is the index of the last of its lives that this client has been told of."""
+
+    def __init__(self, world):
+        self.world, self.connection = world, Connection(RULES_PEER)
+        self.name, self.epoch, self.seq = self.connection.name, world.epoch, world.seq
+        self.positions = {path: len(container.lives) - 1 for path, container in world.containers.items()}
+        self.pending = {}  # serial -> Call
+
+    def position(self, path):
+        return self.positions.get(path, 0)
+
+    def read(self):
+        for message, fds in self.connection.read():
+            serial = message.get_reply_serial()
+            if serial:
+                self._on_reply(message, fds, serial)
+            else:
+                self._on_signal(message)
+
+    def _on_signal(self, message):
+        member, body = message.get_member(), message.get_body()
+        if member == "PropertiesChanged":
+            path = message.get_path()
+            self.positions[path] = self.position(path) + 1
+        elif member == "InterfacesRemoved":
+            path = body.get_child_value(0).get_string()
+            self.positions[path] = self.position(path) + 1
+        elif member == "Event":
+            self.seq = body.get_child_value(0).get_uint64()
+        elif member == "NameOwnerChanged" and not body.get_child_value(2).get_string():
+            self.epoch += 1
+            self.positions = {}
+
+    def _on_reply(self, message, fds, serial):
+        call = self.pending.pop(serial, None)
+        for other in self.pending.values():  # what was sent before has been received by now
+            if other.serial < serial and other.received is None and other.path and other.epoch == self.epoch:
+                other.received = self.position(other.path)
+        if call:
+            self.world.trace(f"    {call} -> {message.get_error_name() or (message.get_body().unpack() if message.get_body() else '')}")
+            call.answer(message, fds, self)
+
+
+class Container:
+    def __init__(self, world, path, config, life):
+        self.world, self.path, self.config = world, path, config
+        self.rules = Rules(config, self)
+        self.lives, self.history, self.last = [life], {}, life  # history: epoch -> lives
+        self.facts = Facts()
+        self.log = []  # (epoch, index, event) of everything that was announced
+        self.started, self.finished = set(), {}
+        self.ends = {}  # run -> outcomes that were brought about
+        self.calls = []  # not yet checked, and those whose caller has gone
+        self.killed_monitors, self.killed_services = set(), set()  # runs
+        self.disturbed, self.lossy, self.seq, self.gone = False, False, 0, False
+
+    @property
+    def life(self):
+        """The last one, also when it is gone."""
+        self.last = self.lives[-1] or self.last
+        return self.last
+
+    def lives_of(self, epoch):
+        return self.lives if epoch == self.world.epoch else self.history.get(epoch, [])
+
+    # --- what the rules ask ---
+
+    def causes(self, verbs, actor=None):
+        return {call.member for call in self.calls if call.member in verbs and (actor is None or call.sender == actor)}
+
+    def outcomes(self, life):
+        run = life["Run"]
+        possible = set(self.ends.get(run, ()))
+        if life["State"] == "stopping" or self.causes({"Stop", "StopWith", "Restart", "RestartWith", "RemoveWith"}):
+            possible |= self.world.outcomes_of(15) | {(137, 9)}
+        if life["State"] == "initialized" and self.causes({"Cleanup"}):
+            possible.add((137, 9))
+        for call in self.calls:
+            if call.member == "Kill":
+                possible |= self.world.outcomes_of(call.values[1])
+        if run in self.killed_monitors and run in self.killed_services:
+            possible.add((-1, 0))
+        return possible
+
+    def may_fail_to_launch(self):
+        return self.disturbed
+
+    def monitor_was_killed(self, run):
+        return run in self.killed_monitors
+
+    # --- what is announced ---
+
+    def on_properties(self, changed):
+        check(not self.gone, "it changes after it has gone")
+        self.close()
+        self.lives.append({**self.lives[-1], **changed})
+
+    def close(self):
+        """The commit is complete: put it through the rules."""
+        facts, self.facts = self.facts, Facts()
+        if self.world.synced and len(self.lives) > 1 and not self.gone:
+            rule = self.rules.explain(self.lives[-2], self.lives[-1], facts)
+            self.world.rules_seen[rule] = self.world.rules_seen.get(rule, 0) + 1
+        self.calls = [call for call in self.calls if call.may_still_cause(self.world.epoch, len(self.lives) - 1)]
+
+    def on_transition(self, old, new, reason, run, seq):
+        check(seq == self.seq + 1 or (self.lossy and self.seq < seq <= self.seq + 4), f"StateChanged has the number {seq} after {self.seq}")
+        self.seq = seq
+        self.facts.transitions.append((old, new, reason, run))
+
+    def on_started(self, run, pid):
+        check(run not in self.started and run not in self.finished, f"RunStarted({run}) comes twice or after its end")
+        check(all(number in self.finished or number in self.started and self.lossy for number in range(1, run)), f"RunStarted({run}) comes before the end of an earlier run")
+        self.started.add(run)
+        self.facts.started.append((run, pid))
+
+    def on_finished(self, run, code, signal, result, details):
+        check(run not in self.finished, f"RunFinished({run}) comes twice")
+        check((details["run"], details["exit-code"], details["signal"], details["result"]) == (run, code, signal, result), "RunFinished contradicts itself")
+        self.finished[run] = (code, signal, result)
+        self.facts.finished.append((run, code, signal, result))
+
+    def on_event(self, event):
+        self.log.append((self.world.epoch, len(self.lives) - 1, event))
+        if event["action"] == "kill":
+            self.ends.setdefault(event.get("run", 0), set()).update(self.world.outcomes_of(event["signal"]))
+        self.facts.events.append(event)
+
+    def on_gone(self):
+        self.gone = True
+        check(self.facts.event("remove") or self.lossy, "it is gone without an event remove")
+        self.facts, self.last = Facts(), self.lives[-1]
+        self.lives.append(None)
+
+    # --- a successor of the service ---
+
+    def on_service_left(self, crashed):
+        self.history[self.world.epoch] = self.lives
+        self.lives = [self.lives[-1]]
+        self.facts = Facts()
+        self.disturbed = True
+        self.lossy = self.lossy or crashed
+        self.killed_services.add(self.life["Run"])
+
+    def on_read(self, properties):
+        """What the successor says is true."""
+        if properties is None:
+            if not self.gone:
+                check(self.lossy, "it vanished without a signal")
+                self.gone, self.last = True, self.lives[-1]
+                self.lives.append(None)
+            return
+        life = {key: properties[key] for key in self.life}
+        check(life["Run"] >= self.life["Run"] - 0 and life["Run"] <= self.life["Run"] + 1, f"after the restart of the service Run is {life['Run']}, it was {self.life['Run']}")
+        for key in ("MainPID", "InvocationId", "StartTimestamp"):
+            if life["State"] in ACTIVE and self.life["State"] in ACTIVE and life["Run"] == self.life["Run"] and self.life["State"] != "initialized":
+                check(life[key] == self.life[key], f"after the restart of the service {key} is another")
+        self.rules.backoff = 0 if life["Run"] != self.life["Run"] and not life["RestartCount"] else self.rules.backoff
+        self.lives[-1] = life
+
+    def learn(self, event):
+        """An event from the log that no signal brought."""
+        if event["action"] == "died":
+            self.finished.setdefault(event["run"], (event["exit-code"], event["signal"], event["result"]))
+        elif event["action"] == "start":
+            self.started.add(event["run"])
+        elif event["action"] == "remove":
+            self.facts.events.append(event)
+        self.log.append((self.world.epoch, 0, event))
+        self.seq += 1 if event["action"] in ("init", "start", "died", "cleanup", "pause", "resume") else 0
+
+
+class World:
+    def __init__(self, fakes, trace):
+        self.fakes, self._trace = fakes, trace
+        self.epoch, self.seq, self.known_seq, self.synced, self.crashed, self.killed = 0, 0, 0, True, False, False
+        self.containers, self.by_id, self.configs = {}, {}, {}
+        self.rules_seen, self.pid = {}, 0
+        self.reading = {}
+        self.observer = Connection(RULES_OBSERVER)
+        self._read_state()
+
+    def trace(self, text):
+        self._trace.append(text)
+
+    def outcomes_of(self, signal):
+        outcome = {EXITS[signal]} if signal in EXITS else set()
+        return outcome | ({(128 + signal, signal)} if self.fakes else set())  # without a PID namespace a signal acts before the payload has set it up
+
+    # --- the observer ---
+
+    def _read_state(self):
+        self.synced = False
+        send = self.observer.send
+        self.reading = {send(NAME, MANAGER_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"): self._on_objects,
+                        send(NAME, MANAGER_PATH, MANAGER, "GetEvents", "tua{sv}", self.known_seq, 10000, {}): self._on_events}
+
+    def observe(self):
+        for message, _ in self.observer.read():
+            serial = message.get_reply_serial()
+            if not serial:
+                self._on_signal(message)
+            elif serial in self.mirror:
+                self.mirror.pop(serial)(message)
+            elif serial in self.reading:  # else it was killed before it could answer
+                check(not message.get_error_name(), f"the successor answers {message.get_error_name()}: {message.get_body()}")
+                self.reading.pop(serial)(message.get_body().unpack())
+                self.synced = self.synced or not self.reading
+
+    def _on_pid(self, body):
+        self.pid = body[0]
+
+    def _on_objects(self, body):
+        objects = body[0]
+        self.reading[self.observer.send(BUS, "/org/freedesktop/DBus", BUS, "GetConnectionUnixProcessID", "s", NAME)] = self._on_pid
+        for path, container in self.containers.items():
+            interfaces = objects.get(path)
+            container.on_read(interfaces[CONTAINER] if interfaces else None)
+
+    def _on_events(self, body):
+        events, _, gap = body
+        announced = {event["seq"] for container in self.containers.values() for _, _, event in container.log}
+        numbers = [event[0] for event in events]
+        check(not gap and numbers == list(range(self.known_seq + 1, self.known_seq + 1 + len(numbers))), f"the event log has a hole: {numbers}")
+        for event in map(flat_event, events):
+            container = self.by_id.get(event["id"])
+            if container and event["seq"] not in announced:
+                container.learn(event)
+        self.seq = max([self.seq, *numbers])
+
+    def _on_signal(self, message):
+        member, path, body = message.get_member(), message.get_path(), message.get_body().unpack()
+        container = self.containers.get(path)
+        if member == "NameOwnerChanged":
+            if not body[2]:
+                self._on_service_left()
+        elif member == "PropertiesChanged" and body[0] == CONTAINER:
+            if container:
+                container.on_properties({key: value for key, value in body[1].items() if key in container.life})
+        elif member == "Event":
+            self._on_event(flat_event(body))
+        elif member == "InterfacesAdded":
+            if CONTAINER in body[1]:
+                self._on_added(body[0], body[1][CONTAINER])
+        elif member == "InterfacesRemoved":
+            if body[0] in self.containers:
+                self.containers[body[0]].on_gone()
+        elif container and member in ("StateChanged", "RunStarted", "RunFinished", "ReadyChanged"):
+            self._on_container_signal(container, member, body)
+
+    @staticmethod
+    def _on_container_signal(container, member, body):
+        if member == "StateChanged":
+            container.on_transition(*body)
+        elif member == "RunStarted":
+            container.on_started(body[0], body[2])
+        elif member == "RunFinished":
+            container.on_finished(*body)
+        else:
+            container.facts.ready.append(body)
+
+    def _on_added(self, path, properties):
+        life = {key: value for key, value in properties.items()}
+        check((life["State"], life["Run"], life["ExitCode"], life["Result"]) == ("created", 0, -1, ""), "a fresh container is not fresh")
+        container = Container(self, path, self.configs[life["Name"]], life)
+        self.containers[path] = self.by_id[life["Id"]] = container
+
+    def _on_event(self, event):
+        check(event["seq"] == self.seq + 1 or not self.synced and event["seq"] > self.seq, f"Event {event['seq']} follows {self.seq}")
+        self.seq = event["seq"]
+        container = self.by_id.get(event["id"])
+        if container:
+            container.on_event(event)
+
+    def _on_service_left(self):
+        check(self.killed, "the service left by itself")
+        self.killed = False
+        for container in self.containers.values():
+            container.on_service_left(self.crashed)
+        self.epoch += 1
+        if self.synced:
+            self.known_seq = self.seq
+        self.trace(f"  --- service {self.epoch} ---")
+        self.reading = {}
+        self._read_state()
+
+    # --- doing ---
+
+    def kill_service(self, signal):
+        self.crashed, self.killed = signal == 9, True
+        try:
+            os.kill(self.pid, signal)
+        except ProcessLookupError:
+            pass
+
+    def forget_gone(self):
+        for path in [path for path, container in self.containers.items() if container.gone]:
+            del self.by_id[self.containers[path].life["Id"]]
+            del self.containers[path]
+
+    def is_settled(self, container):
+        life = container.life
+        unsupervised = life["Run"] in container.killed_monitors
+        return container.gone or (not (unsupervised and life["Supervised"]) and life["State"] in ("created", "initialized", "running", "paused", "exited") and not life["NextRestartTimestamp"] and not life["Operation"] and not (run_is_open(life) and life["State"] not in ACTIVE))
+
+
+def flat_event(body):
+    seq, usec, _, action, _, identity, details = body
+    actor = details.pop("actor", None)
+    return {**details, "seq": seq, "usec": usec, "action": action, "id": identity, "actor": actor["bus-name"] if actor else ""}
