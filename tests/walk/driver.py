@@ -256,7 +256,7 @@ class Driver(World):
         doubtful = [container for container in present if not container.gone and run_is_open(container.life) and container.ends.get(container.life["Run"])]
         for container in doubtful:
             run = container.life["Run"]
-            self.send(self.peers[0], container, "Kill", ("leader", 9), "Kill")
+            self.send(self.peers[0], container, "StopWith", (options(timeout_usec=0),), "Stop")
             self.wait(lambda container=container, run=run: run in container.finished, "end of a run that was killed")
         return not doubtful
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The random walk: sequences of calls, ends, kills and restarts of the service against the model of behaviour.md, until the time is over.
 
-CONBUS_WALK_SECONDS  how long (default 60)
+CONBUS_WALK_SECONDS  how long (default 60 on tests/fakes, 20 on the real conmon and crun)
 CONBUS_WALK_SEED     begins with this sequence; the number is printed at the beginning, and that of the sequence at a failure
 CONBUS_WALK_TRACE=1  prints every step as it is done"""
 
@@ -12,13 +12,14 @@ import sys
 import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+os.environ.setdefault("CONBUS_CONFIG", os.path.join(os.path.dirname(os.path.abspath(__file__)), "walk.conf"))
 import harness  # noqa: E402
 from driver import N_PEERS, Driver  # noqa: E402
 from life import Wrong  # noqa: E402
 from sequence import Sequence  # noqa: E402
 
 FAKES = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
-SECONDS = float(os.environ.get("CONBUS_WALK_SECONDS", "60"))
+SECONDS = float(os.environ.get("CONBUS_WALK_SECONDS") or (60 if FAKES else 20))
 MINIMISE_TRIES = 40
 
 
