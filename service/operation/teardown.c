@@ -64,6 +64,11 @@ static void discard_run_directory(Operation *operation) {
         }
 }
 
+/* A crun create that was killed may have made the group and PID 1 in it, but not yet the state by which crun delete would know of them. */
+static char *group_of(const Container *container) {
+        return *container->life.cgroup ? g_strdup(container->life.cgroup) : cgroup_path_for(container->id);
+}
+
 static void on_deleted(Operation *operation) {
         Container *container = operation->container;
         g_autofree char *merged = paths_run_of(operation->engine->paths, container->id, "rootfs");
@@ -72,8 +77,8 @@ static void on_deleted(Operation *operation) {
 
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
-        g_autofree char *planned = cgroup_path_for(container->id); /* of a launch that was undone before it was told */
-        cgroup_remove(*container->life.cgroup ? container->life.cgroup : planned);
+        g_autofree char *cgroup = group_of(container);
+        cgroup_remove(cgroup);
         cgroup_remove_monitor(container->id);
         if (!operation->keep_rootfs && !rootfs_release(merged, &error))
                 operation_fail(operation, error);
@@ -86,13 +91,12 @@ void runtime_discard(Operation *operation) {
         Container *container = operation->container;
         const char *const arguments[] = {"delete", "--force", container->id, NULL};
 
-        if (*container->life.cgroup) {
-                g_autoptr(GPtrArray) left = cgroup_list(container->life.cgroup);
-                g_autoptr(GError) error = NULL;
-                unsigned n = 0;
-                if (left->len > 0 && !cgroup_signal(container->life.cgroup, SIGKILL, &n, &error))
-                        log_warning("kill what is left of %s: %s", container_title(container), error->message);
-        }
+        g_autofree char *cgroup = group_of(container);
+        g_autoptr(GPtrArray) left = cgroup_list(cgroup);
+        g_autoptr(GError) error = NULL;
+        unsigned n = 0;
+        if (left->len > 0 && !cgroup_signal(cgroup, SIGKILL, &n, &error))
+                log_warning("kill what is left of %s: %s", container_title(container), error->message);
         operation_then(operation, on_deleted);
         operation_crun(operation, arguments);
 }

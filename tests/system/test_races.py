@@ -3,10 +3,11 @@
 """What the random walk (tests/walk) has found, each by the shortest way to it."""
 
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, expect, main, options  # noqa: E402
+from harness import CONTAINER, SOURCE, expect, main, options, wait_for  # noqa: E402
 
 
 def test_calls_queued_behind_a_removal_are_refused(client):
@@ -14,7 +15,8 @@ def test_calls_queued_behind_a_removal_are_refused(client):
     client.call(path, CONTAINER, "Start")
     pid = client.service_pid()
     removal = client.begin(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
-    queued = [client.begin(path, CONTAINER, verb) for verb in ("Start", "Restart", "Init", "Stop", "Pause", "Resume", "Sync")]
+    queued = [client.begin(path, CONTAINER, "Restart"), client.begin(path, CONTAINER, "Cleanup", "a{sv}", {}), client.begin(path, CONTAINER, "Rename", "s", "gone"),
+              client.begin(path, CONTAINER, "SetRestartPolicy", "su", "always", 0), client.begin(path, CONTAINER, "Restart")]
     client.finish(removal)
     for box in queued:
         expect("Removed", client.finish, box)
@@ -39,5 +41,40 @@ def test_a_restart_never_comes_before_its_time(client):
     assert len(restarts) >= 4 and all(due <= usec for due, usec in zip(planned, restarts)), (planned, restarts)
 
 
+GATE = "/run/conbus/gate-create"
+
+
+def processes_of(path):
+    """Whatever lives in a control group with the id of the container in its name."""
+    identity, found = path.rsplit("/", 1)[1], []
+    for top in os.listdir("/sys/fs/cgroup"):
+        for group in (f"/sys/fs/cgroup/{top}/conbus/{identity}", f"/sys/fs/cgroup/{top}/conbus/monitor-{identity}"):
+            if os.path.exists(f"{group}/cgroup.procs"):
+                with open(f"{group}/cgroup.procs", encoding="utf-8") as procs:
+                    found += procs.read().split()
+    return found
+
+
+def test_an_undone_launch_leaves_nothing_of_crun_behind(client):
+    """conmon and crun create die when crun has made the control group and PID 1, but not yet its own state: crun delete knows nothing of them then."""
+    path = client.create("half", "sleep", "1000")
+    os.mkfifo(GATE)
+    starting = client.begin(path, CONTAINER, "Start")
+    wait_for(lambda: client.get(path, "MonitorPID") and len(processes_of(path)) >= 2, "crun create in front of its gate", poll=True)
+    group = f"/sys/fs/cgroup/{'pids/' if os.path.isdir('/sys/fs/cgroup/pids') else ''}conbus/{path.rsplit('/', 1)[1]}"
+    os.mkdir(group)
+    with subprocess.Popen(["sleep", "20"]) as first:
+        with open(f"{group}/cgroup.procs", "w", encoding="utf-8") as procs:
+            procs.write(str(first.pid))
+        os.kill(client.get(path, "MonitorPID"), 9)
+        expect("MonitorFailed", client.finish, starting)
+        os.unlink(GATE)
+    assert first.returncode == -9
+    assert processes_of(path) == [] and not os.path.exists(group)
+    assert client.call(path, CONTAINER, "Start") == (2,)
+
+
 if __name__ == "__main__":
+    if "CONBUS_SANDBOX" not in os.environ:
+        os.environ["CONBUS_CRUN"] = f"{SOURCE}/tests/system/gated-crun"
     main()
