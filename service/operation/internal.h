@@ -73,6 +73,7 @@ bool lifecycle_has_ended(Container *container); /* PID 1 is known dead, committe
 /* operation_continue once the run has ended (now, if none is open). */
 void lifecycle_await_end(Operation *operation);
 void lifecycle_forget(Operation *operation);
+bool lifecycle_is_awaited(const Container *container); /* an operation waits for the end that it has brought about */
 void lifecycle_set_kill_deadline(Engine *engine, Container *container, guint64 boottime_usec); /* SIGKILL at that time; UINT64_MAX never */
 void lifecycle_main_is_gone(Container *container); /* adoption: PID 1 was not found any more */
 void lifecycle_ensure_cleanup(Engine *engine, Container *container); /* stopped and nothing runs: queue the cleanup at the head */

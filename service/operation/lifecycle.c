@@ -383,6 +383,10 @@ void lifecycle_await_end(Operation *operation) {
         g_ptr_array_add(supervision->waiting, operation_ref(operation));
 }
 
+bool lifecycle_is_awaited(const Container *container) {
+        return container->supervision && container->supervision->waiting->len > 0;
+}
+
 void lifecycle_forget(Operation *operation) {
         struct Supervision *supervision = operation->container->supervision;
 

@@ -2,6 +2,7 @@
 /* Pause and Resume: the cgroup freezer, by crun. */
 
 #include "operation/internal.h"
+#include "base/log.h"
 #include "runtime/cgroup.h"
 
 static void done(Operation *operation) {
@@ -25,6 +26,14 @@ static void commit_state(Operation *operation, State state, const char *action) 
         (void) !operation_commit(operation, commit);
 }
 
+/* A Kill that came while crun froze the group found the container running: its SIGKILL is delivered by the thaw, as that of a Kill which finds it paused. */
+static void thaw_for_kill(Container *container) {
+        g_autoptr(GError) error = NULL;
+
+        if (lifecycle_is_awaited(container) && cgroup_is_frozen(container->life.cgroup) && !cgroup_thaw(container->life.cgroup, &error))
+                log_warning("thaw %s to kill it: %s", container_title(container), error->message);
+}
+
 static void on_paused(Operation *operation) {
         Container *container = operation->container;
 
@@ -37,6 +46,7 @@ static void on_paused(Operation *operation) {
                 if (!operation->error)
                         health_paused(container);
         }
+        thaw_for_kill(container);
         operation_continue(operation);
 }
 

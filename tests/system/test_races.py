@@ -74,6 +74,29 @@ def test_an_undone_launch_leaves_nothing_of_crun_behind(client):
     assert client.call(path, CONTAINER, "Start") == (2,)
 
 
+def test_a_kill_during_a_pause_is_delivered(client):
+    path = client.create("frozen", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    group = client.get(path, "ControlGroup")
+    file, word = (f"/sys/fs/cgroup/freezer{group}/freezer.state", "FROZEN") if os.path.isdir("/sys/fs/cgroup/freezer") else (f"/sys/fs/cgroup{group}/cgroup.freeze", "1")
+
+    def is_frozen():
+        with open(file, encoding="utf-8") as state:
+            return state.read().strip() == word
+
+    os.mkfifo("/run/conbus/after-pause")
+    pausing = client.begin(path, CONTAINER, "Pause")
+    wait_for(is_frozen, "frozen group", poll=True)
+    killing = client.begin(path, CONTAINER, "Kill", "si", "all", 9)
+    wait_for(lambda: [event for event in client.signals_of("Event") if event[3] == "kill"], "event kill")
+    with open("/run/conbus/after-pause", "w", encoding="utf-8") as gate:
+        gate.write("\n")
+    os.unlink("/run/conbus/after-pause")
+    client.finish(pausing)
+    client.finish(killing)
+    assert client.call(path, CONTAINER, "Wait") == (1, 137, 9, "signal")
+
+
 if __name__ == "__main__":
     if "CONBUS_SANDBOX" not in os.environ:
         os.environ["CONBUS_CRUN"] = f"{SOURCE}/tests/system/gated-crun"
