@@ -32,6 +32,7 @@ typedef struct Manager {
         Registry *registry;
         Waits *waits;
         Engine *engine;
+        Units *units;
         Bus *bus;
         Process *checkpoint;
         sd_event_source *idle_timer, *idle_check, *reload;
@@ -277,6 +278,8 @@ static bool open_bus(Manager *manager, GError **error) {
         manager->bus = bus_new(manager->connection, manager->event, manager->engine, error);
         if (!manager->bus)
                 return false;
+        if (units_are_here())
+                manager->engine->units = manager->units = units_new(manager->connection, manager->event);
         manager->bus->activity = on_activity;
         manager->bus->activity_userdata = manager;
         manager->engine->busy_changed = on_activity;
@@ -342,6 +345,7 @@ static void stop(Manager *manager) {
                 process_detach(manager->checkpoint);
         g_clear_pointer(&manager->bus, bus_free);
         g_clear_pointer(&manager->engine, engine_free);
+        g_clear_pointer(&manager->units, units_free);
         g_clear_pointer(&manager->waits, waits_free);
         g_clear_pointer(&manager->registry, registry_free);
         g_clear_pointer(&manager->store, store_close);

@@ -3,6 +3,7 @@
 
 #include "settings.h"
 #include "base/log.h"
+#include "model/config-unit.h"
 #include <stdlib.h>
 
 #define FILE_PATH "/etc/conbus/conbus.conf"
@@ -19,6 +20,17 @@ static void read_number(GKeyFile *file, const char *path, const char *group, con
                 log_warning("%s: %s in [%s]: %s; give a number or infinity; what counted before counts", path, key, group, error ? error->message : "it is no text");
 }
 
+static void read_slice(GKeyFile *file, const char *path, Settings *settings) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *word = g_key_file_get_string(file, "Service", "Slice", NULL);
+        g_autoptr(GVariant) value = word ? g_variant_ref_sink(g_variant_new_string(g_strstrip(word))) : NULL;
+
+        if (value && !config_unit_check_slice("Slice", value, &error))
+                log_warning("%s: %s; what counted before counts", path, error->message);
+        else if (value)
+                g_strlcpy(settings->slice, word, sizeof settings->slice);
+}
+
 static void read_file(const char *path, Settings *settings) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
@@ -29,6 +41,7 @@ static void read_file(const char *path, Settings *settings) {
                         log_warning("%s: %s", path, error->message);
                 return;
         }
+        read_slice(file, path, settings);
         read_number(file, path, "Service", "IdleExitUSec", &settings->idle_exit_usec);
         read_number(file, path, "Service", "OperationsMax", &operations);
         read_number(file, path, "Service", "WaitsPerCaller", &waits);

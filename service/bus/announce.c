@@ -18,6 +18,8 @@ static void collect(GPtrArray *names, bool differs, const char *name) {
 }
 
 static void collect_life(GPtrArray *names, const Life *old, const Life *now) {
+        static const char *const placed[] = {"ControlGroup", "Unit", "Slice"}; /* all read from the group */
+
         collect(names, old->state != now->state, "State");
         collect(names, old->reason != now->reason, "StateReason");
         collect(names, old->state_usec != now->state_usec, "StateTimestamp");
@@ -36,7 +38,8 @@ static void collect_life(GPtrArray *names, const Life *old, const Life *now) {
         collect(names, !g_str_equal(old->status_text, now->status_text), "StatusText");
         collect(names, old->restart_count != now->restart_count, "RestartCount");
         collect(names, old->next_restart_usec != now->next_restart_usec, "NextRestartTimestamp");
-        collect(names, !g_str_equal(old->cgroup, now->cgroup), "ControlGroup");
+        for (size_t i = 0; i < G_N_ELEMENTS(placed); i++)
+                collect(names, !g_str_equal(old->cgroup, now->cgroup), placed[i]);
         collect(names, !g_str_equal(old->error_name, now->error_name), "LastErrorName");
         collect(names, !g_str_equal(old->error_message, now->error_message), "LastErrorMessage");
         collect(names, old->error_usec != now->error_usec, "LastErrorTimestamp");

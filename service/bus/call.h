@@ -7,6 +7,7 @@
  * (call_reply_*) or has kept a reference (call_ref) and will answer later, exactly once; false with *error set makes the trampoline answer with that error. */
 
 #include "base/auto.h"
+#include "base/variant.h"
 #include "operation/operation.h"
 
 typedef struct Bus Bus;
@@ -38,7 +39,3 @@ void call_reply_error(Call *call, const GError *error); /* bus/reply.c: the only
 int call_fd(Call *call, gint32 index); /* borrowed; -1 when the index is wrong */
 /* Arms reply-timeout-usec of the options: Timeout after that long, while the effect goes on. */
 void call_arm_timeout(Call *call, GVariant *options);
-
-/* sd-bus <-> GVariant (bus/variant.c). Handles become indices into fds (may be NULL: InvalidArgs on a handle); descriptors there are duplicates and belong to the array. */
-GVariant *variant_read(sd_bus_message *message, const char *type, GArray *fds, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* one complete type; new full reference */
-int variant_append(sd_bus_message *message, GVariant *value); /* one complete value */

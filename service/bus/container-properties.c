@@ -59,9 +59,7 @@ PROPERTY(restart_count, append_uint32, container->life.restart_count)
 PROPERTY(next_restart_timestamp, append_uint64, container->life.next_restart_usec)
 PROPERTY(auto_start, append_bool, container_auto_start(container))
 PROPERTY(auto_remove, append_bool, config_bool(container->config, "auto-remove", false))
-PROPERTY(unit, append_string, "")
 PROPERTY(control_group, append_string, container->life.cgroup)
-PROPERTY(slice, append_string, "")
 PROPERTY(managed_by, append_string, "")
 PROPERTY(terminal, append_bool, config_bool(container->config, "terminal", false))
 PROPERTY(stdin_open, append_bool, config_bool(container->config, "stdin-open", false))
@@ -72,6 +70,18 @@ PROPERTY(last_error_name, append_string, container->life.error_name)
 PROPERTY(last_error_message, append_string, container->life.error_message)
 PROPERTY(last_error_timestamp, append_uint64, container->life.error_usec)
 PROPERTY(config_generation, append_uint64, container->generation)
+
+int container_property_unit(Bus *bus, Container *container, sd_bus_message *reply) {
+        g_autofree char *unit = units_unit_of_cgroup(container->life.cgroup);
+
+        return append_string(reply, unit);
+}
+
+int container_property_slice(Bus *bus, Container *container, sd_bus_message *reply) {
+        g_autofree char *slice = units_slice_of_cgroup(container->life.cgroup);
+
+        return append_string(reply, slice);
+}
 
 int container_property_labels(Bus *bus, Container *container, sd_bus_message *reply) {
         g_autoptr(GVariant) labels = config_value(container->config, "labels");

@@ -21,7 +21,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 8, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can");
+        return sd_bus_message_append(reply, "as", 9, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes");
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {
@@ -121,6 +121,21 @@ bool manager_object_get_container_by_pid(Call *call, guint32 pid, GError **error
         g_autofree char *path = container_path(container);
         manager_reply_get_container_by_pid(call, path);
         return true;
+}
+
+bool manager_object_get_container_by_unit(Call *call, const char *unit, GError **error) {
+        g_autoptr(GPtrArray) containers = registry_list(call->bus->registry);
+
+        for (guint i = 0; i < containers->len; i++) {
+                Container *container = containers->pdata[i];
+                g_autofree char *its = units_unit_of_cgroup(container->life.cgroup);
+                if (*unit && g_str_equal(its, unit)) {
+                        g_autofree char *path = container_path(container);
+                        manager_reply_get_container_by_unit(call, path);
+                        return true;
+                }
+        }
+        return error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "no container runs in the unit \"%s\"", unit);
 }
 
 static pid_t pid_of_pidfd(int fd) {

@@ -2,6 +2,7 @@
 /* What a single value of a configuration may be. Each refusal names the key, the value and what would be right. Files are not looked at here: they may change before the container starts. */
 
 #include "model/config-value.h"
+#include "model/config-unit.h"
 #include "model/capability.h"
 #include "model/rlimit.h"
 #include "model/state.h"
@@ -447,6 +448,8 @@ bool config_value_check(const char *key, GVariant *value, GError **error) {
                 { "notify", check_notify },
                 { "log-driver", check_log_driver },
                 { "log-size-max", check_log_size },
+                { "slice", config_unit_check_slice },
+                { "unit-properties", config_unit_check_properties },
                 { "depends", check_depends },
                 { "runtime", check_runtime },
                 { "oci-spec-patch", check_json },

@@ -103,11 +103,11 @@ static void kill_monitor(Container *container) {
                 log_error("undo the launch of %s: %s", container_title(container), error->message);
 }
 
-static bool undo_launch(Container *container, GError **error) {
+static bool undo_launch(Engine *engine, Container *container, GError **error) {
         g_autoptr(Commit) commit = NULL;
 
         kill_monitor(container);
-        launch_kill(container);
+        launch_kill(engine, container);
         commit = commit_new(container, NULL);
         end_run_as(commit, RESULT_START_FAILED, REASON_START_FAILED, 125);
         /* Through `stopped`, so that the cleanup empties the runtime of what crun may have made. */
@@ -156,7 +156,7 @@ static bool adopt_same_boot(Engine *engine, Container *container, GError **error
         if (!container->life.run_open)
                 return true;
         if (!state_is_active(state) && state != STATE_UNKNOWN)
-                return undo_launch(container, error);
+                return undo_launch(engine, container, error);
         return restore_processes(container) ? adopt_living(engine, container, error) : adopt_ended(engine, container);
 }
 

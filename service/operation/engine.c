@@ -19,6 +19,7 @@ void settings_init(Settings *settings) {
                 .backoff_reset_usec = 10 * G_USEC_PER_SEC,
                 .idle_exit_usec = 30 * G_USEC_PER_SEC,
                 .waits_per_caller = 1024,
+                .slice = "machine-conbus.slice",
                 .checks_per_user = 256,
                 .jobs = {.unfinished_per_caller = 64, .keep_usec = 5 * G_TIME_SPAN_MINUTE},
                 .limits = {.runs_usec = 30 * G_TIME_SPAN_DAY, .runs_count = 10000, .events_usec = 7 * G_TIME_SPAN_DAY, .events_count = 10000},

@@ -51,7 +51,7 @@ void create_step(Operation *operation);
 
 /* Parts of verbs that others use: each ends in operation_continue. */
 void init_begin(Operation *operation); /* launch.c: a state in which Init is allowed → initialized, or undone with an error */
-void launch_kill(Container *container); /* launch.c: ends what a launch that is undone has begun */
+void launch_kill(Engine *engine, Container *container); /* launch.c: ends what a launch that is undone has begun */
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
 void stop_join(Operation *operation); /* stop.c: at submission: a call that comes during a stop shortens it; a Stop shares its end */
@@ -85,6 +85,12 @@ void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool ha
 void monitors_watch(Engine *engine, const char *id, PidRef *pid); /* takes pid */
 void monitors_adopt(Engine *engine); /* those of an earlier service */
 void monitor_free(void *monitor);
+
+/* scope.c: only where engine->units is */
+void scope_begin(Operation *operation); /* conmon, still held, is put into its scope; then operation_continue, with step_error when that failed */
+void scope_end(Operation *operation); /* what is left in the scope is killed and the scope is gone; then operation_continue; failures are logged */
+char *scope_group(Engine *engine, const Container *container); /* where it is, or is to be */
+void scope_forget(Operation *operation); /* the service leaves */
 
 /* dependencies.c */
 void dependencies_step(Operation *operation); /* all running, or started when recursive; else DependencyFailed */

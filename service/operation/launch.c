@@ -86,10 +86,9 @@ static bool join_namespaces(Operation *operation, SpecInput *input, char **ret_n
         return true;
 }
 
-static bool write_spec(Operation *operation, GError **error) {
+static bool write_spec(Operation *operation, const char *cgroup, GError **error) {
         Container *container = operation->container;
         g_autofree char *hostname = g_strndup(container->id, 12);
-        g_autofree char *cgroup = cgroup_path_for(container->id);
         g_autofree char *network = NULL, *notify = NULL, *text = NULL;
         g_autofree char *config_json = run_path(operation, "config.json");
         SpecInput input = {.id = container->id, .name = container->name, .config = container->config, .rootfs = operation->rootfs, .cgroups_path = cgroup, .hostname_default = hostname};
@@ -108,7 +107,9 @@ static bool prepare(Operation *operation, GError **error) {
         g_autofree char *persist = run_path(operation, "persist");
         g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
 
-        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && prepare_rootfs(operation, error) && write_spec(operation, error);
+        g_autofree char *cgroup = cgroup_path_for(container->id);
+        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && prepare_rootfs(operation, error) &&
+               (operation->engine->units || write_spec(operation, cgroup, error)); /* a scope's group is known when it has been made */
 }
 
 /* Undoing a launch: the runtime has been emptied; the run ends as start-failed and the container is what it was, or `exited` if that was `stopped`. */
@@ -147,8 +148,8 @@ static void on_undone(Operation *operation) {
 }
 
 /* What crun has made so far is in the container's group, which is not written down anywhere yet; nor does crun know of it before its create has come to an end. */
-void launch_kill(Container *container) {
-        g_autofree char *planned = cgroup_path_for(container->id);
+void launch_kill(Engine *engine, Container *container) {
+        g_autofree char *planned = engine->units ? scope_group(engine, container) : cgroup_path_for(container->id);
         g_autoptr(GError) error = NULL;
         unsigned n = 0;
 
@@ -158,7 +159,7 @@ void launch_kill(Container *container) {
 
 static void undo(Operation *operation, GError *error) {
         operation_fail(operation, error);
-        launch_kill(operation->container);
+        launch_kill(operation->engine, operation->container);
         readiness_close(operation->container);
         operation->keep_rootfs = false;
         operation_then(operation, on_undone);
@@ -224,7 +225,7 @@ static bool store_monitor(Operation *operation, GError **error) {
 
         if (!pidref_find(held->pid, held->start_time, &monitor))
                 return error_set(error, CONBUS_ERROR_MONITOR_FAILED, "start %s: conmon ended before it began", container_title(container));
-        if (!cgroup_move_monitor(container->id, held->pid, error))
+        if (!operation->engine->units && !cgroup_move_monitor(container->id, held->pid, error))
                 return false;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
         commit->life.mounted = true;
@@ -279,6 +280,31 @@ static void on_cancel_launch(Operation *operation) {
                 conmon_cancel(operation->conmon);
 }
 
+static bool enter_scope(Operation *operation, GError **error) {
+        const PidRef *held = conmon_pid(operation->conmon);
+        g_autofree char *scope = held ? cgroup_of_unit_process(held->pid) : NULL, *name = cgroup_scope_of(operation->container->id), *cgroup = g_strconcat(scope, "/container", NULL);
+
+        if (!scope)
+                return error_set(error, CONBUS_ERROR_MONITOR_FAILED, "start %s: conmon ended before it began", container_title(operation->container));
+        if (!g_str_has_suffix(scope, name))
+                return error_set(error, CONBUS_ERROR_UNIT_FAILED, "start %s: conmon is in the control group %s instead of %s", container_title(operation->container), scope, name);
+        return cgroup_enter_monitor(scope, held->pid, error) && write_spec(operation, cgroup, error);
+}
+
+static void release(Operation *operation) {
+        operation->cancel = on_cancel_launch;
+        conmon_release(operation->conmon);
+}
+
+static void on_scope(Operation *operation) {
+        GError *error = g_steal_pointer(&operation->step_error);
+
+        if (error || !enter_scope(operation, &error))
+                undo_conmon(operation, operation->conmon, error);
+        else
+                release(operation);
+}
+
 static void launch(Operation *operation) {
         Container *container = operation->container;
         g_autofree char *bundle = run_path(operation, NULL);
@@ -307,8 +333,12 @@ static void launch(Operation *operation) {
                 undo_conmon(operation, operation->conmon, error);
                 return;
         }
-        operation->cancel = on_cancel_launch;
-        conmon_release(operation->conmon);
+        if (!operation->engine->units) {
+                release(operation);
+                return;
+        }
+        operation_then(operation, on_scope);
+        scope_begin(operation);
 }
 
 static void on_ready_to_open(Operation *operation) {

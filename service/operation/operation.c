@@ -43,6 +43,7 @@ void operation_unref(Operation *operation) {
 void operations_forget(Container *container) {
         for (Operation *operation = g_queue_pop_head(&container->operations); operation; operation = g_queue_pop_head(&container->operations)) {
                 operation->done = NULL;
+                scope_forget(operation);
                 g_clear_pointer(&operation->conmon, conmon_free);
                 operation_unref(operation);
         }

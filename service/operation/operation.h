@@ -10,6 +10,7 @@
 #include "container/waits.h"
 #include "runtime/conmon.h"
 #include "runtime/crun.h"
+#include "runtime/units.h"
 
 typedef enum Verb {
         VERB_CREATE,
@@ -58,6 +59,7 @@ typedef struct Settings {
         guint64 idle_exit_usec; /* 30 s; UINT64_MAX never */
         unsigned waits_per_caller; /* 1024 */
         unsigned checks_per_user; /* calls of one user that wait for an authorization, 256 */
+        char slice[256]; /* of scopes, machine-conbus.slice */
         StoreLimits limits;
         JobLimits jobs;
 } Settings;
@@ -69,6 +71,7 @@ struct Engine {
         Registry *registry;
         Store *store;
         Waits *waits;
+        Units *units; /* NULL where PID 1 is not systemd; the manager's */
         Settings settings;
         GQueue ready; /* operations that wait for a slot */
         unsigned n_running, n_accepted, n_supervised; /* operations; containers whose processes are watched (lifecycle.c) */
@@ -110,6 +113,8 @@ struct Operation {
         PidRef main;
         Conmon *conmon;
         Process *process;
+        UnitJob *unit_job; /* of the scope */
+        struct ScopeEnd *scope_end;
         sd_event_source *timer;
         GError *step_error;
         gint64 number; /* verb-specific: signal of a kill; of a creation from a profile how many of it its creator may have, 0 for no limit */

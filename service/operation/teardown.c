@@ -65,8 +65,12 @@ static void discard_run_directory(Operation *operation) {
 }
 
 /* A crun create that was killed may have made the group and PID 1 in it, but not yet the state by which crun delete would know of them. */
-static char *group_of(const Container *container) {
-        return *container->life.cgroup ? g_strdup(container->life.cgroup) : cgroup_path_for(container->id);
+static char *group_of(const Operation *operation) {
+        const Container *container = operation->container;
+
+        if (*container->life.cgroup)
+                return g_strdup(container->life.cgroup);
+        return operation->engine->units ? scope_group(operation->engine, container) : cgroup_path_for(container->id);
 }
 
 static void on_deleted(Operation *operation) {
@@ -77,7 +81,7 @@ static void on_deleted(Operation *operation) {
 
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
-        g_autofree char *cgroup = group_of(container);
+        g_autofree char *cgroup = group_of(operation);
         cgroup_remove(cgroup);
         cgroup_remove_monitor(container->id);
         if (!operation->keep_rootfs && !rootfs_release(merged, &error))
@@ -87,17 +91,25 @@ static void on_deleted(Operation *operation) {
         operation_continue(operation);
 }
 
+static void on_crun_deleted(Operation *operation) {
+        operation_then(operation, on_deleted);
+        if (operation->engine->units)
+                scope_end(operation);
+        else
+                operation_continue(operation);
+}
+
 void runtime_discard(Operation *operation) {
         Container *container = operation->container;
         const char *const arguments[] = {"delete", "--force", container->id, NULL};
 
-        g_autofree char *cgroup = group_of(container);
+        g_autofree char *cgroup = group_of(operation);
         g_autoptr(GPtrArray) left = cgroup_list(cgroup);
         g_autoptr(GError) error = NULL;
         unsigned n = 0;
         if (left->len > 0 && !cgroup_signal(cgroup, SIGKILL, &n, &error))
                 log_warning("kill what is left of %s: %s", container_title(container), error->message);
-        operation_then(operation, on_deleted);
+        operation_then(operation, on_crun_deleted);
         operation_crun(operation, arguments);
 }
 

@@ -54,8 +54,7 @@ static bool line_has_controller(const char *controllers, const char *name) {
         return g_strv_contains((const char *const *) words, name) || g_strv_contains((const char *const *) words, named);
 }
 
-char *cgroup_of_pid(pid_t pid) {
-        const char *hierarchy = main_hierarchy();
+static char *cgroup_in(const char *hierarchy, pid_t pid) {
         g_autofree char *path = g_strdup_printf("/proc/%d/cgroup", (int) pid);
         g_autofree char *text = NULL;
 
@@ -68,6 +67,18 @@ char *cgroup_of_pid(pid_t pid) {
                         return g_strdup(parts[2]);
         }
         return NULL;
+}
+
+char *cgroup_of_pid(pid_t pid) {
+        return cgroup_in(main_hierarchy(), pid);
+}
+
+char *cgroup_of_unit_process(pid_t pid) {
+        return cgroup_in(cgroup_is_unified() ? NULL : "systemd", pid);
+}
+
+char *cgroup_scope_of(const char *id) {
+        return g_strconcat("conbus-", id, ".scope", NULL);
 }
 
 char *cgroup_container_id(const char *cgroup) {
@@ -150,6 +161,14 @@ bool cgroup_kill_monitor(const char *id, GError **error) {
         unsigned n = 0;
 
         return cgroup_signal(cgroup, SIGKILL, &n, error);
+}
+
+bool cgroup_enter_monitor(const char *scope, pid_t pid, GError **error) {
+        g_autofree char *group = g_strconcat(scope, "/monitor", NULL);
+
+        if (!cgroup_is_unified() || move_process(NULL, group, pid))
+                return true;
+        return error_errno(error, errno, "move conmon to the control group %s", group);
 }
 
 void cgroup_remove_monitor(const char *id) {

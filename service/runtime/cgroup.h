@@ -23,6 +23,12 @@ char *cgroup_path_for_monitor(const char *id) G_GNUC_WARN_UNUSED_RESULT; /* "/co
 /* Makes the monitor's own cgroup (in the v1 hierarchy that stands for membership, or in v2) and moves the process there. */
 bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* conmon and what it began: crun create outlives it */
+/* "conbus-<id>.scope" */
+char *cgroup_scope_of(const char *id) G_GNUC_WARN_UNUSED_RESULT;
+/* Where systemd has put a process (v1: its own hierarchy, name=systemd). NULL when the process is gone. */
+char *cgroup_of_unit_process(pid_t pid) G_GNUC_WARN_UNUSED_RESULT;
+/* v2: moves the process into SCOPE/monitor, since a group whose children have controllers holds no processes. v1: nothing to do. */
+bool cgroup_enter_monitor(const char *scope, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void cgroup_remove_monitor(const char *id); /* best effort, when conmon is gone */
 GPtrArray *cgroup_list_monitors(void) G_GNUC_WARN_UNUSED_RESULT; /* the ids of which such a group exists */
 void cgroup_remove(const char *cgroup); /* leftovers of a container's group, depth first, best effort */

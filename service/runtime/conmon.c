@@ -33,7 +33,7 @@ struct Conmon {
         ConmonEnded ended;
         void *userdata, *ended_userdata;
         GError *failure; /* waits for conmon's end */
-        bool gone;
+        bool gone, released;
         int status; /* once it is gone */
 };
 
@@ -204,6 +204,8 @@ static void on_process_ended(const ProcessResult *result, void *userdata) {
         conmon->process = NULL;
         conmon->gone = true;
         conmon->status = result->status;
+        if (!conmon->released && conmon->launched) /* still held: its owner finds out by conmon_pid */
+                return;
         if (conmon->launched) {
                 if (!conmon->failure) { /* its last packet may still be unread */
                         if (conmon->sync_source)
@@ -310,7 +312,7 @@ Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const 
 }
 
 const PidRef *conmon_pid(const Conmon *conmon) {
-        return process_pid(conmon->process);
+        return conmon->process ? process_pid(conmon->process) : NULL;
 }
 
 static int on_gone_already(sd_event_source *source, void *userdata) {
@@ -334,6 +336,7 @@ void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata) {
 void conmon_release(Conmon *conmon) {
         int r = sd_event_add_io(conmon->event, &conmon->sync_source, conmon->sync_fd, EPOLLIN, on_sync, conmon);
 
+        conmon->released = true;
         if (r >= 0)
                 r = sd_event_add_time(conmon->event, &conmon->timer, CLOCK_BOOTTIME, clock_boottime_in(conmon->timeout_usec), 1000, on_timeout, conmon);
         g_assert(r >= 0);

@@ -28,7 +28,7 @@ typedef void (*ConmonEnded)(int wait_status, void *userdata);
 Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* After a successful launch, or before conmon_kill: tells when conmon ends; at most one callback, never before this has returned. */
 void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata);
-const PidRef *conmon_pid(const Conmon *conmon);
+const PidRef *conmon_pid(const Conmon *conmon); /* NULL once it has been reaped */
 void conmon_release(Conmon *conmon);
 /* Kills a launch in progress; launched is called with Cancelled. */
 void conmon_cancel(Conmon *conmon);

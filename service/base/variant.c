@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sd-bus messages to GVariants and back: the rest of the service handles dictionaries as GVariants, which know their types and can be kept. */
 
-#include "bus/call.h"
+#include "base/variant.h"
+#include "base/auto.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

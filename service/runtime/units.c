@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Jobs of the service manager. A call gives a job's path; JobRemoved says how it ended. Both signals that matter are matched only while a job is waited for, so that an idle service does not wake for the units of others:
+ * the match is asked for before the call on the same connection, which the bus daemon serves in order. A scope's name can be taken again only once the manager has let go of the unit (UnitRemoved), which it tells those who called Subscribe. */
+
+#include "runtime/units.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/variant.h"
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#define MANAGER "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
+#define GONE_USEC (2 * G_USEC_PER_SEC) /* for a unit that has stopped to be let go of: others may hold a reference */
+
+struct Units {
+        sd_bus *bus;
+        sd_event *event;
+        sd_bus_slot *match;
+        GPtrArray *jobs; /* of UnitJob */
+        bool no_pidfds; /* the manager has refused PIDFDs */
+};
+
+struct UnitJob {
+        Units *units;
+        sd_bus_slot *call;
+        sd_event_source *timer;
+        char *unit, *path; /* path of the job, NULL until it is known */
+        bool stops; /* done when the unit is gone */
+        UnitDone done;
+        void *userdata;
+        /* what a second try without pidfds needs */
+        char *description, *slice;
+        guint64 stop_usec;
+        pid_t pid;
+        GVariant *properties;
+};
+
+bool units_are_here(void) {
+        return sd_booted() > 0;
+}
+
+static void drop_match_if_idle(Units *units) {
+        if (units->jobs->len == 0)
+                g_clear_pointer(&units->match, sd_bus_slot_unref);
+}
+
+void unit_job_forget(UnitJob *job) {
+        if (!job)
+                return;
+        g_ptr_array_remove_fast(job->units->jobs, job);
+        drop_match_if_idle(job->units);
+        g_clear_pointer(&job->call, sd_bus_slot_unref);
+        g_clear_pointer(&job->timer, sd_event_source_disable_unref);
+        g_clear_pointer(&job->properties, g_variant_unref);
+        g_free(job->description);
+        g_free(job->slice);
+        g_free(job->unit);
+        g_free(job->path);
+        g_free(job);
+}
+
+static void finish(UnitJob *job, const GError *error) {
+        UnitDone done = job->done;
+        void *userdata = job->userdata;
+
+        unit_job_forget(job);
+        done(error, userdata);
+}
+
+static void fail(UnitJob *job, const char *what, const char *why) {
+        g_autoptr(GError) error = NULL;
+
+        error_set(&error, CONBUS_ERROR_UNIT_FAILED, "%s %s: %s", what, job->unit, why);
+        finish(job, error);
+}
+
+static UnitJob *find_job(Units *units, const char *path, const char *unit) {
+        for (guint i = 0; i < units->jobs->len; i++) {
+                UnitJob *job = units->jobs->pdata[i];
+                if (path ? g_strcmp0(job->path, path) == 0 : job->stops && g_strcmp0(job->unit, unit) == 0)
+                        return job;
+        }
+        return NULL;
+}
+
+static int on_still_there(sd_event_source *source, guint64 usec, void *userdata) {
+        UnitJob *job = userdata;
+
+        log_notice("the service manager keeps %s, which has stopped", job->unit);
+        finish(job, NULL);
+        return 0;
+}
+
+static void on_job_removed(UnitJob *job, const char *result) {
+        if (!g_str_equal(result, "done"))
+                fail(job, job->stops ? "stop" : "start", result);
+        else if (!job->stops)
+                finish(job, NULL);
+        else if (!job->timer) {
+                int r = sd_event_add_time(job->units->event, &job->timer, CLOCK_BOOTTIME, clock_boottime_in(GONE_USEC), 1000, on_still_there, job);
+                g_assert(r >= 0);
+        }
+}
+
+static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Units *units = userdata;
+        const char *path = NULL, *unit = NULL, *result = NULL;
+        UnitJob *job = NULL;
+        uint32_t number;
+
+        if (sd_bus_message_is_signal(message, NULL, "JobRemoved")) {
+                if (sd_bus_message_read(message, "uoss", &number, &path, &unit, &result) >= 0)
+                        job = find_job(units, path, NULL);
+                if (job)
+                        on_job_removed(job, result);
+        } else if (sd_bus_message_is_signal(message, NULL, "UnitRemoved")) {
+                if (sd_bus_message_read(message, "so", &unit, &path) >= 0)
+                        job = find_job(units, NULL, unit);
+                if (job)
+                        finish(job, NULL);
+        }
+        return 0;
+}
+
+static UnitJob *job_new(Units *units, const char *unit, UnitDone done, void *userdata) {
+        UnitJob *job = g_new0(UnitJob, 1);
+
+        job->units = units;
+        job->unit = g_strdup(unit);
+        job->done = done;
+        job->userdata = userdata;
+        g_ptr_array_add(units->jobs, job);
+        if (!units->match) {
+                int r = sd_bus_add_match_async(units->bus, &units->match, "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1',interface='org.freedesktop.systemd1.Manager'", on_signal, NULL, units);
+                if (r < 0)
+                        log_error("watch jobs of the service manager: %s", g_strerror(-r));
+        }
+        return job;
+}
+
+/* A call that could not even be sent is told in a fresh turn, like every other outcome. */
+static int on_not_sent(sd_event_source *source, void *userdata) {
+        fail(userdata, "ask for", "the bus does not take the call");
+        return 0;
+}
+
+static void check_sent(UnitJob *job, int r) {
+        if (r >= 0)
+                return;
+        log_error("ask the service manager for %s: %s", job->unit, g_strerror(-r));
+        r = sd_event_add_defer(job->units->event, &job->timer, on_not_sent, job);
+        g_assert(r >= 0);
+}
+
+/* --- starting --- */
+
+static int on_started(sd_bus_message *answer, void *userdata, sd_bus_error *error);
+
+static int append_process(sd_bus_message *call, UnitJob *job, int pidfd) {
+        if (pidfd >= 0)
+                return sd_bus_message_append(call, "(sv)", "PIDFDs", "ah", 1, pidfd);
+        return sd_bus_message_append(call, "(sv)", "PIDs", "au", 1, (uint32_t) job->pid);
+}
+
+static int append_properties(sd_bus_message *call, UnitJob *job, int pidfd) {
+        int r = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", job->description, "Slice", "s", job->slice, "Delegate", "b", 1, "CollectMode", "s", "inactive-or-failed",
+                                      "TimeoutStopUSec", "t", job->stop_usec, "Before", "as", 1, "conbus.service");
+
+        if (r >= 0)
+                r = append_process(call, job, pidfd);
+        for (gsize i = 0; r >= 0 && job->properties && i < g_variant_n_children(job->properties); i++) {
+                g_autoptr(GVariant) property = g_variant_get_child_value(job->properties, i);
+                r = variant_append(call, property);
+        }
+        return r;
+}
+
+static int send_start(UnitJob *job, int pidfd) {
+        g_autoptr(sd_bus_message) call = NULL;
+        int r = sd_bus_message_new_method_call(job->units->bus, &call, MANAGER, "StartTransientUnit");
+
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ss", job->unit, "fail");
+        if (r >= 0)
+                r = sd_bus_message_open_container(call, 'a', "(sv)");
+        if (r >= 0)
+                r = append_properties(call, job, pidfd);
+        if (r >= 0)
+                r = sd_bus_message_close_container(call);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "a(sa(sv))", 0);
+        if (r >= 0)
+                r = sd_bus_call_async(job->units->bus, &job->call, call, on_started, job, 0);
+        return r;
+}
+
+static int on_started(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+        UnitJob *job = userdata;
+        const sd_bus_error *failure = sd_bus_message_get_error(answer);
+        const char *path = NULL;
+
+        g_clear_pointer(&job->call, sd_bus_slot_unref);
+        if (failure && !job->units->no_pidfds && sd_bus_error_has_name(failure, SD_BUS_ERROR_PROPERTY_READ_ONLY) && strstr(failure->message, "PIDFDs")) {
+                job->units->no_pidfds = true;
+                check_sent(job, send_start(job, -1));
+        } else if (failure)
+                fail(job, "start", failure->message);
+        else if (sd_bus_message_read(answer, "o", &path) < 0)
+                fail(job, "start", "the answer is not understood");
+        else
+                job->path = g_strdup(path);
+        return 1;
+}
+
+UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, void *userdata) {
+        UnitJob *job = job_new(units, plan->name, done, userdata);
+
+        job->description = g_strdup(plan->description);
+        job->slice = g_strdup(plan->slice);
+        job->stop_usec = plan->stop_usec;
+        job->pid = plan->process->pid;
+        job->properties = plan->properties ? g_variant_ref(plan->properties) : NULL;
+        check_sent(job, send_start(job, units->no_pidfds ? -1 : plan->process->fd));
+        return job;
+}
+
+/* --- stopping --- */
+
+static int on_stopped(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+        UnitJob *job = userdata;
+        const sd_bus_error *failure = sd_bus_message_get_error(answer);
+        const char *path = NULL;
+
+        g_clear_pointer(&job->call, sd_bus_slot_unref);
+        if (failure && sd_bus_error_has_name(failure, "org.freedesktop.systemd1.NoSuchUnit"))
+                finish(job, NULL);
+        else if (failure)
+                fail(job, "stop", failure->message);
+        else if (sd_bus_message_read(answer, "o", &path) < 0)
+                fail(job, "stop", "the answer is not understood");
+        else
+                job->path = g_strdup(path);
+        return 1;
+}
+
+UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *userdata) {
+        UnitJob *job = job_new(units, name, done, userdata);
+
+        job->stops = true;
+        check_sent(job, sd_bus_call_method_async(units->bus, &job->call, MANAGER, "StopUnit", on_stopped, job, "ss", name, "fail"));
+        return job;
+}
+
+/* --- paths --- */
+
+char *units_cgroup_of_slice(const char *slice) {
+        g_autoptr(GString) path = g_string_new(NULL);
+
+        if (g_str_equal(slice, "-.slice"))
+                return g_strdup("");
+        for (const char *dash = strchr(slice, '-'); dash; dash = strchr(dash + 1, '-'))
+                g_string_append_printf(path, "/%.*s.slice", (int) (dash - slice), slice);
+        g_string_append_printf(path, "/%s", slice);
+        return g_string_free(g_steal_pointer(&path), FALSE);
+}
+
+char *units_slice_of_cgroup(const char *cgroup) {
+        g_auto(GStrv) parts = g_strsplit(cgroup, "/", -1);
+        const char *slice = "";
+
+        for (char **part = parts; *part && !g_str_has_suffix(*part, ".scope") && !g_str_has_suffix(*part, ".service"); part++)
+                if (g_str_has_suffix(*part, ".slice"))
+                        slice = *part;
+        return g_strdup(slice);
+}
+
+char *units_unit_of_cgroup(const char *cgroup) {
+        g_auto(GStrv) parts = g_strsplit(cgroup, "/", -1);
+
+        for (char **part = parts; *part; part++)
+                if (g_str_has_suffix(*part, ".scope") || g_str_has_suffix(*part, ".service"))
+                        return g_strdup(*part);
+        return g_strdup("");
+}
+
+/* --- beginning and end --- */
+
+Units *units_new(sd_bus *bus, sd_event *event) {
+        Units *units = g_new0(Units, 1);
+
+        units->bus = sd_bus_ref(bus);
+        units->event = sd_event_ref(event);
+        units->jobs = g_ptr_array_new();
+        int r = sd_bus_call_method_async(bus, NULL, MANAGER, "Subscribe", NULL, NULL, NULL);
+        if (r < 0)
+                log_error("subscribe to the service manager: %s", g_strerror(-r));
+        return units;
+}
+
+void units_free(Units *units) {
+        if (!units)
+                return;
+        while (units->jobs->len > 0)
+                unit_job_forget(units->jobs->pdata[units->jobs->len - 1]);
+        g_ptr_array_unref(units->jobs);
+        g_clear_pointer(&units->match, sd_bus_slot_unref);
+        sd_bus_unref(units->bus);
+        sd_event_unref(units->event);
+        g_free(units);
+}

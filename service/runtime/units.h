@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Units of the service manager, asked for over the bus (org.freedesktop.systemd1(5)) without blocking: scopes for processes that exist, stops and restarts of units. Only where PID 1 is systemd. */
+
+#include "base/auto.h"
+#include "base/error.h"
+#include "base/pidref.h"
+#include <stdbool.h>
+
+typedef struct Units Units;
+typedef struct UnitJob UnitJob;
+
+bool units_are_here(void); /* sd_booted(3) */
+Units *units_new(sd_bus *bus, sd_event *event);
+void units_free(Units *units); /* forgets every job */
+
+typedef struct ScopePlan {
+        const char *name; /* conbus-….scope */
+        const char *description, *slice;
+        const PidRef *process; /* the first one; not reaped */
+        guint64 stop_usec; /* TimeoutStopUSec: between the signals when the manager itself has to stop it */
+        GVariant *properties; /* a(sv) from the caller, or NULL */
+} ScopePlan;
+
+/* Exactly once, never before the function that began it has returned; error NULL: done. UnitFailed with what the manager said. */
+typedef void (*UnitDone)(const GError *error, void *userdata);
+
+/* StartTransientUnit. The process is handed over by its pidfd where the manager takes one (systemd 255), else by its number, which an unreaped child keeps. Stopped at shutdown only after conbus.service, which stops what runs in it in the right order. */
+UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, void *userdata);
+/* StopUnit, and waits until the unit is gone from the manager, so that its name can be taken again. A unit that is not there is no error. */
+UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *userdata);
+void unit_job_forget(UnitJob *job); /* its effect goes on, done is not called */
+
+/* "/a.slice/a-b.slice" of "a-b.slice" (systemd.slice(5)). */
+char *units_cgroup_of_slice(const char *slice) G_GNUC_WARN_UNUSED_RESULT;
+/* The last slice and the first scope or service in the path of a control group, or "". */
+char *units_slice_of_cgroup(const char *cgroup) G_GNUC_WARN_UNUSED_RESULT;
+char *units_unit_of_cgroup(const char *cgroup) G_GNUC_WARN_UNUSED_RESULT;
