@@ -147,6 +147,18 @@ class Client:
         finally:
             self._configure("")
 
+    def environment(self, **variables):
+        """For whatever service the bus activates from now on: by a call, or by an exit command of conmon."""
+        arguments = GLib.Variant("(a{ss})", (variables,))
+        self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "UpdateActivationEnvironment", arguments, None, 0, -1, None)
+
+    def restart_with(self, **variables):
+        """A new service, with these variables in its environment."""
+        self.environment(**variables)
+        if self.name_owner():
+            self.kill_service(15)
+        self.manager("ListContainers")
+
     def kill_service(self, signal=9):
         """Ends the service and waits until its name is free or another's; the next call activates it."""
         owner = self.name_owner()

@@ -5,10 +5,11 @@
 import json
 import os
 import signal
+import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, Client, Error, expect, main, options, wait_for, wait_output  # noqa: E402
+from harness import CONTAINER, Client, Error, GLib, Skip, expect, main, on_real_runtime, options, wait_for, wait_output  # noqa: E402
 
 
 def test_waits_before_and_after_the_end_agree(client):
@@ -66,6 +67,77 @@ def test_conmon_dies_and_the_code_is_known(client):
     assert client.get(path, "State") == "running"
     client.call(path, CONTAINER, "Stop")
     assert client.get(path, "ExitCode") == 11
+
+
+@on_real_runtime
+def test_conmon_and_the_service_die_and_the_kernel_knows_the_code(client):
+    """Nobody is the parent of PID 1 any more that could tell: the status comes from the pidfd (PIDFD_GET_INFO, Linux 6.15)."""
+    exits = client.create("exits", "sh", "-c", "trap 'exit 21' TERM; touch /tmp/ready; while :; do sleep 0.05; done")
+    killed = client.create("killed", "sleep", "1000")
+    for path in (exits, killed):
+        client.call(path, CONTAINER, "Start")
+    pids = {path: client.get(path, "MainPID") for path in (exits, killed)}
+    wait_for(lambda: os.path.exists(f"/proc/{pids[exits]}/root/tmp/ready"), "its trap", poll=True)
+    for path in pids:
+        os.kill(client.get(path, "MonitorPID"), signal.SIGKILL)
+        wait_for(lambda at=path: not client.get(at, "Supervised"), "the loss of supervision", poll=True)
+    client.kill_service()
+    assert [client.get(path, "State") for path in pids] == ["running", "running"] and not client.get(exits, "Supervised")
+    assert [client.get(path, "MainPID") for path in pids] == list(pids.values())
+    client.call(exits, CONTAINER, "Stop")
+    os.kill(pids[killed], signal.SIGKILL)
+    release = [int(word) for word in os.uname().release.split("-")[0].split(".")[:2]]
+    known = release >= [6, 15]
+    assert client.call(exits, CONTAINER, "Wait") == ((1, 21, 0, "exit-code") if known else (1, -1, 0, "lost"))
+    assert client.call(killed, CONTAINER, "Wait") == ((1, 137, 9, "signal") if known else (1, -1, 0, "lost"))
+    lost = [event[5] for event in client.signals_of("Event") if event[3] == "supervision-lost"]
+    assert sorted(lost) == sorted(path.rsplit("/", 1)[1] for path in pids), "told once for each"
+
+
+@on_real_runtime
+def test_an_oom_kill_is_told_apart(client):
+    path = client.create("hungry", "sh", "-c", "exec dd if=/dev/zero of=/dev/shm/all bs=1M count=256", memory=16 << 20)
+    client.call(path, CONTAINER, "Start")
+    assert client.call(path, CONTAINER, "Wait") == (1, 137, 9, "oom-kill")
+    client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
+    assert client.get(path, "StateReason") == "oom" and client.call(path, CONTAINER, "GetRun", "t", 1)[0]["oom-kills"] >= 1
+    died = [event[6] for event in client.signals_of("Event") if event[3] == "died"]
+    assert died and died[-1]["oom"] is True
+    killed = client.create("killed", "sleep", "1000", memory=16 << 20)
+    client.call(killed, CONTAINER, "Start")
+    client.call(killed, CONTAINER, "Kill", "si", "leader", 9)
+    assert client.call(killed, CONTAINER, "Wait") == (1, 137, 9, "signal")
+    assert client.call(killed, CONTAINER, "GetRun", "t", 1)[0]["oom-kills"] == 0
+
+
+# A program of one instruction that is none: PID 1 of a namespace cannot be killed by a signal of its own, but by a fault.
+FAULTS = {"x86_64": (62, b"\x0f\x0b"), "aarch64": (183, b"\x00\x00\x00\x00")}
+
+
+def write_faulting_program(path):
+    machine, code = FAULTS[os.uname().machine]
+    base = 0x400000
+    head = b"\x7fELF" + bytes([2, 1, 1, 0]) + bytes(8) + struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, base + 120, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, 120 + len(code), 120 + len(code), 4096)
+    with open(path, "wb") as file:
+        file.write(head + segment + code)
+    os.chmod(path, 0o755)
+
+
+@on_real_runtime
+def test_a_core_dump_is_told_apart(client):
+    if os.uname().machine not in FAULTS:
+        raise Skip("no faulting program for this machine")
+    with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
+        if file.read().startswith("|"):
+            raise Skip("core dumps of this machine go to a program outside of the sandbox")
+    write_faulting_program(os.environ["CONBUS_TEST_ROOTFS"] + "/fault")
+    results = {}
+    for name, limit in (("dumps", 2**64 - 1), ("does-not", 0)):
+        path = client.create(name, "/fault", ulimits=GLib.Variant("a(stt)", [("core", limit, limit)]))
+        client.call(path, CONTAINER, "Start")
+        results[name] = client.call(path, CONTAINER, "Wait")
+    assert results == {"dumps": (1, 132, 4, "core-dump"), "does-not": (1, 132, 4, "signal")}, results
 
 
 def test_the_service_dies_while_containers_live(client):

@@ -46,13 +46,9 @@ def stubborn(client, name, **config):
 
 
 def restart_with(client, text):
-    """The service anew with these settings; whoever activates it, which may be an exit command of conmon."""
     with open(SETTINGS, "w", encoding="ascii") as file:
         file.write(text)
-    environment = {"CONBUS_CONFIG": SETTINGS}
-    client.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "UpdateActivationEnvironment", GLib.Variant("(a{ss})", (environment,)), None, 0, -1, None)
-    client.kill_service(15)
-    client.manager("ListContainers")
+    client.restart_with(CONBUS_CONFIG=SETTINGS)
 
 
 def test_every_verb(client):
@@ -409,8 +405,7 @@ def test_finished_jobs_go_by_themselves(client):
     assert properties(client, job)["State"] == "done" and client.service_pid() == pid
     client.call(job, JOB, "Release")
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the idle exit", poll=True)
-    restart = GLib.Variant("(a{ss})", ({"CONBUS_CONFIG": "/etc/conbus/conbus.conf"},))
-    client.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "UpdateActivationEnvironment", restart, None, 0, -1, None)
+    client.environment(CONBUS_CONFIG="/etc/conbus/conbus.conf")
     client.manager("ListContainers")
 
 
