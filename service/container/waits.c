@@ -204,8 +204,9 @@ static bool is_about_end(const char *condition) {
 
 static void give(Wait *wait, const char *met, const Run *finished) {
         bool same = finished && finished->number == wait->run;
+        bool going = g_str_equal(met, "removing") || g_str_equal(met, "removed");
 
-        if (wait->final)
+        if (wait->final || (going && !wait->has_run && !wait->has_after_run))
                 wait->run = 0; /* the last run, whichever that is */
         send_answer(wait, met, is_about_end(met) && same && !wait->final ? finished : NULL);
 }

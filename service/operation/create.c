@@ -110,7 +110,8 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
                 return NULL;
 
         g_autofree char *id = registry_new_id(engine->registry);
-        g_autoptr(Container) container = container_new(id, name, actor ? actor->uid : 0, config);
+        g_autoptr(GVariant) resolved = dependencies_resolve(engine->registry, config);
+        g_autoptr(Container) container = container_new(id, name, actor ? actor->uid : 0, resolved);
         if (bundle) {
                 g_free(container->bundle);
                 container->bundle = g_strdup(bundle);

@@ -140,3 +140,28 @@ bool dependencies_check(Registry *registry, const char *id, GVariant *config, GE
                         return false;
         return !g_str_has_prefix(network, "container:") || check_one(registry, id, network + strlen("container:"), error);
 }
+
+static char *id_of(Registry *registry, const char *word) {
+        Container *container = registry_find(registry, word, NULL);
+
+        return g_strdup(container ? container->id : word);
+}
+
+GVariant *dependencies_resolve(Registry *registry, GVariant *config) {
+        g_autofree const char **depends = config_strv(config, "depends");
+        const char *network = config_string(config, "network", "");
+        g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+        GVariantDict resolved;
+
+        g_variant_dict_init(&resolved, config);
+        for (const char **word = depends; word && *word; word++)
+                g_ptr_array_add(ids, id_of(registry, *word));
+        if (ids->len > 0)
+                g_variant_dict_insert_value(&resolved, "depends", g_variant_new_strv((const char *const *) ids->pdata, ids->len));
+        if (g_str_has_prefix(network, "container:")) {
+                g_autofree char *id = id_of(registry, network + strlen("container:"));
+                g_autofree char *joined = g_strconcat("container:", id, NULL);
+                g_variant_dict_insert(&resolved, "network", "s", joined);
+        }
+        return g_variant_ref_sink(g_variant_dict_end(&resolved));
+}

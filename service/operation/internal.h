@@ -97,6 +97,9 @@ void dependencies_step(Operation *operation); /* all running, or started when re
 /* Refuses a configuration whose dependencies would close a cycle or do not exist (WouldDeadlock, NoSuchContainer). id: of the container itself or NULL. */
 bool dependencies_check(Registry *registry, const char *id, GVariant *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* A checked configuration with ids in place of names: a container that takes the name of a dependency later is none. New reference. */
+GVariant *dependencies_resolve(Registry *registry, GVariant *config) G_GNUC_WARN_UNUSED_RESULT;
+
 /* policy.c */
 /* In the commit that enters exited: is a restart due, and when. failed_attempt: the run was the policy's own and did not get as far as crun start; it counts and is tried again. */
 void policy_plan(Engine *engine, Container *container, Commit *commit, bool failed_attempt);
@@ -104,6 +107,7 @@ void policy_attempt_failed(Operation *operation); /* a policy restart that faile
 void policy_arm(Engine *engine, Container *container); /* timer for life.next_restart_usec; 0 disarms */
 void policy_arm_after(Engine *engine, Container *container, guint64 usec);
 void policy_want_restart(Engine *engine, Container *container); /* health action: restart at the end that is coming, whatever the policy */
+void policy_drop_restart(Container *container); /* of a health action, after all not */
 void policy_forget(Container *container); /* the container goes */
 
 /* readiness.c */
@@ -116,6 +120,8 @@ void readiness_fail_unhealthy(Operation *operation);
 
 /* health.c */
 void health_started(Engine *engine, Container *container); /* a run is running */
+void health_adopt(Engine *engine, Container *container); /* the same after a restart of the service: the status is kept, and the startup check counts as passed if it had ever led to more than `starting` */
+void health_save(Container *container); /* the service leaves: streak and entries for health_adopt */
 void health_ended(Container *container);
 void health_paused(Container *container);
 void health_resumed(Container *container);

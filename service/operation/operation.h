@@ -86,6 +86,7 @@ struct Engine {
 };
 
 Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry *registry, Waits *waits, const Settings *settings, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* becomes OBSERVER_ENGINE; makes the run directories */
+void engine_save(Engine *engine); /* what the next service is to know and no row holds; before the name is given back, for then the next one may come */
 void engine_free(Engine *engine); /* containers live on */
 bool engine_adopt(Engine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* after registry_load: matches rows with processes, resumes what was in progress, boot rule */
 bool engine_is_busy(const Engine *engine); /* an operation, an active container, a pending restart */
@@ -122,6 +123,7 @@ struct Operation {
         bool not_by_user; /* a health action: the policy still applies */
         guint64 joined_run; /* a Stop that came while this run was stopping, a Cleanup while it was stopping or stopped */
         bool boot_start; /* boot rule: due without a pending restart */
+        bool stopped_for_restart; /* Restart: nothing runs any more, the start follows */
         bool dependencies_seen; /* dependencies_step has started them already */
         bool keep_rootfs; /* the next run uses it */
         bool to_created; /* teardown ends in created: nothing ever ran */

@@ -145,6 +145,11 @@ void policy_want_restart(Engine *engine, Container *container) {
         restart_of(engine, container)->health_action = true;
 }
 
+void policy_drop_restart(Container *container) {
+        if (container->restart)
+                container->restart->health_action = false;
+}
+
 void policy_forget(Container *container) {
         if (!container->restart)
                 return;

@@ -183,7 +183,8 @@ static void on_restart_done(Operation *operation) {
                 commit_event(commit, "restart", NULL);
                 if (!operation_commit(operation, commit))
                         g_debug("the restart itself is done");
-        }
+        } else if (operation->stopped_for_restart)
+                g_prefix_error(&operation->error, "%s was stopped, but not started again: ", container_title(operation->container));
         on_start_done(operation);
 }
 
@@ -192,6 +193,7 @@ static void on_stopped_for_restart(Operation *operation) {
                 operation_continue(operation);
                 return;
         }
+        operation->stopped_for_restart = operation->run != 0;
         operation->run = 0;
         start_begin(operation);
 }

@@ -22,15 +22,22 @@ void stop_join(Operation *operation) {
 
         if (container->life.state != STATE_STOPPING)
                 return;
-        if (!head || head->verb != VERB_RESTART)
+        bool shared = !head || head->verb != VERB_RESTART;
+        if (shared)
                 operation->joined_run = container->life.run;
-        if (deadline >= container->life.stop_deadline)
+        /* The stop of a health action becomes the user's: what was to follow it does not. */
+        bool wished = shared && operation->verb == VERB_STOP && !container->life.stopped_by_user, shorter = deadline < container->life.stop_deadline;
+        if (!wished && !shorter)
                 return;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
-        commit->life.stop_deadline = deadline;
+        commit->life.stopped_by_user |= wished;
+        commit->life.stop_deadline = MIN(deadline, container->life.stop_deadline);
         if (!commit_apply(commit, &error))
-                log_warning("shorten the stop of %s: %s", container_title(container), error->message);
-        lifecycle_set_kill_deadline(operation->engine, container, deadline);
+                log_warning("join the stop of %s: %s", container_title(container), error->message);
+        else if (wished)
+                policy_drop_restart(container);
+        if (shorter)
+                lifecycle_set_kill_deadline(operation->engine, container, deadline);
 }
 
 static bool enter_stopping(Operation *operation) {
