@@ -77,8 +77,10 @@ static void on_gone(bool settled, void *userdata) {
 static void leave(Manager *manager) {
         DepartureParent parent = {.is_settled = is_settled, .gone = on_gone, .userdata = manager};
 
-        if (!manager->departure)
-                manager->departure = departure_begin(manager->event, manager->connection, BUS_NAME, DEPARTURE_USEC, &parent);
+        if (manager->departure)
+                return;
+        engine_save(manager->engine);
+        manager->departure = departure_begin(manager->event, manager->connection, BUS_NAME, DEPARTURE_USEC, &parent);
 }
 
 /* --- idleness --- */

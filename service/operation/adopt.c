@@ -132,7 +132,7 @@ static bool adopt_living(Engine *engine, Container *container, GError **error) {
         if (container->life.state == STATE_INITIALIZED) /* crun start may have been called already; nothing else begins before that is known */
                 operation_submit_first(engine, container, VERB_SYNC, NULL, NULL, NULL);
         else if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
-                health_started(engine, container);
+                health_adopt(engine, container);
         if (!lost_supervision)
                 return true;
         PidRef none = PIDREF_NULL;
@@ -171,7 +171,7 @@ static void resume(Engine *engine, Container *container) {
                 lifecycle_ensure_cleanup(engine, container);
         else if (state == STATE_EXITED && container->life.next_restart_usec != 0)
                 policy_arm(engine, container);
-        else if (state == STATE_EXITED && config_bool(container->config, "auto-remove", false) && container->life.run > 0)
+        else if (state == STATE_EXITED && config_bool(container->config, "auto-remove", false) && container->life.run > 0 && g_queue_is_empty(&container->operations))
                 operation_submit_first(engine, container, VERB_REMOVE, NULL, NULL, NULL);
 }
 

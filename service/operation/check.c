@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One health check. The exit code of crun exec is the check's; codes 125 to 127 with a message of crun are trouble of the runtime. */
+/* One health check. The exit code of crun exec is the check's own, unless crun has written an error into its log: then nothing was executed, and that is trouble of the runtime. */
 
 #include "operation/check.h"
 #include "operation/internal.h"
@@ -8,6 +8,7 @@
 #include "runtime/cgroup.h"
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define CHECK_GROUP "conbus-check"
 #define OUTPUT_CAP (1 << 20)
@@ -17,7 +18,7 @@ struct Check {
         Container *container; /* reference */
         Process *process;
         sd_event_source *timer;
-        char *cgroup;
+        char *cgroup, *log;
         gsize output_max;
         guint64 start_usec;
         bool timed_out;
@@ -27,6 +28,8 @@ struct Check {
 
 static void check_free(Check *check) {
         g_clear_pointer(&check->timer, sd_event_source_disable_unref);
+        (void) unlink(check->log);
+        g_free(check->log);
         g_free(check->cgroup);
         container_unref(check->container);
         g_free(check);
@@ -53,12 +56,10 @@ static int code_of(const Check *check, const ProcessResult *result) {
                 return -1;
         if (!WIFEXITED(result->status))
                 return 125;
-        int code = WEXITSTATUS(result->status);
-        /* crun writes its own failures (no such container, cannot join) to stderr in this form and exits with 1 or 125 and above. */
-        bool said_by_crun = result->errors_size > 0 && (strstr(result->errors, "error opening file `") || strstr(result->errors, "does not exist") || strstr(result->errors, "is not running"));
-        if (code >= 125 || (code == 1 && said_by_crun))
+        g_autofree char *message = crun_last_log_message(check->log);
+        if (message)
                 return 125;
-        return code == 0 ? 0 : 1;
+        return WEXITSTATUS(result->status) == 0 ? 0 : 1;
 }
 
 static void on_exec_done(const ProcessResult *result, void *userdata) {
@@ -100,7 +101,8 @@ Check *check_begin(Engine *engine, Container *container, const char *const *test
         g_autofree char *root = g_build_filename(engine->paths->run, "crun", NULL);
         const char *cwd = config_string(container->config, "cwd", NULL);
         g_autoptr(GPtrArray) argv = g_ptr_array_new();
-        const char *const head[] = {engine->paths->crun, "--root", root, "exec", "--cgroup", CHECK_GROUP, NULL};
+        g_autofree char *log = paths_run_of(engine->paths, container->id, "check.log");
+        const char *const head[] = {engine->paths->crun, "--root", root, "--log", log, "--log-format=json", "exec", "--cgroup", CHECK_GROUP, NULL};
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
         if (*container->life.cgroup && !cgroup_make_child(container->life.cgroup, CHECK_GROUP, error))
@@ -120,10 +122,12 @@ Check *check_begin(Engine *engine, Container *container, const char *const *test
         check->engine = engine;
         check->container = container_ref(container);
         check->cgroup = g_strdup_printf("%s/" CHECK_GROUP, container->life.cgroup);
+        check->log = g_steal_pointer(&log);
         check->output_max = output_max;
         check->start_usec = clock_realtime_usec();
         check->done = done;
         check->userdata = userdata;
+        (void) unlink(check->log);
         check->process = process_begin(engine->event, engine->reaper, &spec, on_exec_done, check, error);
         if (!check->process) {
                 check_free(check);

@@ -82,6 +82,13 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         return engine;
 }
 
+void engine_save(Engine *engine) {
+        g_autoptr(GPtrArray) containers = registry_list(engine->registry);
+
+        for (guint i = 0; i < containers->len; i++)
+                health_save(containers->pdata[i]);
+}
+
 void engine_free(Engine *engine) {
         if (!engine)
                 return;

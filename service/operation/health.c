@@ -6,14 +6,10 @@
 
 #include "operation/health.h"
 #include "operation/check.h"
+#include "operation/health-log.h"
 #include "operation/internal.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #define CHECKS_MAX 8
 #define RETRY_TROUBLE_USEC G_USEC_PER_SEC
@@ -32,7 +28,7 @@ struct Health {
         bool in_line, active, startup; /* startup: only the startup test runs until it has passed */
         guint32 streak, startup_failures, startup_successes, troubles;
         guint64 last_usec, since_usec; /* since: start of the regular check's start period */
-        GQueue log; /* of HealthEntry, newest first */
+        HealthLog log;
         GArray *waiters; /* of struct Waiter */
 };
 
@@ -63,13 +59,6 @@ void health_settings(Container *container, HealthSettings *ret) {
         };
 }
 
-static void entry_free(void *data) {
-        HealthEntry *entry = data;
-
-        g_free(entry->output);
-        g_free(entry);
-}
-
 const char *health_status(Container *container) {
         return container_has_health(container) ? container->life.health : "";
 }
@@ -85,13 +74,13 @@ guint64 health_last_check_usec(Container *container) {
 GPtrArray *health_log(Container *container) {
         GPtrArray *list = g_ptr_array_new();
 
-        for (GList *link = container->health ? container->health->log.head : NULL; link; link = link->next)
+        for (GList *link = container->health ? container->health->log.entries.head : NULL; link; link = link->next)
                 g_ptr_array_add(list, link->data);
         return list;
 }
 
 char *health_last_output(Container *container) {
-        HealthEntry *entry = container->health ? g_queue_peek_head(&container->health->log) : NULL;
+        HealthEntry *entry = container->health ? g_queue_peek_head(&container->health->log.entries) : NULL;
 
         return g_strdup(entry ? entry->output : "");
 }
@@ -189,46 +178,6 @@ static void count_regular(struct Health *health, const HealthSettings *settings,
                 set_status(health, health->was_healthy ? "healthy" : "starting");
 }
 
-/* --- the log of results --- */
-
-static void write_file_log(const HealthSettings *settings, Container *container, const HealthEntry *entry) {
-        g_autofree char *path = g_strdup_printf("%s/%s-healthcheck.log", settings->log_destination, container->id);
-        g_autofree char *escaped = g_strescape(entry->output, NULL);
-        g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %d \"%s\"\n", entry->start_usec, entry->end_usec, entry->code, escaped);
-        autofd int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-        if (fd < 0 || write(fd, line, strlen(line)) < 0)
-                log_warning("write %s: %s", path, g_strerror(errno));
-}
-
-static void write_event(Container *container, const HealthEntry *entry) {
-        GVariantDict details;
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GVariant) sunk = NULL;
-
-        g_variant_dict_init(&details, NULL);
-        g_variant_dict_insert(&details, "check-code", "i", entry->code);
-        g_variant_dict_insert(&details, "output", "s", entry->output);
-        g_autofree char *path = container_path(container);
-        g_autoptr(Event) event = event_new("container", "health-check", path, container->id, g_variant_dict_end(&details));
-        if (!store_append_event(registry_store(container->registry), event, &error))
-                log_warning("log a check of %s: %s", container_title(container), error->message);
-}
-
-static void remember(struct Health *health, const HealthSettings *settings, const CheckResult *result) {
-        HealthEntry *entry = g_new0(HealthEntry, 1);
-
-        *entry = (HealthEntry) {.start_usec = result->start_usec, .end_usec = result->end_usec, .code = result->code, .output = g_strdup(result->output)};
-        g_queue_push_head(&health->log, entry);
-        health->last_usec = result->end_usec;
-        while (settings->log_count > 0 && health->log.length > settings->log_count)
-                entry_free(g_queue_pop_tail(&health->log));
-        if (g_str_equal(settings->log_destination, "events"))
-                write_event(health->container, entry);
-        else if (g_path_is_absolute(settings->log_destination))
-                write_file_log(settings, health->container, entry);
-}
-
 static void answer_waiters(struct Health *health, const HealthEntry *entry, const GError *error) {
         g_autoptr(GArray) waiters = health->waiters;
 
@@ -274,13 +223,14 @@ static void on_checked(const CheckResult *result, void *userdata) {
 
         health->check = NULL;
         health_settings(container, &settings);
-        remember(health, &settings, result);
+        health_log_add(&health->log, container, &settings, result);
+        health->last_usec = result->end_usec;
         if (container->life.state == STATE_RUNNING)
                 evaluate(health, &settings, result->code);
         if (result->code == -1)
                 error_set(&error, CONBUS_ERROR_HEALTH_CHECK_TIMEOUT, "check %s: it did not end in its time and was killed", container_title(container));
         if (container->health == health)
-                answer_waiters(health, g_queue_peek_head(&health->log), error);
+                answer_waiters(health, g_queue_peek_head(&health->log.entries), error);
         release_slot(engine);
 }
 
@@ -344,7 +294,7 @@ static struct Health *health_of(Engine *engine, Container *container) {
                 container->health->engine = engine;
                 container->health->container = container;
                 container->health->waiters = g_array_new(FALSE, FALSE, sizeof(struct Waiter));
-                g_queue_init(&container->health->log);
+                health_log_init(&container->health->log);
         }
         return container->health;
 }
@@ -356,25 +306,66 @@ static bool has_startup(Container *container) {
         return test && test[0];
 }
 
-/* At a start, and at adoption: then the status is kept, and the startup check counts as passed if it had ever led to more than `starting`. */
+/* With interval 0 there is no timer at all: Check alone. */
+static void schedule_first(struct Health *health) {
+        HealthSettings settings;
+
+        health_settings(health->container, &settings);
+        if ((health->startup ? settings.startup_interval_usec : settings.interval_usec) > 0)
+                schedule(health, 0);
+}
+
+static void set_since(struct Health *health) {
+        guint64 now = clock_boottime_usec(), age = clock_realtime_usec() - MIN(health->container->life.start_usec, clock_realtime_usec());
+
+        health->since_usec = now - MIN(age, now);
+}
+
 void health_started(Engine *engine, Container *container) {
         if (!container_has_health(container))
                 return;
         struct Health *health = health_of(engine, container);
-        bool adopted = clock_realtime_usec() > container->life.start_usec + G_USEC_PER_SEC && !g_str_equal(container->life.health, "stopped") && *container->life.health;
-        guint64 age = clock_realtime_usec() - MIN(container->life.start_usec, clock_realtime_usec());
-        guint64 now = clock_boottime_usec();
 
-        if (!adopted) {
-                g_queue_clear_full(&health->log, entry_free);
-                health->streak = 0;
-                set_status(health, "starting");
-        }
+        health_log_clear(&health->log);
+        health->streak = 0;
+        health->last_usec = 0;
+        set_status(health, "starting");
         health->active = container->life.state == STATE_RUNNING;
-        health->startup = has_startup(container) && (!adopted || g_str_equal(container->life.health, "starting"));
+        health->startup = has_startup(container);
         health->startup_failures = health->startup_successes = health->troubles = 0;
-        health->since_usec = now - MIN(age, now);
-        schedule(health, 0);
+        set_since(health);
+        schedule_first(health);
+}
+
+static char *memory_path(Engine *engine, Container *container) {
+        return paths_state_of(engine->paths, container->id, "health");
+}
+
+void health_save(Container *container) {
+        struct Health *health = container->health;
+
+        if (!health || !container->life.run_open)
+                return;
+        g_autofree char *path = memory_path(health->engine, container);
+        health_log_save(&health->log, path, health->streak);
+}
+
+void health_adopt(Engine *engine, Container *container) {
+        if (!container_has_health(container))
+                return;
+        struct Health *health = health_of(engine, container);
+        g_autofree char *path = memory_path(engine, container);
+        bool unknown = !*container->life.health || g_str_equal(container->life.health, "stopped");
+
+        health_log_load(&health->log, path, &health->streak);
+        const HealthEntry *last = g_queue_peek_head(&health->log.entries);
+        health->last_usec = last ? last->end_usec : 0;
+        if (unknown) /* the service ended between the start and its first word on it */
+                set_status(health, "starting");
+        health->active = container->life.state == STATE_RUNNING;
+        health->startup = has_startup(container) && g_str_equal(container->life.health, "starting");
+        set_since(health);
+        schedule_first(health);
 }
 
 static void end_check(struct Health *health, ConbusError code, const char *why) {
@@ -419,7 +410,7 @@ void health_resumed(Container *container) {
         if (!health)
                 return;
         health->active = container->life.state == STATE_RUNNING;
-        schedule(health, 0);
+        schedule_first(health);
 }
 
 void health_forget(Container *container) {
@@ -430,7 +421,7 @@ void health_forget(Container *container) {
         health->active = false;
         end_check(health, CONBUS_ERROR_CANCELLED, "the container goes");
         container->health = NULL;
-        g_queue_clear_full(&health->log, entry_free);
+        health_log_clear(&health->log);
         g_array_unref(health->waiters);
         g_free(health);
 }

@@ -405,7 +405,7 @@ def test_finished_jobs_go_by_themselves(client):
     assert properties(client, job)["State"] == "done" and client.service_pid() == pid
     client.call(job, JOB, "Release")
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the idle exit", poll=True)
-    client.environment(CONBUS_CONFIG="/etc/conbus/conbus.conf")
+    client.environment(CONBUS_CONFIG=os.environ["CONBUS_CONFIG"])
     client.manager("ListContainers")
 
 

@@ -81,7 +81,7 @@ def test_the_back_off_doubles_and_begins_anew_after_a_long_run(client):
     client.call(path, CONTAINER, "SetRestartPolicy", "su", "no", 0)
     wait(client, path, "stopped", final=True)
     assert client.call(path, CONTAINER, "ShouldRestart") == (False, "policy")
-    client.restart_with(CONBUS_CONFIG="/etc/conbus/conbus.conf")
+    client.restart_with(CONBUS_CONFIG=os.environ["CONBUS_CONFIG"])
 
 
 def test_which_signals_are_a_wish_to_stop(client):
