@@ -52,6 +52,10 @@ GVariant *call_container(const char *path, const char *method, GVariant *argumen
         return call(path, interface, method, arguments, NULL);
 }
 
+GVariant *call_job(const char *path, const char *method, GVariant *arguments) {
+        return call(path, "io.conbus1.Job", method, arguments, NULL);
+}
+
 char *call_find(const char *name) {
         g_autoptr(GVariant) answer = call_manager("GetContainer", g_variant_new("(s)", name));
         char *path = NULL;

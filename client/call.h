@@ -12,6 +12,7 @@
 /* NULL after a message on standard error. arguments may be floating or NULL. The result is a tuple to be unreferenced. */
 GVariant *call_manager(const char *method, GVariant *arguments);
 GVariant *call_container(const char *path, const char *method, GVariant *arguments);
+GVariant *call_job(const char *path, const char *method, GVariant *arguments);
 GVariant *call_with_fd(const char *method, GVariant *arguments, int *ret_fd); /* of the manager; the first descriptor of the answer */
 char *call_find(const char *name); /* object path of a container, or NULL after a message */
 /* Properties of all containers that pass the filter (a{sv}): a(oa{sv}). */

@@ -14,6 +14,7 @@ int command_runs(char **words);
 int command_inspect(char **words);
 int command_events(char **words);
 int command_health(char **words);
+int command_job(char **words);
 
 /* Takes a leading option's value: true if *words begins with NAME VALUE or NAME=VALUE; *words is moved on. */
 int take_option(char ***words, const char *name, char **ret);

@@ -137,6 +137,15 @@ static void creation_init(Creation *creation) {
         g_variant_dict_init(&creation->config, NULL);
 }
 
+static void print_id(const char *id) {
+        g_autoptr(GVariant) text = g_variant_ref_sink(g_variant_new_string(id));
+
+        if (want_json)
+                print_json(text);
+        else
+                puts(id);
+}
+
 int command_create(char **words) {
         Creation creation;
 
@@ -144,7 +153,7 @@ int command_create(char **words) {
         g_autofree char *path = create(&creation, words);
         if (!path)
                 return EXIT_FAILURE;
-        puts(strrchr(path, '/') + 1);
+        print_id(strrchr(path, '/') + 1);
         return EXIT_SUCCESS;
 }
 
@@ -167,7 +176,7 @@ int command_run(char **words) {
                 return fields && g_variant_lookup(fields, "exit-code", "i", &code) && code > 0 ? code : EXIT_CONBUS;
         }
         if (creation.detach) {
-                puts(id);
+                print_id(id);
                 return EXIT_SUCCESS;
         }
         g_variant_get(started, "(t)", &run);

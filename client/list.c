@@ -3,53 +3,32 @@
 
 #include "call.h"
 #include "commands.h"
+#include "output.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-static const char *bold(void) {
-        return isatty(STDOUT_FILENO) && !getenv("NO_COLOR") ? "\033[1m" : "";
-}
-
-static const char *plain(void) {
-        return *bold() ? "\033[0m" : "";
-}
-
-static const char *colour_of(const char *state, const char *health) {
-        if (!*bold())
-                return "";
-        if (g_str_equal(health, "unhealthy") || g_str_equal(state, "unknown"))
-                return "\033[31m";
-        return g_str_equal(state, "running") ? "\033[32m" : "";
-}
-
-static char *time_text(guint64 usec) {
-        g_autoptr(GDateTime) time = usec ? g_date_time_new_from_unix_local((gint64) (usec / G_USEC_PER_SEC)) : NULL;
-
-        return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : g_strdup("-");
-}
-
 static void print_container(GVariant *properties) {
-        const char *id = "", *name = "", *state = "", *command = "", *health = "";
+        const char *id = "", *name = "", *state = "", *command = "", *health = "-";
         guint64 run = 0, next = 0;
         gint32 code = -1;
 
         (void) g_variant_lookup(properties, "Id", "&s", &id);
         (void) g_variant_lookup(properties, "Name", "&s", &name);
         (void) g_variant_lookup(properties, "State", "&s", &state);
+        (void) g_variant_lookup(properties, "Status", "&s", &health);
         (void) g_variant_lookup(properties, "CommandName", "&s", &command);
         (void) g_variant_lookup(properties, "Run", "t", &run);
         (void) g_variant_lookup(properties, "ExitCode", "i", &code);
         (void) g_variant_lookup(properties, "NextRestartTimestamp", "t", &next);
-        g_autofree char *clean = printable(command), *due = next ? time_text(next) : g_strdup("-");
+        g_autofree char *clean = printable(command), *due = next ? output_until(next) : g_strdup("-");
         g_autofree char *ended = code >= 0 ? g_strdup_printf("%d", code) : g_strdup("-");
-        printf("%.12s  %-20s  %s%-11s%s  %4" G_GUINT64_FORMAT "  %4s  %-19s  %s\n", id, name, colour_of(state, health), state, *bold() ? plain() : "", run, ended, due, clean);
+        printf("%.12s  %-20s  %s%-11s%s  %s%-9s%s  %4" G_GUINT64_FORMAT "  %4s  %-12s  %s\n", id, name, output_colour(state), state, output_plain(), output_colour(health), health, output_plain(), run,
+               ended, due, clean);
 }
 
 int command_ps(char **words) {
-        static const char *const properties[] = {"Id", "Name", "State", "CommandName", "Run", "ExitCode", "NextRestartTimestamp", NULL};
+        static const char *const properties[] = {"Id", "Name", "State", "Status", "CommandName", "Run", "ExitCode", "NextRestartTimestamp", NULL};
         static const char *const living[] = {"initialized", "running", "paused", "stopping", NULL};
         GVariantDict filter;
         bool all = false;
@@ -73,7 +52,7 @@ int command_ps(char **words) {
                 print_json(list);
                 return EXIT_SUCCESS;
         }
-        printf("%s%-12s  %-20s  %-11s  %4s  %4s  %-19s  %s%s\n", bold(), "ID", "NAME", "STATE", "RUN", "CODE", "NEXT RESTART", "COMMAND", plain());
+        printf("%s%-12s  %-20s  %-11s  %-9s  %4s  %4s  %-12s  %s%s\n", output_bold(), "ID", "NAME", "STATE", "HEALTH", "RUN", "CODE", "NEXT RESTART", "COMMAND", output_plain());
         for (gsize i = 0; i < g_variant_n_children(list); i++) {
                 g_autoptr(GVariant) entry = g_variant_get_child_value(list, i), values = g_variant_get_child_value(entry, 1);
                 print_container(values);
@@ -92,8 +71,8 @@ static void print_run(GVariant *record) {
         (void) g_variant_lookup(record, "exit-code", "i", &code);
         (void) g_variant_lookup(record, "result", "&s", &result);
         (void) g_variant_lookup(record, "reason", "&s", &reason);
-        g_autofree char *began = time_text(start), *ended = time_text(finish);
-        printf("%4" G_GUINT64_FORMAT "  %-19s  %-19s  %4d  %-12s  %s\n", number, began, ended, code, *result ? result : "-", reason);
+        g_autofree char *began = output_time(start), *ended = output_time(finish);
+        printf("%4" G_GUINT64_FORMAT "  %-19s  %-19s  %4d  %s%-12s%s  %s\n", number, began, ended, code, output_colour(result), *result ? result : "-", output_plain(), reason);
 }
 
 int command_runs(char **words) {
@@ -107,7 +86,7 @@ int command_runs(char **words) {
                 print_json(list);
                 return EXIT_SUCCESS;
         }
-        printf("%s%4s  %-19s  %-19s  %4s  %-12s  %s%s\n", bold(), "RUN", "STARTED", "FINISHED", "CODE", "RESULT", "REASON", plain());
+        printf("%s%4s  %-19s  %-19s  %4s  %-12s  %s%s\n", output_bold(), "RUN", "STARTED", "FINISHED", "CODE", "RESULT", "REASON", output_plain());
         for (gsize i = 0; i < g_variant_n_children(list); i++) {
                 g_autoptr(GVariant) record = g_variant_get_child_value(list, i);
                 print_run(record);
@@ -134,7 +113,7 @@ static void print_event(guint64 usec, const char *action, const char *id, GVaria
         gint32 code;
 
         (void) g_variant_lookup(details, "name", "&s", &name);
-        g_autofree char *when = time_text(usec);
+        g_autofree char *when = output_time(usec);
         printf("%s  %-16s  %.12s  %s", when, action, id, name);
         if (g_variant_lookup(details, "exit-code", "i", &code))
                 printf("  (exit code %d)", code);

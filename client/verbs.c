@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Verbs on containers, rename, policies, wait, health. */
+/* Verbs on containers, at once or as jobs; rename, policies. */
 
 #include "call.h"
 #include "commands.h"
@@ -61,6 +61,7 @@ static int signal_number(const char *word) {
 typedef struct VerbOptions {
         GVariantDict dict;
         char *signal;
+        bool no_block;
 } VerbOptions;
 
 static int take_verb_options(VerbOptions *options, char ***words) {
@@ -74,6 +75,8 @@ static int take_verb_options(VerbOptions *options, char ***words) {
                         g_variant_dict_insert(&options->dict, "recursive", "b", TRUE);
                 else if (g_str_equal(**words, "--dependents"))
                         g_variant_dict_insert(&options->dict, "dependents", "b", TRUE);
+                else if (g_str_equal(**words, "--no-block"))
+                        options->no_block = true;
                 else if (take_option(words, "--wait", &value))
                         g_variant_dict_insert(&options->dict, "wait", "s", value);
                 else if (take_option(words, "--signal", &value) || take_option(words, "-s", &value))
@@ -101,6 +104,34 @@ static GVariant *call_verb(const char *verb, const char *path, GVariant *dict, c
         return call_container(path, method, g_variant_new("(@a{sv})", dict));
 }
 
+/* enable and disable are update to a job, and rm is remove. */
+static GVariant *queue_verb(const char *verb, const char *path, GVariant *dict, const char *signal) {
+        GVariantDict options;
+
+        g_variant_dict_init(&options, dict);
+        if (g_str_equal(verb, "kill")) {
+                g_variant_dict_insert(&options, "whom", "s", "leader");
+                g_variant_dict_insert(&options, "signal", "i", signal ? signal_number(signal) : SIGKILL);
+        } else if (g_str_equal(verb, "enable") || g_str_equal(verb, "disable")) {
+                g_variant_dict_insert(&options, "auto-start", "b", g_str_equal(verb, "enable"));
+                verb = "update";
+        } else if (g_str_equal(verb, "rm"))
+                verb = "remove";
+        return call_container(path, "Queue", g_variant_new("(s@a{sv})", verb, g_variant_dict_end(&options)));
+}
+
+/* With --json what the call returned, one line for each container; else the path of a job, and nothing for what is done. */
+static void print_answer(GVariant *answer, bool no_block) {
+        const char *job;
+
+        if (want_json)
+                print_json(answer);
+        else if (no_block) {
+                g_variant_get(answer, "(&o)", &job);
+                puts(job);
+        }
+}
+
 int command_verb(const char *verb, char **words) {
         VerbOptions options = {0};
         int status = EXIT_SUCCESS;
@@ -117,8 +148,10 @@ int command_verb(const char *verb, char **words) {
         g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_dict_end(&options.dict));
         for (; *words; words++) {
                 g_autofree char *path = call_find(*words);
-                g_autoptr(GVariant) answer = path ? call_verb(verb, path, dict, options.signal) : NULL;
-                if (!answer)
+                g_autoptr(GVariant) answer = !path ? NULL : options.no_block ? queue_verb(verb, path, dict, options.signal) : call_verb(verb, path, dict, options.signal);
+                if (answer)
+                        print_answer(answer, options.no_block);
+                else
                         status = EXIT_FAILURE;
         }
         return status;
@@ -139,66 +172,4 @@ int command_set_restart_policy(char **words) {
         g_autofree char *path = call_find(words[0]);
         g_autoptr(GVariant) answer = path ? call_container(path, "SetRestartPolicy", g_variant_new("(su)", parts[0], (guint32) (parts[1] ? atoi(parts[1]) : 0))) : NULL;
         return answer ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-int command_wait(char **words) {
-        g_autoptr(GPtrArray) conditions = g_ptr_array_new();
-        GVariantDict dict;
-        unsigned long usec;
-        char *value;
-        int code;
-
-        g_variant_dict_init(&dict, NULL);
-        for (; *words && **words == '-'; words++) {
-                if (take_option(&words, "--condition", &value))
-                        g_ptr_array_add(conditions, value);
-                else if (take_option(&words, "--run", &value))
-                        g_variant_dict_insert(&dict, "run", "t", g_ascii_strtoull(value, NULL, 10));
-                else if (take_option(&words, "--after-run", &value))
-                        g_variant_dict_insert(&dict, "after-run", "t", g_ascii_strtoull(value, NULL, 10));
-                else if (g_str_equal(*words, "--final"))
-                        g_variant_dict_insert(&dict, "final", "b", TRUE);
-                else if (take_option(&words, "--timeout", &value) && parse_duration(value, &usec))
-                        g_variant_dict_insert(&dict, "timeout-usec", "t", (guint64) usec);
-                else
-                        return 2;
-        }
-        if (!*words)
-                return 2;
-        if (conditions->len == 0)
-                g_ptr_array_add(conditions, (void *) "stopped");
-        g_ptr_array_add(conditions, NULL);
-        g_autofree char *path = call_find(*words);
-        g_autoptr(GVariant) answer = path ? call_container(path, "WaitFor", g_variant_new("(^as@a{sv})", conditions->pdata, g_variant_dict_end(&dict))) : NULL;
-        if (!answer)
-                return EXIT_CONBUS;
-        const char *condition, *result;
-        g_variant_get(answer, "(&sti@i&s@a{sv})", &condition, NULL, &code, NULL, &result, NULL);
-        if (want_json)
-                print_json(answer);
-        else
-                printf("%s %d\n", condition, code);
-        if (g_str_equal(condition, "timeout"))
-                return 124; /* as timeout(1) */
-        return g_str_equal(condition, "stopped") || g_str_equal(condition, "exited") ? (code < 0 ? EXIT_CONBUS : code) : EXIT_SUCCESS;
-}
-
-int command_health(char **words) {
-        if (!words[0] || !words[1] || (!g_str_equal(words[0], "run") && !g_str_equal(words[0], "log")))
-                return 2;
-        bool log = g_str_equal(words[0], "log");
-        g_autofree char *path = call_find(words[1]);
-        g_autoptr(GVariant) answer = path ? call_container(path, log ? "GetLog" : "Check", log ? g_variant_new("(u)", 0) : NULL) : NULL;
-        if (!answer)
-                return EXIT_FAILURE;
-        if (want_json || log) {
-                print_json(answer);
-                return EXIT_SUCCESS;
-        }
-        const char *status, *output;
-        int code;
-        g_variant_get(answer, "(&si&s)", &status, &code, &output);
-        g_autofree char *clean = printable(output);
-        printf("%s %d %s\n", status, code, clean);
-        return code == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -3,6 +3,7 @@
 
 #include "bus/query.h"
 #include "container-interface.h"
+#include "health-interface.h"
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
@@ -63,15 +64,25 @@ static bool add_property(Bus *bus, Container *container, const ContainerProperty
         return true;
 }
 
+/* What a named property may be besides one of io.conbus1.Container: the status of the check, for those that have one. */
+static const ContainerProperty health_status_property = {"Status", health_property_status};
+
 static bool check_names(const char *const *names, GError **error) {
         for (const char *const *name = names; *name; name++) {
-                bool known = false;
+                bool known = g_str_equal(health_status_property.name, *name);
                 for (const ContainerProperty *property = container_properties; property->name; property++)
                         known = known || g_str_equal(property->name, *name);
                 if (!known)
                         return error_set(error, CONBUS_ERROR_INVALID_ARGS, "io.conbus1.Container has no property \"%s\"", *name);
         }
         return true;
+}
+
+static bool add_properties(Bus *bus, Container *container, const char *const *names, GVariantBuilder *dict, GError **error) {
+        for (const ContainerProperty *property = container_properties; property->name; property++)
+                if ((!names[0] || g_strv_contains(names, property->name)) && !add_property(bus, container, property, dict, error))
+                        return false;
+        return !g_strv_contains(names, health_status_property.name) || !container_has_health(container) || add_property(bus, container, &health_status_property, dict, error);
 }
 
 GVariant *query_containers(Bus *bus, GVariant *filter, const char *const *names, GError **error) {
@@ -88,12 +99,11 @@ GVariant *query_containers(Bus *bus, GVariant *filter, const char *const *names,
                 if (!passes(filter, container))
                         continue;
                 g_variant_builder_init(&dict, G_VARIANT_TYPE_VARDICT);
-                for (const ContainerProperty *property = container_properties; property->name; property++)
-                        if ((!names[0] || g_strv_contains(names, property->name)) && !add_property(bus, container, property, &dict, error)) {
-                                g_variant_builder_clear(&dict);
-                                g_variant_builder_clear(&list);
-                                return NULL;
-                        }
+                if (!add_properties(bus, container, names, &dict, error)) {
+                        g_variant_builder_clear(&dict);
+                        g_variant_builder_clear(&list);
+                        return NULL;
+                }
                 g_variant_builder_add(&list, "(oa{sv})", path, &dict);
         }
         return g_variant_builder_end(&list);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What tables are made of. */
+
+#include "output.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool has_colours(void) {
+        const char *no = getenv("NO_COLOR");
+
+        return isatty(STDOUT_FILENO) && !(no && *no);
+}
+
+const char *output_bold(void) {
+        return has_colours() ? "\033[1m" : "";
+}
+
+const char *output_plain(void) {
+        return has_colours() ? "\033[0m" : "";
+}
+
+const char *output_colour(const char *word) {
+        static const char *const good[] = {"running", "healthy", "success", "done", NULL};
+        static const char *const waiting[] = {"paused", "stopping", "removing", "starting", "suspended", "initialized", "queued", "cancelling", NULL};
+        static const char *const bad[] = {"unhealthy", "unknown", "failed", "lost", "oom-kill", "core-dump", "start-failed", "timeout", NULL};
+
+        if (!has_colours())
+                return "";
+        return g_strv_contains(good, word) ? "\033[32m" : g_strv_contains(waiting, word) ? "\033[33m" : g_strv_contains(bad, word) ? "\033[31m" : "";
+}
+
+char *output_time(guint64 usec) {
+        g_autoptr(GDateTime) time = usec ? g_date_time_new_from_unix_local((gint64) (usec / G_USEC_PER_SEC)) : NULL;
+
+        return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : g_strdup("-");
+}
+
+char *output_until(guint64 usec) {
+        guint64 now = (guint64) g_get_real_time();
+
+        return usec <= now ? g_strdup("now") : g_strdup_printf("in %.1f s", (double) (usec - now) / G_USEC_PER_SEC);
+}
