@@ -9,6 +9,8 @@ import contextlib
 import glob
 import inspect
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ DEADLINE = 30  # seconds for anything that is waited for
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NAME, MANAGER, CONTAINER, HEALTH, JOB = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health", "io.conbus1.Job"
 FAULT_PLAN = "/run/conbus/faults"  # of tests/fakes, see tests/faults.py
-COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "CRITICAL", "GLib-WARNING", "Assertion", "ERROR SUMMARY")
+COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "CRITICAL", "GLib-WARNING", "Assertion")
 
 
 class Error(Exception):
@@ -160,10 +162,12 @@ class Client:
         self.manager("ListContainers")
 
     def kill_service(self, signal=9):
-        """Ends the service and waits until its name is free or another's; the next call activates it."""
-        owner = self.name_owner()
-        os.kill(self.service_pid(), signal)
-        wait_for(lambda: self.name_owner() != owner, "the service's end", poll=True)
+        """Ends the service and waits until its process is gone, with whatever it has to say at its end, and its name is free or another's; the next call activates it."""
+        owner, pid = self.name_owner(), self.service_pid()
+        pidfd = os.pidfd_open(pid)
+        os.kill(pid, signal)
+        wait_for(lambda: select.select([pidfd], [], [], 0)[0] and self.name_owner() != owner, "the service's end", poll=True)
+        os.close(pidfd)
 
     def name_owner(self):
         """The unique name of the service; "" when it does not run."""
@@ -248,8 +252,14 @@ def check_end(client):
         run("systemctl", "stop", "conbus.service")
     else:
         client.kill_service(15)
-    complaints = [line for line in service_log().splitlines() if any(word in line for word in COMPLAINTS)]
+    log = service_log()
+    complaints = [line for line in log.splitlines() if any(word in line for word in COMPLAINTS)]
     assert not complaints, "the service complained: " + "\n".join(complaints[:5])
+    if "valgrind" in os.environ.get("CONBUS_WRAPPER", ""):
+        summaries = re.findall(r"ERROR SUMMARY: (\d+) errors", log)
+        assert summaries, "valgrind has not reported"
+        reports = re.findall(r"==\d+== .*", log)
+        assert set(summaries) == {"0"}, "valgrind complained:\n" + "\n".join(reports[:200])
     assert not leftovers(), f"left behind: {leftovers()}"
 
 

@@ -333,11 +333,11 @@ static void test_rlimits_are_clamped(void) {
         struct rlimit lowered = { 100, 200 }, own;
         g_autoptr(JsonObject) spec = NULL;
 
-        g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &own), ==, 0);
+        g_assert_cmpint(getrlimit(RLIMIT_SIGPENDING, &own), ==, 0);
         lowered.rlim_max = MIN(own.rlim_max, 200);
-        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &lowered), ==, 0);
-        spec = write_spec("'ulimits': <[('nofile', uint64 150, uint64 18446744073709551615), ('RLIMIT_CORE', 0, 5)]>");
-        assert_json(spec, "process.rlimits", "[{\"type\":\"RLIMIT_NOFILE\",\"hard\":200,\"soft\":150},{\"type\":\"RLIMIT_CORE\",\"hard\":5,\"soft\":0}]");
+        g_assert_cmpint(setrlimit(RLIMIT_SIGPENDING, &lowered), ==, 0);
+        spec = write_spec("'ulimits': <[('sigpending', uint64 150, uint64 18446744073709551615), ('RLIMIT_CORE', 0, 5)]>");
+        assert_json(spec, "process.rlimits", "[{\"type\":\"RLIMIT_SIGPENDING\",\"hard\":200,\"soft\":150},{\"type\":\"RLIMIT_CORE\",\"hard\":5,\"soft\":0}]");
 }
 
 static void test_infinite_rlimit_is_written_unsigned(void) {
