@@ -161,16 +161,21 @@ bool container_object_should_restart(Call *call, Container *container, GError **
 }
 
 bool container_object_inspect(Call *call, Container *container, GError **error) {
-        g_autofree char *json = inspect_container(call->bus, container);
+        g_autofree char *json = inspect_container(call->bus, container, NULL);
 
         container_reply_inspect(call, json);
         return true;
 }
 
 bool container_object_inspect_with(Call *call, Container *container, GVariant *options, GError **error) {
-        static const OptionKey keys[] = {{NULL}};
+        static const OptionKey keys[] = {{"size", "b"}, {NULL}};
+        gboolean size = FALSE;
 
-        return options_check(options, keys, error) && container_object_inspect(call, container, error);
+        if (!options_check(options, keys, error))
+                return false;
+        if (g_variant_lookup(options, "size", "b", &size) && size)
+                return inspect_size_begin(call, container, options, error);
+        return container_object_inspect(call, container, error);
 }
 
 bool container_object_get_spec(Call *call, Container *container, GError **error) {

@@ -3,6 +3,7 @@
 
 #include "bus/inspect.h"
 #include "operation/health.h"
+#include "runtime/document.h"
 #include <json-glib/json-glib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -65,6 +66,7 @@ static void add_health(JsonBuilder *builder, Container *container) {
 }
 
 static void add_state(JsonBuilder *builder, Container *container) {
+        static const char *const checkpoint_names[] = {"Checkpointed", "Restored", NULL};
         const Life *life = &container->life;
 
         json_builder_set_member_name(builder, "State");
@@ -83,6 +85,14 @@ static void add_state(JsonBuilder *builder, Container *container) {
         add_time(builder, "FinishedAt", life->finish_usec);
         if (container_has_health(container))
                 add_health(builder, container);
+        for (const char *const *name = checkpoint_names; *name; name++) {
+                add_bool(builder, *name, false);
+                g_autofree char *when = g_strconcat(*name, "At", NULL);
+                add_time(builder, when, 0);
+        }
+        add_string(builder, "CheckpointPath", "");
+        add_string(builder, "CheckpointLog", "");
+        add_string(builder, "RestoreLog", "");
         add_string(builder, "CgroupPath", life->cgroup);
         add_bool(builder, "StoppedByUser", life->stopped_by_user);
         json_builder_end_object(builder);
@@ -104,6 +114,70 @@ static void add_command(JsonBuilder *builder, Container *container) {
                 }
         }
         json_builder_end_array(builder);
+}
+
+static void add_mount(JsonBuilder *builder, GVariant *mount) {
+        g_autoptr(GVariant) options = g_variant_lookup_value(mount, "options", G_VARIANT_TYPE_STRING_ARRAY);
+        g_autoptr(GVariant) none = g_variant_ref_sink(g_variant_new("as", NULL));
+        g_autofree const char **words = options ? g_variant_get_strv(options, NULL) : NULL;
+
+        json_builder_begin_object(builder);
+        add_string(builder, "Type", config_string(mount, "type", "bind"));
+        add_string(builder, "Source", config_string(mount, "source", ""));
+        add_string(builder, "Destination", config_string(mount, "target", ""));
+        json_builder_set_member_name(builder, "Options");
+        json_builder_add_value(builder, json_gvariant_serialize(options ? options : none));
+        add_bool(builder, "RW", !words || !g_strv_contains(words, "ro"));
+        json_builder_end_object(builder);
+}
+
+static void add_mounts(JsonBuilder *builder, Container *container) {
+        g_autoptr(GVariant) mounts = config_value(container->config, "mounts");
+
+        json_builder_set_member_name(builder, "Mounts");
+        json_builder_begin_array(builder);
+        for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
+                g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
+                add_mount(builder, mount);
+        }
+        json_builder_end_array(builder);
+}
+
+/* Namespaces that are joined have their place; the rest is for networks to come. */
+static void add_network(JsonBuilder *builder, Container *container) {
+        const char *network = config_string(container->config, "network", "private");
+        g_autofree char *own = container->life.main.pid > 0 ? g_strdup_printf("/proc/%d/ns/net", container->life.main.pid) : g_strdup("");
+
+        json_builder_set_member_name(builder, "NetworkSettings");
+        json_builder_begin_object(builder);
+        add_string(builder, "IPAddress", "");
+        add_string(builder, "Gateway", "");
+        add_string(builder, "MacAddress", "");
+        add_string(builder, "SandboxKey", g_str_has_prefix(network, "ns:") ? network + strlen("ns:") : own);
+        for (const char *const *name = (const char *const[]) {"Ports", "Networks", NULL}; *name; name++) {
+                json_builder_set_member_name(builder, *name);
+                json_builder_begin_object(builder);
+                json_builder_end_object(builder);
+        }
+        json_builder_end_object(builder);
+}
+
+/* Of the specification of the run that is prepared now; empty while none is. */
+static void add_capabilities(JsonBuilder *builder, Bus *bus, Container *container) {
+        static const char *const sets[][2] = {{"BoundingCaps", "bounding"}, {"EffectiveCaps", "effective"}};
+        g_autofree char *text = inspect_spec(bus, container, NULL);
+        g_autoptr(JsonObject) spec = text ? document_parse(text, -1, "the specification", CONBUS_ERROR_INTERNAL, NULL) : NULL;
+        JsonObject *process = spec ? document_find_object(spec, "process") : NULL;
+        JsonObject *capabilities = process ? document_find_object(process, "capabilities") : NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(sets); i++) {
+                JsonArray *names = capabilities ? document_find_array(capabilities, sets[i][1]) : NULL;
+                json_builder_set_member_name(builder, sets[i][0]);
+                json_builder_begin_array(builder);
+                for (guint j = 0; names && j < json_array_get_length(names); j++)
+                        json_builder_add_string_value(builder, document_array_string(names, j));
+                json_builder_end_array(builder);
+        }
 }
 
 static void add_config(JsonBuilder *builder, Container *container) {
@@ -160,7 +234,7 @@ static void add_places(JsonBuilder *builder, Bus *bus, Container *container) {
         add_string(builder, "Rootfs", config_string(container->config, "rootfs", container->bundle));
 }
 
-char *inspect_container(Bus *bus, Container *container) {
+char *inspect_container(Bus *bus, Container *container, const InspectSize *size) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
         g_autoptr(GPtrArray) dependencies = registry_dependencies(bus->registry, container);
 
@@ -170,6 +244,8 @@ char *inspect_container(Bus *bus, Container *container) {
         add_time(builder, "Created", container->created_usec);
         add_command(builder, container);
         add_string(builder, "Image", "");
+        add_string(builder, "MountLabel", "");
+        add_string(builder, "ProcessLabel", "");
         add_string(builder, "Driver", config_string(container->config, "rootfs-mode", "overlay"));
         add_state(builder, container);
         add_int(builder, "RestartCount", container->life.restart_count);
@@ -184,10 +260,16 @@ char *inspect_container(Bus *bus, Container *container) {
         json_builder_end_array(builder);
         add_bool(builder, "IsInfra", false);
         add_string(builder, "Pod", "");
-        add_config_value(builder, "Mounts", container->config, "mounts", "aa{sv}");
+        add_mounts(builder, container);
         add_config(builder, container);
         add_host_config(builder, container);
+        add_network(builder, container);
+        add_capabilities(builder, bus, container);
         add_places(builder, bus, container);
+        if (size) {
+                add_int(builder, "SizeRw", (gint64) size->layer);
+                add_int(builder, "SizeRootFs", (gint64) size->whole);
+        }
         json_builder_end_object(builder);
         g_autoptr(JsonNode) root = json_builder_get_root(builder);
         return json_to_string(root, TRUE);

@@ -4,8 +4,15 @@
 /* Reading at length: Inspect in libpod's shape, the effective OCI specification, records, the debugging dump. */
 
 #include "bus/bus.h"
+#include "bus/call.h"
 
-char *inspect_container(Bus *bus, Container *container) G_GNUC_WARN_UNUSED_RESULT;
+typedef struct InspectSize {
+        guint64 layer, whole; /* bytes: SizeRw and SizeRootFs */
+} InspectSize;
+
+char *inspect_container(Bus *bus, Container *container, const InspectSize *size) G_GNUC_WARN_UNUSED_RESULT; /* size NULL: without */
+/* inspect-size.c: answers the call when a child process has found the size out. */
+bool inspect_size_begin(Call *call, Container *container, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *inspect_spec(Bus *bus, Container *container, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* config.json of the current or last run */
 GVariant *inspect_list_runs(Bus *bus, const char *id, guint32 max, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* floating aa{sv} */
 char *inspect_dump(Bus *bus) G_GNUC_WARN_UNUSED_RESULT;

@@ -167,3 +167,18 @@ char *spec_from_bundle(const char *bundle, const SpecInput *input, GError **erro
         spec_linux_join(document_object(root, "linux"), input);
         return finish(&build, error);
 }
+
+bool spec_find_root(const char *bundle, GVariant *config, char **ret, GError **error) {
+        const char *given = config_string(config, "rootfs", NULL);
+
+        if (given || !bundle) {
+                *ret = g_strdup(given ? given : "");
+                return true;
+        }
+        g_autofree char *path = g_build_filename(bundle, "config.json", NULL);
+        g_autoptr(JsonObject) root = document_read(path, BUNDLE_CONFIG_MAX, error);
+        if (!root || !check_bundle(root, path, error))
+                return false;
+        *ret = g_canonicalize_filename(document_find_string(document_object(root, "root"), "path"), bundle);
+        return true;
+}

@@ -24,3 +24,5 @@ char *spec_write(const SpecInput *input, GError **error) G_GNUC_WARN_UNUSED_RESU
 /* For CreateContainerFromBundle: reads BUNDLE/config.json (bundle: an absolute path), checks it (InvalidConfig, NoSuchPath), replaces root.path by an absolute one (input->rootfs unless that is NULL), linux.cgroupsPath,
  * process.terminal (by the key terminal, which conmon follows), and adds what conbus needs. Namespaces of the input take the place of the bundle's. */
 char *spec_from_bundle(const char *bundle, const SpecInput *input, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The directory that is the base of the root file system: the key rootfs, or root.path of the bundle (InvalidConfig, NoSuchPath when that cannot be read). bundle NULL: none. */
+bool spec_find_root(const char *bundle, GVariant *config, char **ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;
