@@ -121,8 +121,10 @@ void commit_set_name(Commit *commit, const char *name) {
 }
 
 void commit_set_error(Commit *commit, const GError *error) {
+        g_autofree char *message = error ? g_utf8_make_valid(error->message, -1) : NULL; /* it may quote a program's output */
+
         life_set_string(&commit->life.error_name, error ? error_to_name(error) : "");
-        life_set_string(&commit->life.error_message, error ? error->message : "");
+        life_set_string(&commit->life.error_message, message);
         commit->life.error_usec = error ? clock_realtime_usec() : 0;
 }
 

@@ -5,6 +5,9 @@
 #include "model/config-value.h"
 #include "model/state.h"
 
+/* The whole row is written at each change of the configuration, and every reader gets it whole. */
+#define CONFIG_SIZE_MAX (1024 * 1024)
+
 G_STATIC_ASSERT(1 << CONFIG_CREATE == CONFIG_KEY_CREATE);
 G_STATIC_ASSERT(1 << CONFIG_BUNDLE == CONFIG_KEY_BUNDLE);
 G_STATIC_ASSERT(1 << CONFIG_UPDATE == CONFIG_KEY_UPDATE);
@@ -81,6 +84,8 @@ bool config_check(GVariant *config, ConfigUse use, GError **error) {
         g_assert(g_variant_is_of_type(config, G_VARIANT_TYPE_VARDICT));
         /* In serialised form the strings that the accessors return live as long as the configuration. */
         g_variant_get_data(config);
+        if (g_variant_get_size(config) > CONFIG_SIZE_MAX)
+                return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "the configuration takes %" G_GSIZE_FORMAT " bytes; at most %d are kept", g_variant_get_size(config), CONFIG_SIZE_MAX);
         return config_value_check_keys(config, conbus_config_keys, "", 1 << use, error) && check_values(config, use, error) &&
                check_restart(config, use, error) && check_namespaces(config, error) && check_memory(config, error) &&
                (use == CONFIG_UPDATE || check_notify(config, error));

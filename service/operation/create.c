@@ -8,11 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool check_directory(const char *what, const char *path, GError **error) {
+static bool check_directory(const char *what, const char *path, ConbusError unusable, GError **error) {
         struct stat st;
 
         if (stat(path, &st) < 0)
-                return errno == ENOENT || errno == ENOTDIR ? error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "%s %s does not exist", what, path) : error_errno(error, errno, "%s %s", what, path);
+                return errno == ENOENT || errno == ENOTDIR ? error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "%s %s does not exist", what, path)
+                                                           : error_set(error, unusable, "%s %.300s cannot be used: %s", what, path, g_strerror(errno));
         if (!S_ISDIR(st.st_mode))
                 return error_set(error, CONBUS_ERROR_NOT_A_DIRECTORY, "%s %s is not a directory", what, path);
         return true;
@@ -24,7 +25,7 @@ static bool check_bundle(const char *bundle, GVariant *config, GError **error) {
 
         if (!g_path_is_absolute(bundle))
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "the bundle directory is \"%s\"; it must be an absolute path", bundle);
-        if (!check_directory("the bundle directory", bundle, error))
+        if (!check_directory("the bundle directory", bundle, CONBUS_ERROR_INVALID_ARGS, error))
                 return false;
         g_autofree char *text = spec_from_bundle(bundle, &input, error);
         return text != NULL;
@@ -35,13 +36,13 @@ static bool check_source(const char *image, const char *bundle, GVariant *config
 
         if (image && *image)
                 return error_set(error, CONBUS_ERROR_NO_SUCH_IMAGE, "there is no image \"%s\": this build keeps none; name a directory with the key rootfs", image);
-        if (rootfs && !check_directory("the root file system", rootfs, error))
+        if (rootfs && !check_directory("the root file system", rootfs, CONBUS_ERROR_INVALID_CONFIG, error))
                 return false;
         if (bundle)
                 return check_bundle(bundle, config, error);
         if (!rootfs)
                 return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "neither an image nor the key rootfs is given; a container needs a root file system");
-        return config_check_complete(config, error);
+        return config_check_complete(config, error) && spec_check_patch(config, error);
 }
 
 static void on_synced(const GError *error, void *userdata) {

@@ -37,7 +37,7 @@ JsonObject *document_read(const char *path, gsize limit, GError **error) {
                 if (errno == ENOENT || errno == ENOTDIR)
                         error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "read %s: it does not exist", path);
                 else
-                        error_errno(error, errno, "read %s", path);
+                        error_set(error, CONBUS_ERROR_INVALID_CONFIG, "read %s: %s", path, g_strerror(errno));
                 return NULL;
         }
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
@@ -50,7 +50,7 @@ JsonObject *document_read(const char *path, gsize limit, GError **error) {
                 ssize_t n = read(fd, text + size, limit + 1 - size);
 
                 if (n < 0) {
-                        error_errno(error, errno, "read %s", path);
+                        error_set(error, CONBUS_ERROR_INVALID_CONFIG, "read %s: %s", path, g_strerror(errno));
                         return NULL;
                 }
                 size += n;

@@ -46,15 +46,81 @@ static void begin(SpecBuild *build) {
         build->os = document_object(build->root, "linux");
 }
 
+static bool G_GNUC_PRINTF(3, 4) refuse(GError **error, const char *path, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        g_autofree char *why = g_strdup_vprintf(format, arguments);
+        va_end(arguments);
+        return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "%s: %s", path, why);
+}
+
+static bool check_strings(JsonArray *array, const char *path, const char *member, GError **error) {
+        for (unsigned i = 0; array && i < json_array_get_length(array); i++)
+                if (json_node_get_value_type(json_array_get_element(array, i)) != G_TYPE_STRING)
+                        return refuse(error, path, "%s has an element that is not a text", member);
+        return true;
+}
+
+/* What crun would only complain about when the container is started. */
+static bool check_process(JsonObject *process, const char *path, GError **error) {
+        JsonArray *arguments = document_find_array(process, "args"), *env = document_find_array(process, "env");
+        const char *cwd = document_find_string(process, "cwd");
+
+        if (!arguments || json_array_get_length(arguments) == 0)
+                return refuse(error, path, "process.args is missing or empty; it is the command as an array of texts");
+        if (!check_strings(arguments, path, "process.args", error))
+                return false;
+        if (json_object_has_member(process, "env") && !env)
+                return refuse(error, path, "process.env is not an array; it takes texts NAME=VALUE");
+        if (!check_strings(env, path, "process.env", error))
+                return false;
+        return (cwd && *cwd == '/') || refuse(error, path, "process.cwd is missing or not an absolute path");
+}
+
+static bool check_document(JsonObject *root, const char *path, GError **error) {
+        static const char *const objects[] = { "process", "root", NULL }, *const optional_objects[] = { "linux", "annotations", "hooks", NULL };
+        const char *version = document_find_string(root, "ociVersion");
+
+        if (!version || !g_str_has_prefix(version, "1."))
+                return refuse(error, path, "ociVersion is missing or not 1.x");
+        for (unsigned i = 0; objects[i]; i++)
+                if (!document_find_object(root, objects[i]))
+                        return refuse(error, path, "\"%s\" is missing or not an object", objects[i]);
+        for (unsigned i = 0; optional_objects[i]; i++)
+                if (json_object_has_member(root, optional_objects[i]) && !document_find_object(root, optional_objects[i]))
+                        return refuse(error, path, "\"%s\" is not an object", optional_objects[i]);
+        if (json_object_has_member(root, "mounts") && !document_find_array(root, "mounts"))
+                return refuse(error, path, "\"mounts\" is not an array");
+        if (!document_find_string(document_find_object(root, "root"), "path"))
+                return refuse(error, path, "root.path is missing or not a text");
+        return check_process(document_find_object(root, "process"), path, error);
+}
+
 static bool apply_patch(SpecBuild *build, GError **error) {
         const char *text = config_string(build->config, "oci-spec-patch", NULL);
 
         if (!text)
                 return true;
         g_autoptr(JsonObject) patch = document_parse(text, -1, "configuration key \"oci-spec-patch\"", CONBUS_ERROR_INVALID_CONFIG, error);
-        if (patch)
-                document_patch(build->root, patch);
-        return patch != NULL;
+        if (!patch)
+                return false;
+        document_patch(build->root, patch);
+        return check_document(build->root, "after configuration key \"oci-spec-patch\"", error);
+}
+
+/* At creation the rest of the specification is not known, but for what every one has. */
+bool spec_check_patch(GVariant *config, GError **error) {
+        static const char *const command[] = { "true", NULL };
+        g_autoptr(JsonObject) root = json_object_new();
+        SpecBuild build = { .config = config, .root = root };
+        JsonObject *process = document_object(root, "process");
+
+        json_object_set_string_member(root, "ociVersion", OCI_VERSION);
+        document_set_strv(process, "args", command);
+        json_object_set_string_member(process, "cwd", "/");
+        json_object_set_string_member(document_object(root, "root"), "path", "/");
+        return apply_patch(&build, error);
 }
 
 /* The patch may have replaced the objects, so they are looked up again. */
@@ -89,57 +155,6 @@ char *spec_write(const SpecInput *input, GError **error) {
         return done && account ? finish(&build, error) : NULL;
 }
 
-static bool G_GNUC_PRINTF(3, 4) refuse(GError **error, const char *path, const char *format, ...) {
-        va_list arguments;
-
-        va_start(arguments, format);
-        g_autofree char *why = g_strdup_vprintf(format, arguments);
-        va_end(arguments);
-        return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "%s: %s", path, why);
-}
-
-static bool check_strings(JsonArray *array, const char *path, const char *member, GError **error) {
-        for (unsigned i = 0; array && i < json_array_get_length(array); i++)
-                if (json_node_get_value_type(json_array_get_element(array, i)) != G_TYPE_STRING)
-                        return refuse(error, path, "%s has an element that is not a text", member);
-        return true;
-}
-
-/* What crun would only complain about when the container is started. */
-static bool check_process(JsonObject *process, const char *path, GError **error) {
-        JsonArray *arguments = document_find_array(process, "args"), *env = document_find_array(process, "env");
-        const char *cwd = document_find_string(process, "cwd");
-
-        if (!arguments || json_array_get_length(arguments) == 0)
-                return refuse(error, path, "process.args is missing or empty; it is the command as an array of texts");
-        if (!check_strings(arguments, path, "process.args", error))
-                return false;
-        if (json_object_has_member(process, "env") && !env)
-                return refuse(error, path, "process.env is not an array; it takes texts NAME=VALUE");
-        if (!check_strings(env, path, "process.env", error))
-                return false;
-        return (cwd && *cwd == '/') || refuse(error, path, "process.cwd is missing or not an absolute path");
-}
-
-static bool check_bundle(JsonObject *root, const char *path, GError **error) {
-        static const char *const objects[] = { "process", "root", NULL }, *const optional_objects[] = { "linux", "annotations", "hooks", NULL };
-        const char *version = document_find_string(root, "ociVersion");
-
-        if (!version || !g_str_has_prefix(version, "1."))
-                return refuse(error, path, "ociVersion is missing or not 1.x");
-        for (unsigned i = 0; objects[i]; i++)
-                if (!document_find_object(root, objects[i]))
-                        return refuse(error, path, "\"%s\" is missing or not an object", objects[i]);
-        for (unsigned i = 0; optional_objects[i]; i++)
-                if (json_object_has_member(root, optional_objects[i]) && !document_find_object(root, optional_objects[i]))
-                        return refuse(error, path, "\"%s\" is not an object", optional_objects[i]);
-        if (json_object_has_member(root, "mounts") && !document_find_array(root, "mounts"))
-                return refuse(error, path, "\"mounts\" is not an array");
-        if (!document_find_string(document_find_object(root, "root"), "path"))
-                return refuse(error, path, "root.path is missing or not a text");
-        return check_process(document_find_object(root, "process"), path, error);
-}
-
 static bool set_root(JsonObject *root, const char *bundle, const SpecInput *input, GError **error) {
         JsonObject *object = document_object(root, "root");
         g_autofree char *path = g_canonicalize_filename(input->rootfs ? input->rootfs : document_find_string(object, "path"), bundle);
@@ -147,7 +162,7 @@ static bool set_root(JsonObject *root, const char *bundle, const SpecInput *inpu
 
         if (stat(path, &st) < 0)
                 return errno == ENOENT || errno == ENOTDIR ? error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "open the root file system %s: it does not exist", path) :
-                                                            error_errno(error, errno, "open the root file system %s", path);
+                                                            error_set(error, CONBUS_ERROR_INVALID_CONFIG, "open the root file system %s: %s", path, g_strerror(errno));
         if (!S_ISDIR(st.st_mode))
                 return error_set(error, CONBUS_ERROR_NOT_A_DIRECTORY, "open the root file system %s: it is not a directory", path);
         json_object_set_string_member(object, "path", path);
@@ -162,7 +177,7 @@ char *spec_from_bundle(const char *bundle, const SpecInput *input, GError **erro
         SpecBuild build = { .input = input, .config = input->config, .root = root };
 
         g_assert(g_path_is_absolute(bundle));
-        if (!root || !check_bundle(root, path, error) || !set_root(root, bundle, input, error))
+        if (!root || !check_document(root, path, error) || !set_root(root, bundle, input, error))
                 return NULL;
         spec_linux_join(document_object(root, "linux"), input);
         return finish(&build, error);
@@ -177,7 +192,7 @@ bool spec_find_root(const char *bundle, GVariant *config, char **ret, GError **e
         }
         g_autofree char *path = g_build_filename(bundle, "config.json", NULL);
         g_autoptr(JsonObject) root = document_read(path, BUNDLE_CONFIG_MAX, error);
-        if (!root || !check_bundle(root, path, error))
+        if (!root || !check_document(root, path, error))
                 return false;
         *ret = g_canonicalize_filename(document_find_string(document_object(root, "root"), "path"), bundle);
         return true;

@@ -21,6 +21,9 @@ typedef struct SpecInput {
 /* The JSON text, or NULL with InvalidConfig (a user that is not in the container's passwd, a bad patch), NoSuchPath. Reads passwd and group of the container as untrusted data (openat2 RESOLVE_IN_ROOT, regular files, 1 MiB at most). */
 char *spec_write(const SpecInput *input, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether oci-spec-patch is a patch that leaves what a specification needs; InvalidConfig. spec_write and spec_from_bundle apply it and say so, too. */
+bool spec_check_patch(GVariant *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* For CreateContainerFromBundle: reads BUNDLE/config.json (bundle: an absolute path), checks it (InvalidConfig, NoSuchPath), replaces root.path by an absolute one (input->rootfs unless that is NULL), linux.cgroupsPath,
  * process.terminal (by the key terminal, which conmon follows), and adds what conbus needs. Namespaces of the input take the place of the bundle's. */
 char *spec_from_bundle(const char *bundle, const SpecInput *input, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -368,16 +368,18 @@ static void test_seccomp(void) {
 }
 
 static void test_patch_comes_last(void) {
-        g_autoptr(JsonObject) spec = write_spec("'hostname': <'a'>, 'cwd': <'/a'>, 'oci-spec-patch': <'{\"hostname\":\"b\",\"process\":{\"cwd\":null,\"oomScoreAdj\":5,\"terminal\":true,"
+        g_autoptr(JsonObject) spec = write_spec("'hostname': <'a'>, 'cwd': <'/a'>, 'oci-spec-patch': <'{\"hostname\":\"b\",\"process\":{\"cwd\":\"/b\",\"oomScoreAdj\":5,\"terminal\":true,"
                                                 "\"consoleSize\":{\"height\":1,\"width\":1}},\"linux\":{\"cgroupsPath\":\"/other\",\"maskedPaths\":null}}'>");
 
         assert_json(spec, "hostname", "\"b\"");
-        assert_json(spec, "process.cwd", NULL);
+        assert_json(spec, "process.cwd", "\"/b\"");
         assert_json(spec, "process.oomScoreAdj", "5");
         assert_json(spec, "linux.maskedPaths", NULL);
         assert_json(spec, "process.terminal", "false");
         assert_json(spec, "process.consoleSize", NULL);
         assert_json(spec, "linux.cgroupsPath", "\"/conbus/0123456789abcdef\"");
+        assert_refused("'oci-spec-patch': <'{\"process\":{\"cwd\":null}}'>", CONBUS_ERROR_INVALID_CONFIG, "process.cwd");
+        assert_refused("'oci-spec-patch': <'{\"root\":null}'>", CONBUS_ERROR_INVALID_CONFIG, "\"root\" is missing");
 }
 
 static void test_missing_root(void) {
