@@ -3,7 +3,7 @@
  *
  * Same boot. A run that reached `initialized`: its PID 1 is found by pid and start time and watched again; if it has ended meanwhile, the exit file and the kernel say how, and the end is committed like any other. A launch that never reached its commit
  * (run open, state still created, stopped or exited) is undone: its conmon is killed, its container deleted, its run ends as start-failed. Then what was in progress goes on: a stop with its remaining grace (lifecycle_attach arms it), a cleanup, a removal, a pending restart.
- * The crash may have come between crun start and the commit of `running`: an `initialized` container gets a Sync at the head of its queue.
+ * The crash may have come between crun start and the commit of `running`, or between the freezer and the commit of `paused`: an `initialized` container, and one that is frozen though it should not be or the reverse, gets a Sync at the head of its queue.
  *
  * New boot. Nothing lives: open runs are lost with reason `boot`, and the boot rule of the policies applies once (life.boot_id is from then on the present one). */
 
@@ -124,14 +124,21 @@ static bool restore_processes(Container *container) {
         return pidref_find(life->main.pid, life->main.start_time, &container->main);
 }
 
+/* The crash may have come between what crun did and its commit; nothing else begins before that is known. */
+static bool needs_sync(Container *container) {
+        State state = container->life.state;
+
+        return state == STATE_INITIALIZED || ((state == STATE_RUNNING || state == STATE_PAUSED) && cgroup_is_frozen(container->life.cgroup) != (state == STATE_PAUSED));
+}
+
 static bool adopt_living(Engine *engine, Container *container, GError **error) {
         bool lost_supervision = container->life.supervised && !pidref_is_set(&container->monitor);
 
         lifecycle_attach(engine, container, NULL);
         readiness_attach(engine, container);
-        if (container->life.state == STATE_INITIALIZED) /* crun start may have been called already; nothing else begins before that is known */
+        if (needs_sync(container))
                 operation_submit_first(engine, container, VERB_SYNC, NULL, NULL, NULL);
-        else if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
+        if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
                 health_adopt(engine, container);
         if (!lost_supervision)
                 return true;

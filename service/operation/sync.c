@@ -21,7 +21,12 @@ static void correct(Operation *operation, State state, Reason reason) {
         g_variant_dict_insert(&details, "state", "s", state_to_string(state));
         commit_enter(commit, state, reason);
         commit_event(commit, "sync", g_variant_dict_end(&details));
-        (void) !operation_commit(operation, commit);
+        if (!operation_commit(operation, commit))
+                return;
+        if (state == STATE_PAUSED)
+                health_paused(container);
+        else if (state == STATE_RUNNING)
+                health_resumed(container);
 }
 
 /* crun start had been called, and the service died before it could say so. */
