@@ -45,6 +45,28 @@ static bool check_source(const char *image, const char *bundle, GVariant *config
         return config_check_complete(config, error) && spec_check_patch(config, error);
 }
 
+/* The name of a container that is being created, taken until the commit or until the operation goes without one. */
+struct Reservation {
+        Registry *registry;
+        char *name;
+};
+
+static void reservation_free(void *data) {
+        struct Reservation *reservation = data;
+
+        registry_release_name(reservation->registry, reservation->name);
+        g_free(reservation->name);
+        g_free(reservation);
+}
+
+static void reserve_for(Operation *operation) {
+        struct Reservation *reservation = g_new(struct Reservation, 1);
+
+        *reservation = (struct Reservation) {.registry = operation->engine->registry, .name = g_strdup(operation->container->name)};
+        operation->data = reservation;
+        operation->free_data = reservation_free;
+}
+
 static void on_synced(const GError *error, void *userdata) {
         Operation *operation = userdata;
         g_autofree char *path = container_path(operation->container);
@@ -62,7 +84,8 @@ void create_step(Operation *operation) {
         guint most = (guint) operation->number;
         GError *error = NULL;
 
-        registry_release_name(registry, container->name);
+        reservation_free(g_steal_pointer(&operation->data));
+        operation->free_data = NULL;
         /* Others of the same user may have been created since this one was accepted. */
         if (most > 0 && !profiles_check_room(registry, config_string(container->config, "profile", ""), container->owner_uid, most, &error)) {
                 operation_fail(operation, error);
@@ -119,5 +142,6 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
         }
         Operation *operation = operation_begin_create(engine, container, actor, done, userdata);
         operation->number = most;
+        reserve_for(operation);
         return operation;
 }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* An engine on a store in memory, with a crun that always succeeds (/bin/true) unless a test names another program. What runs are children of the test. */
+
+#include "operation/internal.h"
+#include "testing.h"
+
+typedef struct Fixture {
+        sd_event *event;
+        Reaper *reaper;
+        char *directory;
+        Paths paths; /* run and state below directory; crun and conmon may be changed at any time */
+        Store *store;
+        Registry *registry;
+        Waits *waits;
+        Engine *engine;
+        unsigned n_ids;
+} Fixture;
+
+void fixture_set_up(Fixture *fixture, gconstpointer unused);
+void fixture_tear_down(Fixture *fixture, gconstpointer unused); /* what still runs is killed */
+
+/* A container in the state created; config as GVariant text. Borrowed: the registry holds it. */
+Container *fixture_add(Fixture *fixture, const char *name, const char *config);
+/* Opens a run whose PID 1 is a new child, and enters the state; running gets a start time. Returns the child. */
+pid_t fixture_run(Fixture *fixture, Container *container, State state);
+/* The container as if its run had ended and been cleaned up. edit changes the life before the commit; may be NULL. */
+void fixture_exit(Fixture *fixture, Container *container, void (*edit)(Life *life));
+void fixture_break_store(Fixture *fixture); /* every event is refused from now on */
+
+typedef struct Answer {
+        unsigned n;
+        char *result; /* printed tuple, NULL with an error */
+        GError *error;
+} Answer;
+void answer_clear(Answer *answer);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Answer, answer_clear)
+
+/* Submits; options as GVariant text or NULL. It must be accepted. */
+Operation *fixture_submit(Fixture *fixture, Container *container, Verb verb, const char *options, Answer *answer);
+/* Submits and waits for the answer. */
+void fixture_do(Fixture *fixture, Container *container, Verb verb, const char *options, Answer *answer);
+void fixture_expect_refused(Fixture *fixture, Container *container, Verb verb, ConbusError code, const char *part); /* at submission */
+void fixture_run_until_state(Fixture *fixture, Container *container, State state);
+/* The actions of all events so far, with a space after each. */
+char *fixture_events(Fixture *fixture) G_GNUC_WARN_UNUSED_RESULT;
