@@ -290,7 +290,8 @@ static void test_nothing_begins_while_the_service_leaves(Fixture *fixture, gcons
         testing_run_idle(fixture->event);
         g_assert_cmpuint(answer.n, ==, 0);
         fixture->engine->stopping = false;
-        fixture_do(fixture, container, VERB_CLEANUP, NULL, &answer);
+        fixture_submit(fixture, container, VERB_SYNC, NULL, &answer);
+        testing_run_until_count(fixture->event, &answer.n, 2);
 }
 
 /* --- errors --- */
