@@ -3,6 +3,7 @@
 
 #include "fixture.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "store/internal.h"
 #include <errno.h>
 #include <signal.h>
@@ -12,6 +13,7 @@ void fixture_set_up(Fixture *fixture, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
         Settings settings;
 
+        log_set_level(LOG_EMERG); /* what is made to fail is logged */
         g_assert_cmpint(sd_event_new(&fixture->event), >=, 0);
         fixture->reaper = reaper_new(fixture->event);
         fixture->directory = testing_directory_new();

@@ -3,7 +3,6 @@
 
 #include "fixture.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "store/internal.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -389,7 +388,6 @@ int main(int argc, char *argv[]) {
         };
 
         g_test_init(&argc, &argv, NULL);
-        log_set_level(LOG_EMERG);
         g_test_add_func("/lifecycle/outcomes", test_outcomes);
         for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
                 g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].test, fixture_tear_down);
