@@ -398,7 +398,7 @@ static void keep_for_a_while(Job *job) {
                 return;
         }
         if (jobs->limits->keep_usec != UINT64_MAX) {
-                int r = sd_event_add_time_relative(jobs->event, &job->life_timer, CLOCK_BOOTTIME, jobs->limits->keep_usec, G_USEC_PER_SEC / 4, on_life_over, job);
+                int r = sd_event_add_time(jobs->event, &job->life_timer, CLOCK_BOOTTIME, clock_boottime_in(jobs->limits->keep_usec), G_USEC_PER_SEC / 4, on_life_over, job);
                 g_assert(r >= 0);
         }
         g_queue_push_tail(&jobs->ended, job);
@@ -477,7 +477,7 @@ JobWait *job_wait(Job *job, guint64 timeout_usec, JobWaited done, void *userdata
         wait->userdata = userdata;
         g_queue_push_tail(&job->waits, wait);
         if (timeout_usec != UINT64_MAX) {
-                int r = sd_event_add_time_relative(job->jobs->event, &wait->timer, CLOCK_BOOTTIME, timeout_usec, 1000, on_wait_over, wait);
+                int r = sd_event_add_time(job->jobs->event, &wait->timer, CLOCK_BOOTTIME, clock_boottime_in(timeout_usec), 1000, on_wait_over, wait);
                 g_assert(r >= 0);
         }
         return wait;

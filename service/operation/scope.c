@@ -8,6 +8,7 @@
  * At the end whatever is left in the scope is killed and waited for by pidfd before the scope is stopped: without a release agent (version 1 in a namespace) systemd does not hear of the end of processes that are not its children. */
 
 #include "operation/internal.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
 #include <string.h>
@@ -153,7 +154,7 @@ void scope_end(Operation *operation) {
         }
         if (!cgroup_signal(end->cgroup, SIGKILL, &n, &error))
                 log_warning("kill what is left of %s: %s", container_title(operation->container), error->message);
-        int r = sd_event_add_time_relative(operation->engine->event, &end->timer, CLOCK_BOOTTIME, operation->engine->settings.kill_usec, 1000, on_patience_ended, end);
+        int r = sd_event_add_time(operation->engine->event, &end->timer, CLOCK_BOOTTIME, clock_boottime_in(operation->engine->settings.kill_usec), 1000, on_patience_ended, end);
         g_assert(r >= 0);
 }
 

@@ -221,6 +221,7 @@ static void test_waits(Fixture *fixture, const void *unused) {
         g_string_truncate(fixture->heard, 0);
         g_assert_nonnull(job_wait(job, UINT64_MAX, on_waited, fixture));
         g_assert_nonnull(job_wait(job, 1000, on_waited, fixture));
+        job_wait_cancel(job_wait(job, UINT64_MAX - 1, on_waited, fixture)); /* a span beyond the clock */
         job_wait_cancel(job_wait(job, UINT64_MAX, on_waited, fixture));
         run_for(fixture, 50000);
         g_assert_cmpstr(fixture->heard->str, ==, "waited:queued ");
