@@ -3,6 +3,8 @@
 
 #include "container/commit.h"
 #include "container/waits.h"
+#include "store/internal.h"
+#include "testing.h"
 
 typedef struct Fixture {
         sd_event *event;
@@ -239,6 +241,258 @@ static void test_ten_thousand_on_one_end(Fixture *fixture, gconstpointer unused)
         g_free(answer.condition);
 }
 
+/* --- rule by rule --- */
+
+static void expect_refused(Fixture *fixture, WaitOptions options, ConbusError code) {
+        g_autoptr(GError) error = NULL;
+        Answer answer = {0};
+
+        g_assert_null(begin(fixture, options, &answer, &error));
+        testing_expect_error(&error, code, "");
+        g_assert_cmpuint(answer.n, ==, 0);
+}
+
+static void expect_at_once(Fixture *fixture, WaitOptions options, const char *condition, guint64 run, int code) {
+        Answer answer = {0};
+
+        g_assert_nonnull(begin(fixture, options, &answer, NULL));
+        g_assert_cmpuint(answer.n, ==, 0);
+        turn(fixture);
+        expect(&answer, condition, run, code);
+}
+
+static const char *const ends[] = {"stopped", "exited", NULL}, *const end_or_running[] = {"stopped", "running", NULL}, *const running[] = {"running", NULL}, *const created[] = {"created", NULL},
+                               *const removing[] = {"removing", NULL}, *const unhealthy[] = {"unhealthy", NULL}, *const exited_or_stopped[] = {"exited", "stopped", NULL},
+                               *const running_or_initialized[] = {"running", "initialized", NULL};
+
+/* 1: the latest finished run is answered at once, an open one is waited for, and none is an error. */
+static void test_rule_1_binding(Fixture *fixture, gconstpointer unused) {
+        Answer open = {0};
+
+        expect_refused(fixture, (WaitOptions) {.conditions = stopped}, CONBUS_ERROR_NEVER_STARTED);
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped}, &open, NULL)); /* from Init on */
+        end_run(fixture, 7);
+        expect(&open, "stopped", 1, 7);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped}, "stopped", 1, 7);
+        enter(fixture, STATE_EXITED);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped}, "stopped", 1, 7);
+}
+
+/* 2: one run exactly, the next one, the last one. */
+static void test_rule_2_which_run(Fixture *fixture, gconstpointer unused) {
+        Answer third = {0}, next = {0}, never = {0};
+
+        for (int code = 1; code <= 2; code++) {
+                open_run(fixture);
+                end_run(fixture, code);
+                enter(fixture, STATE_EXITED);
+        }
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1}, "stopped", 1, 1);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 0}, "stopped", 2, 2); /* as absent */
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_after_run = true, .after_run = 0}, "stopped", 1, 1);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_after_run = true, .after_run = 1}, "stopped", 2, 2);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 3}, &third, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .has_after_run = true, .after_run = 2}, &next, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .has_after_run = true, .after_run = UINT64_MAX}, &never, NULL));
+        open_run(fixture);
+        end_run(fixture, 3);
+        expect(&third, "stopped", 3, 3);
+        expect(&next, "stopped", 3, 3);
+        g_assert_cmpuint(never.n, ==, 0);
+        enter(fixture, STATE_EXITED);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .final = true}, "stopped", 3, 3);
+}
+
+/* 3: what was recorded is the answer, whatever the container is by now. */
+static void test_rule_3_the_record(Fixture *fixture, gconstpointer unused) {
+        open_run(fixture);
+        end_run(fixture, 1);
+        enter(fixture, STATE_EXITED);
+        open_run(fixture);
+        enter(fixture, STATE_RUNNING);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1}, "stopped", 1, 1);
+        g_assert_true(store_exec(fixture->store, "DELETE FROM run WHERE number = 1", NULL));
+        expect_refused(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1}, CONBUS_ERROR_NO_SUCH_RUN);
+}
+
+/* 4: `exited` is met by the cleanup, or by the next run. */
+static void test_rule_4_exited(Fixture *fixture, gconstpointer unused) {
+        Answer next_run = {0};
+
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = exited}, &next_run, NULL));
+        end_run(fixture, 5);
+        g_assert_cmpuint(next_run.n, ==, 0);
+        expect_at_once(fixture, (WaitOptions) {.conditions = exited_or_stopped}, "stopped", 1, 5);
+        open_run(fixture); /* from stopped, without a cleanup in between */
+        expect(&next_run, "exited", 1, 5);
+}
+
+/* 5: conditions. */
+static void test_rule_5_every_state(Fixture *fixture, gconstpointer unused) {
+        static const State way[] = {STATE_INITIALIZED, STATE_RUNNING, STATE_PAUSED, STATE_UNKNOWN, STATE_STOPPING};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(way); i++) {
+                const char *const condition[] = {state_to_string(way[i]), NULL};
+                Answer answer = {0};
+
+                g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = condition}, &answer, NULL));
+                g_assert_cmpuint(answer.n, ==, 0);
+                if (way[i] == STATE_INITIALIZED)
+                        open_run(fixture);
+                else
+                        enter(fixture, way[i]);
+                expect(&answer, condition[0], 1, -1);
+        }
+}
+
+static void test_rule_5_true_already(Fixture *fixture, gconstpointer unused) {
+        Answer later = {0};
+
+        expect_at_once(fixture, (WaitOptions) {.conditions = created}, "created", 0, -1);
+        open_run(fixture);
+        enter(fixture, STATE_RUNNING);
+        expect_at_once(fixture, (WaitOptions) {.conditions = running}, "running", 1, -1);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = running, .has_after_run = true, .after_run = 1}, &later, NULL));
+        g_assert_cmpint(sd_event_run(fixture->event, 0), ==, 0);
+        g_assert_cmpuint(later.n, ==, 0);
+        end_run(fixture, 0);
+        open_run(fixture);
+        enter(fixture, STATE_RUNNING);
+        expect(&later, "running", 2, -1);
+}
+
+static void test_rule_5_never_started(Fixture *fixture, gconstpointer unused) {
+        Answer state = {0}, run = {0}, after = {0};
+
+        expect_refused(fixture, (WaitOptions) {.conditions = ends}, CONBUS_ERROR_NEVER_STARTED);
+        expect_refused(fixture, (WaitOptions) {.conditions = stopped, .final = true}, CONBUS_ERROR_NEVER_STARTED);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = end_or_running}, &state, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = ends, .has_run = true, .run = 1}, &run, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = ends, .has_after_run = true}, &after, NULL));
+        open_run(fixture);
+        enter(fixture, STATE_RUNNING);
+        expect(&state, "running", 1, -1);
+        end_run(fixture, 2);
+        expect(&run, "stopped", 1, 2);
+        expect(&after, "stopped", 1, 2);
+}
+
+static void test_rule_5_the_first_match(Fixture *fixture, gconstpointer unused) {
+        Answer answer = {0};
+
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = running_or_initialized}, &answer, NULL));
+        open_run(fixture);
+        expect(&answer, "initialized", 1, -1);
+}
+
+static void test_rule_5_removing_has_the_last_code(Fixture *fixture, gconstpointer unused) {
+        Answer answer = {0};
+
+        open_run(fixture);
+        end_run(fixture, 4);
+        enter(fixture, STATE_EXITED);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = removing}, &answer, NULL));
+        enter(fixture, STATE_REMOVING);
+        expect(&answer, "removing", 1, 4);
+}
+
+static void test_rule_5_removed_without_a_run(Fixture *fixture, gconstpointer unused) {
+        Answer answer = {0};
+
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = gone}, &answer, NULL));
+        enter(fixture, STATE_REMOVING);
+        g_autoptr(Commit) commit = commit_new(fixture->container, NULL);
+        commit_set_remove(commit);
+        g_assert_true(commit_apply(commit, NULL));
+        expect(&answer, "removed", 0, -1);
+        expect_refused(fixture, (WaitOptions) {.conditions = stopped}, CONBUS_ERROR_NO_SUCH_CONTAINER); /* no record either */
+        expect_refused(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1}, CONBUS_ERROR_NO_SUCH_RUN);
+}
+
+static void set_life(Fixture *fixture, bool is_ready, const char *health) {
+        g_autoptr(Commit) commit = commit_new(fixture->container, NULL);
+
+        commit->life.ready = is_ready;
+        life_set_string(&commit->life.health, health);
+        g_assert_true(commit_apply(commit, NULL));
+}
+
+/* 6: readiness and health belong to a run. */
+static void test_rule_6_tied_conditions(Fixture *fixture, gconstpointer unused) {
+        Answer is_ready = {0}, is_healthy = {0}, is_unhealthy = {0};
+
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = ready}, &is_ready, NULL)); /* before there is a run */
+        open_run(fixture);
+        enter(fixture, STATE_RUNNING);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = healthy}, &is_healthy, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = unhealthy}, &is_unhealthy, NULL));
+        set_life(fixture, true, "starting");
+        expect(&is_ready, "ready", 1, -1);
+        expect_at_once(fixture, (WaitOptions) {.conditions = ready}, "ready", 1, -1);
+        set_life(fixture, true, "healthy");
+        expect(&is_healthy, "healthy", 1, -1);
+        set_life(fixture, true, "unhealthy");
+        expect(&is_unhealthy, "unhealthy", 1, -1);
+        end_run(fixture, 6);
+        expect_at_once(fixture, (WaitOptions) {.conditions = ready}, "stopped", 1, 6);
+        expect_at_once(fixture, (WaitOptions) {.conditions = unhealthy, .has_run = true, .run = 1}, "stopped", 1, 6);
+        open_run(fixture);
+        expect_at_once(fixture, (WaitOptions) {.conditions = ready, .has_run = true, .run = 1}, "stopped", 1, 6); /* not that of the next run */
+}
+
+static void test_rule_6_no_health_check(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(GVariant) config = testing_parse("@a{sv} {}");
+        g_autoptr(Container) plain = container_new("f123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "plain", 0, config);
+        g_autoptr(Commit) commit = commit_new(plain, NULL);
+        WaitOptions options = {.conditions = healthy, .timeout_usec = UINT64_MAX};
+        g_autoptr(GError) error = NULL;
+
+        commit_set_create(commit, fixture->registry);
+        g_assert_true(commit_apply(commit, NULL));
+        g_assert_null(wait_begin(fixture->waits, plain->id, &options, on_answer, NULL, &error));
+        testing_expect_error(&error, CONBUS_ERROR_NO_HEALTH_CHECK, "container \"plain\"");
+}
+
+/* 7: a timeout says which run to go on with. */
+static void test_rule_7_a_lossless_long_poll(Fixture *fixture, gconstpointer unused) {
+        Answer poll = {0};
+
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .timeout_usec = 1000}, &poll, NULL));
+        turn(fixture);
+        g_assert_cmpuint(poll.run, ==, 1);
+        expect(&poll, "timeout", 1, -1);
+        end_run(fixture, 8);
+        enter(fixture, STATE_EXITED);
+        open_run(fixture);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1, .timeout_usec = 1000}, "stopped", 1, 8);
+}
+
+/* 8: who has left is not answered. */
+static void test_rule_8_a_dropped_wait(Fixture *fixture, gconstpointer unused) {
+        Answer left = {0}, at_once = {0};
+
+        open_run(fixture);
+        wait_cancel(begin(fixture, (WaitOptions) {.conditions = stopped, .timeout_usec = 1000}, &left, NULL));
+        end_run(fixture, 1);
+        wait_cancel(begin(fixture, (WaitOptions) {.conditions = stopped}, &at_once, NULL));
+        g_assert_cmpint(sd_event_run(fixture->event, 2000), ==, 0);
+        g_assert_cmpuint(left.n + at_once.n, ==, 0);
+        g_assert_cmpuint(waits_count(fixture->waits), ==, 0);
+}
+
+/* 10: never silently 0. */
+static void test_rule_10_a_lost_run(Fixture *fixture, gconstpointer unused) {
+        Answer answer = {0};
+
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped}, &answer, NULL));
+        end_run(fixture, -1);
+        expect(&answer, "stopped", 1, -1);
+}
+
 int main(int argc, char *argv[]) {
         static const struct {
                 const char *path;
@@ -252,6 +506,21 @@ int main(int argc, char *argv[]) {
                 {"/waits/removal-answers-everybody", test_removal_answers_everybody},
                 {"/waits/timeout", test_timeout},
                 {"/waits/a-timeout-beyond-the-clock-is-none", test_a_timeout_beyond_the_clock_is_none},
+                {"/waits/rule-1-binding", test_rule_1_binding},
+                {"/waits/rule-2-which-run", test_rule_2_which_run},
+                {"/waits/rule-3-the-record", test_rule_3_the_record},
+                {"/waits/rule-4-exited", test_rule_4_exited},
+                {"/waits/rule-5-every-state", test_rule_5_every_state},
+                {"/waits/rule-5-true-already", test_rule_5_true_already},
+                {"/waits/rule-5-never-started", test_rule_5_never_started},
+                {"/waits/rule-5-the-first-match", test_rule_5_the_first_match},
+                {"/waits/rule-5-removing-has-the-last-code", test_rule_5_removing_has_the_last_code},
+                {"/waits/rule-5-removed-without-a-run", test_rule_5_removed_without_a_run},
+                {"/waits/rule-6-tied-conditions", test_rule_6_tied_conditions},
+                {"/waits/rule-6-no-health-check", test_rule_6_no_health_check},
+                {"/waits/rule-7-a-lossless-long-poll", test_rule_7_a_lossless_long_poll},
+                {"/waits/rule-8-a-dropped-wait", test_rule_8_a_dropped_wait},
+                {"/waits/rule-10-a-lost-run", test_rule_10_a_lost_run},
                 {"/waits/ten-thousand-on-one-end", test_ten_thousand_on_one_end},
         };
 
