@@ -251,7 +251,7 @@ static GPtrArray *build_argv(const Paths *paths, const ConmonLaunch *launch, con
         GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
         g_autofree char *pidfile = g_build_filename(launch->bundle, "pidfile", NULL);
         g_autofree char *destination = g_str_equal(launch->log_driver, "k8s-file") ? g_strconcat("k8s-file:", launch->log_path, NULL) : g_strdup(launch->log_driver);
-        const char *const pairs[][2] = {{paths->conmon, NULL}, {"--sync", "--api-version"}, {"-c", launch->id}, {"-u", launch->id}, {"-r", crun}, {"-b", launch->bundle}, {"-p", pidfile},
+        const char *const pairs[][2] = {{paths->conmon, NULL}, {"--sync", "--api-version"}, {"--no-sync-log", NULL}, {"-c", launch->id}, {"-u", launch->id}, {"-r", crun}, {"-b", launch->bundle}, {"-p", pidfile},
                                         {"-n", launch->name}, {"--exit-dir", launch->exit_dir}, {"--persist-dir", launch->persist_dir}, {"--full-attach", NULL}, {"-l", destination}, {"--log-level", "warning"}};
 
         for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++)

@@ -195,6 +195,7 @@ static void parse(Conmon *conmon, int argc, char **argv) {
         char *ignored_text = NULL;
         const GOptionEntry entries[] = {
                 {"sync", 0, 0, G_OPTION_ARG_NONE, &conmon->sync, NULL, NULL},
+                {"no-sync-log", 0, 0, G_OPTION_ARG_NONE, &ignored, NULL, NULL},
                 {"api-version", 0, 0, G_OPTION_ARG_NONE, &ignored, NULL, NULL},
                 {"full-attach", 0, 0, G_OPTION_ARG_NONE, &ignored, NULL, NULL},
                 {"leave-stdin-open", 0, 0, G_OPTION_ARG_NONE, &conmon->leave_stdin_open, NULL, NULL},
