@@ -8,6 +8,8 @@
 #include "operation/policy.h"
 #include <signal.h>
 
+#define PRIORITY_END (SD_EVENT_PRIORITY_NORMAL - 5) /* of what tells an end: it goes before whatever is asked meanwhile */
+
 /* operation.c */
 void operation_run_beside(Operation *operation);
 void operations_forget(Container *container); /* the service leaves: adoption takes up what was in progress */

@@ -21,7 +21,8 @@ struct Supervision {
         Conmon *conmon; /* NULL after adoption */
         sd_event_source *main_source, *monitor_source, *wait_timer, *kill_timer, *retry_timer, *gone_source;
         unsigned n_holds, n_patience; /* how often exit_file_usec has passed */
-        bool ended, monitor_gone, has_status;
+        bool ended, monitor_gone, has_status, has_oom_kills;
+        guint64 oom_kills;
         int status;
         GPtrArray *waiting; /* of Operation with a reference: lifecycle_await_end */
 };
@@ -78,16 +79,23 @@ static char *exit_directory(Engine *engine) {
         return g_build_filename(engine->paths->run, "exits", NULL);
 }
 
+/* Final once PID 1 has died; read while conmon is still at work, so that the end need not wait for it. */
+static void read_oom_kills(struct Supervision *supervision) {
+        const char *cgroup = supervision->container->life.cgroup;
+
+        if (!supervision->has_oom_kills && *cgroup)
+                supervision->oom_kills = cgroup_oom_kills(cgroup);
+        supervision->has_oom_kills = true;
+}
+
 static guint64 count_oom_kills(struct Supervision *supervision) {
         Container *container = supervision->container;
         char number[48];
-        guint64 kills = *container->life.cgroup ? cgroup_oom_kills(container->life.cgroup) : 0;
 
+        read_oom_kills(supervision);
         snprintf(number, sizeof number, "%" G_GUINT64_FORMAT "/persist/oom", container->life.run);
         g_autofree char *file = paths_run_of(supervision->engine->paths, container->id, number);
-        if (kills == 0 && access(file, F_OK) == 0)
-                kills = 1;
-        return kills;
+        return supervision->oom_kills == 0 && access(file, F_OK) == 0 ? 1 : supervision->oom_kills;
 }
 
 static void fill_end(struct Supervision *supervision, Commit *commit, bool has_file, int file_code) {
@@ -245,6 +253,7 @@ static void conclude(struct Supervision *supervision) {
         bool enough = has_file || (supervision->monitor_gone && supervision->has_status) || supervision->n_patience >= 2 ||
                       (supervision->monitor_gone && supervision->n_patience >= 1);
         if (!enough) {
+                read_oom_kills(supervision);
                 wait_for_sources(supervision);
                 return;
         }
@@ -324,7 +333,7 @@ void lifecycle_attach(Engine *engine, Container *container, Conmon *conmon) {
         if (pidref_is_set(&container->main)) {
                 r = sd_event_add_io(engine->event, &supervision->main_source, container->main.fd, EPOLLIN, on_main, supervision);
                 g_assert(r >= 0);
-                sd_event_source_set_priority(supervision->main_source, SD_EVENT_PRIORITY_NORMAL - 5);
+                sd_event_source_set_priority(supervision->main_source, PRIORITY_END);
                 reaper_watch(engine->reaper, container->main.pid, on_main_reaped, supervision);
         }
         if (conmon)
