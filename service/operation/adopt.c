@@ -178,8 +178,8 @@ static void resume(Engine *engine, Container *container) {
                 lifecycle_ensure_cleanup(engine, container);
         else if (state == STATE_EXITED && container->life.next_restart_usec != 0)
                 policy_arm(engine, container);
-        else if (state == STATE_EXITED && config_bool(container->config, "auto-remove", false) && container->life.run > 0 && g_queue_is_empty(&container->operations))
-                operation_submit_first(engine, container, VERB_REMOVE, NULL, NULL, NULL);
+        else if (g_queue_is_empty(&container->operations)) /* else the boot rule starts it */
+                removal_ensure(engine, container);
 }
 
 bool engine_adopt(Engine *engine, GError **error) {

@@ -54,6 +54,7 @@ void create_step(Operation *operation);
 /* Parts of verbs that others use: each ends in operation_continue. */
 void init_begin(Operation *operation); /* launch.c: a state in which Init is allowed → initialized, or undone with an error */
 void launch_kill(Engine *engine, Container *container); /* launch.c: ends what a launch that is undone has begun */
+void removal_ensure(Engine *engine, Container *container); /* remove.c: submits the removal of an auto-remove container whose policy has declined, if it is one */
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
 void stop_join(Operation *operation); /* stop.c: at submission: a call that comes during a stop shortens it; a Stop shares its end */

@@ -133,6 +133,8 @@ static void finish(Operation *operation) {
                 set_current(container, g_queue_peek_head(&container->operations));
         /* An end that came while this operation ran still wants its cleanup, before anything that waits. */
         lifecycle_ensure_cleanup(engine, container);
+        if (operation->verb != VERB_REMOVE) /* one that has failed is not tried for ever */
+                removal_ensure(engine, container);
         if (!begin_await(operation))
                 answer(operation);
         if (container->operations.head)

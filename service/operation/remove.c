@@ -186,3 +186,14 @@ void remove_step(Operation *operation) {
         else
                 operation_continue(operation);
 }
+
+/* It goes before whatever waits, as the cleanup did before it. */
+void removal_ensure(Engine *engine, Container *container) {
+        const Life *life = &container->life;
+        Operation *head = g_queue_peek_head(&container->operations);
+        bool declined = life->state == STATE_EXITED && life->run > 0 && !life->run_open && life->next_restart_usec == 0;
+
+        if (!declined || container->removed || !config_bool(container->config, "auto-remove", false) || (head && (head->running || head->verb == VERB_REMOVE)))
+                return;
+        operation_submit_first(engine, container, VERB_REMOVE, NULL, NULL, NULL);
+}

@@ -128,12 +128,8 @@ static void on_discarded(Operation *operation) {
         if (operation->verb != VERB_RESTART && operation->verb != VERB_REMOVE)
                 policy_plan(operation->engine, container, commit, operation->internal_restart);
         commit_event(commit, "cleanup", NULL);
-        if (operation_commit(operation, commit)) {
+        if (operation_commit(operation, commit))
                 policy_arm(operation->engine, container);
-                if (config_bool(container->config, "auto-remove", false) && container->life.next_restart_usec == 0 && !to_created && operation->verb != VERB_RESTART &&
-                    operation->verb != VERB_REMOVE && operation->verb != VERB_INIT && operation->verb != VERB_START)
-                        operation_submit_first(operation->engine, container, VERB_REMOVE, NULL, NULL, NULL);
-        }
         operation_continue(operation);
 }
 

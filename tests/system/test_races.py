@@ -41,6 +41,19 @@ def test_a_restart_never_comes_before_its_time(client):
     assert len(restarts) >= 4 and all(due <= usec for due, usec in zip(planned, restarts)), (planned, restarts)
 
 
+def test_auto_remove_follows_a_restart_that_is_called_off(client):
+    for name, method, signature, arguments in (("stopped", "Stop", "", ()), ("policy", "SetRestartPolicy", "su", ("no", 0))):
+        path = client.create(name, "false", auto_remove=True, restart_policy="always", restart_sec_usec=60000000)
+        client.call(path, CONTAINER, "Start")
+        wait_for(lambda path=path: client.get(path, "NextRestartTimestamp"), "planned restart", poll=True)
+        gone = client.begin(path, CONTAINER, "WaitFor", "asa{sv}", ["removed"], {})
+        if method == "Stop":
+            expect("NotRunning", client.call, path, CONTAINER, method)
+        else:
+            client.call(path, CONTAINER, method, signature, *arguments)
+        assert client.finish(gone)[:3] == ("removed", 1, 1)
+
+
 GATE = "/run/conbus/gate-create"
 
 
