@@ -6,7 +6,7 @@ import os
 import time
 
 from connection import GLib
-from life import STATES, check, expected
+from life import check, expected
 from waits import NEVER, Request, answers, refusal
 from world import CONTAINER, MANAGER, MANAGER_PATH, NAME
 
@@ -56,12 +56,11 @@ class Call:
         world = self.world
         if world.epoch < self.reply_epoch or not world.synced or world.epoch == self.reply_epoch and world.seq < self.reply_seq:
             return False
-        if self.container and len(self.container.lives_of(self.reply_epoch)) <= self.end:
-            return False
-        if any(len(entry.lives_of(self.reply_epoch)) <= self.ends[entry.path] for entry, _ in self.entries or ()):
-            return False
         error, body = self.reply
-        if error not in LEFT:
+        unseen = any(len(container.lives_of(self.reply_epoch)) <= position for container, position in self._positions())
+        if unseen and world.epoch == self.reply_epoch:
+            return False
+        if error not in LEFT and not unseen:  # unseen: a service that died before it had told the observer anything
             if self.verb:
                 self._check_verb(error, body)
             elif self.member == "WaitAny":
@@ -75,6 +74,9 @@ class Call:
         """Whether its effect may come after this life: it has not been answered, or not been answered by then."""
         return not self.is_over or (self.reply_epoch == epoch and self.end > index)
 
+    def _positions(self):
+        return [(entry, self.ends[entry.path]) for entry, _ in self.entries] if self.entries else [(self.container, self.end)] if self.container else []
+
     def _window(self):
         lives = self.container.lives_of(self.reply_epoch)
         return lives[self.sent : self.end + 1]
@@ -84,8 +86,8 @@ class Call:
 
     def _check_verb(self, error, body):
         window = [life for life in self._window() if life is not None]
-        was_gone = len(window) < len(self._window()) or any(life["State"] == "removing" for life in window)
-        states = {life["State"] for life in window} & set(STATES)
+        states = {life["State"] for life in window}
+        was_gone = len(window) < len(self._window()) or "removing" in states
         allowed = {expected(self.verb, state) for state in states}
         if not error:
             check("ok" in allowed, f"{self} succeeds, though it was only {sorted(states)}")

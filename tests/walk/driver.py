@@ -5,7 +5,8 @@ import os
 import select
 import time
 
-from calls import Call, GLib, Pipe, options  # noqa: F401
+from calls import Call, Pipe, options
+from connection import GLib
 from life import ACTIVE, check, decide, run_is_open
 from sequence import PAYLOAD
 from waits import Request
@@ -205,8 +206,9 @@ class Driver(World):
     def do_service(self, step, container, peer):
         if self.synced and self.pid:
             self.trace(f"  kill the service with {step['signal']}")
+            epoch = self.epoch
             self.kill_service(step["signal"])
-            self.wait(lambda: not self.synced, "end of the service")
+            self.wait(lambda: self.epoch > epoch, "successor of the service")
 
     def do_vanish(self, step, container, peer):
         """A client leaves the bus: its waits are dropped, what it asked for may or may not have been done."""

@@ -33,6 +33,8 @@ TABLE = {
 
 
 def expected(operation, state):
+    if state == "removing":
+        return "ok" if operation in ("Sync", "Remove", "RemoveForce") else "Removed"
     return TABLE[operation][STATES.index(state)]
 
 

@@ -86,7 +86,7 @@ def test_walk(client):
             report(shorter, *best)
         raise
     finally:
-        print(f"# {driver.n_sequences} sequences, {driver.n_steps} steps, {driver.n_checked} answers, {driver.epoch} restarts of the service, commits: {dict(sorted(driver.rules_seen.items()))}", flush=True)
+        print(f"# {driver.n_sequences} sequences, {driver.n_steps} steps, {driver.n_checked} answers, {driver.n_services - 1} restarts of the service, commits: {dict(sorted(driver.rules_seen.items()))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is known of the service from its signals: one observer sees everything and puts each commit through the rules of life.py, the peers make the calls and count how far they have seen.
 
-An epoch is one process of the service. Signals of its last moments are lost when it is killed; then the observer reads what is true from the successor, and the event log must fill the gap without a hole."""
+An epoch is one process of the service; it ends with the first message of its successor, since a service that leaves in peace gives up its name first and finishes what it has begun. Signals of the last moments are lost when it is killed;
+then the observer reads what is true from the successor, and the event log must fill the gap without a hole."""
 
 import os
 
@@ -13,7 +14,7 @@ MANAGER_PATH = "/io/conbus1"
 RULE_OWNER = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{NAME}'"
 RULES_OBSERVER = ("type='signal',path_namespace='/io/conbus1'", RULE_OWNER)
 RULES_PEER = (f"type='signal',member='PropertiesChanged',arg0='{CONTAINER}'", f"type='signal',interface='{MANAGER}',member='Event'",
-              "type='signal',path='/io/conbus1',interface='org.freedesktop.DBus.ObjectManager'", RULE_OWNER)
+              "type='signal',path='/io/conbus1',interface='org.freedesktop.DBus.ObjectManager'")
 EXITS = {10: (0, 0), 12: (3, 0), 15: (7, 0), 9: (137, 9)}  # what the payload makes of a signal; HUP it ignores
 
 
@@ -22,7 +23,7 @@ class Peer:
 
     def __init__(self, world):
         self.world, self.connection = world, Connection(RULES_PEER)
-        self.name, self.epoch, self.seq = self.connection.name, world.epoch, world.seq
+        self.name, self.service, self.epoch, self.seq = self.connection.name, world.service, world.epoch, world.seq
         self.positions = {path: len(container.lives) - 1 for path, container in world.containers.items()}
         self.pending = {}  # serial -> Call
 
@@ -32,6 +33,8 @@ class Peer:
     def read(self):
         for message, fds in self.connection.read():
             serial = message.get_reply_serial()
+            if message.get_sender() not in (BUS, self.service):
+                self.service, self.epoch, self.positions = message.get_sender(), epoch_of(message.get_sender()), {}
             if serial:
                 self._on_reply(message, fds, serial)
             else:
@@ -47,9 +50,6 @@ class Peer:
             self.positions[path] = self.position(path) + 1
         elif member == "Event":
             self.seq = body.get_child_value(0).get_uint64()
-        elif member == "NameOwnerChanged" and not body.get_child_value(2).get_string():
-            self.epoch += 1
-            self.positions = {}
 
     def _on_reply(self, message, fds, serial):
         call = self.pending.pop(serial, None)
@@ -193,9 +193,9 @@ class Container:
 class World:
     def __init__(self, fakes, trace):
         self.fakes, self._trace = fakes, trace
-        self.epoch, self.seq, self.known_seq, self.synced, self.crashed, self.killed = 0, 0, 0, True, False, False
+        self.service, self.epoch, self.seq, self.known_seq, self.synced, self.crashed, self.killed = None, 0, 0, 0, False, False, False
         self.containers, self.by_id, self.configs = {}, {}, {}
-        self.rules_seen, self.pid = {}, 0
+        self.rules_seen, self.n_services, self.pid = {}, 0, 0
         self.reading = {}
         self.observer = Connection(RULES_OBSERVER)
         self._read_state()
@@ -210,7 +210,9 @@ class World:
     # --- the observer ---
 
     def _read_state(self):
-        self.synced = False
+        """Asks whoever is the service next, and thereby activates it. What was announced until then need not be read again."""
+        if self.synced:
+            self.known_seq = self.seq
         send = self.observer.send
         self.reading = {send(NAME, MANAGER_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"): self._on_objects,
                         send(NAME, MANAGER_PATH, MANAGER, "GetEvents", "tua{sv}", self.known_seq, 10000, {}): self._on_events}
@@ -218,6 +220,8 @@ class World:
     def observe(self):
         for message, _ in self.observer.read():
             serial = message.get_reply_serial()
+            if message.get_sender() not in (BUS, self.service):
+                self._on_successor(message.get_sender())
             if not serial:
                 self._on_signal(message)
             elif serial in self.mirror:
@@ -253,7 +257,9 @@ class World:
         container = self.containers.get(path)
         if member == "NameOwnerChanged":
             if not body[2]:
-                self._on_service_left()
+                check(self.killed, "the service left by itself")
+                self.killed = False
+                self._read_state()
         elif member == "PropertiesChanged" and body[0] == CONTAINER:
             if container:
                 container.on_properties({key: value for key, value in body[1].items() if key in container.life})
@@ -292,17 +298,13 @@ class World:
         if container:
             container.on_event(event)
 
-    def _on_service_left(self):
-        check(self.killed, "the service left by itself")
-        self.killed = False
+    def _on_successor(self, name):
         for container in self.containers.values():
             container.on_service_left(self.crashed)
-        self.epoch += 1
-        if self.synced:
-            self.known_seq = self.seq
-        self.trace(f"  --- service {self.epoch} ---")
-        self.reading = {}
-        self._read_state()
+        self.service, self.epoch = name, epoch_of(name)
+        self.synced = not self.reading
+        self.n_services += 1
+        self.trace(f"  --- service {name} ---")
 
     # --- doing ---
 
@@ -322,6 +324,11 @@ class World:
         life = container.life
         unsupervised = life["Run"] in container.killed_monitors
         return container.gone or (not (unsupervised and life["Supervised"]) and life["State"] in ("created", "initialized", "running", "paused", "exited") and not life["NextRestartTimestamp"] and not life["Operation"] and not (run_is_open(life) and life["State"] not in ACTIVE))
+
+
+def epoch_of(name):
+    """The bus gives unique names in order."""
+    return int(name.rsplit(".", 1)[1])
 
 
 def flat_event(body):
