@@ -257,9 +257,6 @@ static void conclude(struct Supervision *supervision) {
                 wait_for_sources(supervision);
                 return;
         }
-        /* The commit closes the pidfds. Their sources go first: a child between fork and exec holds copies, and epoll would go on telling of a source that is no more. */
-        g_clear_pointer(&supervision->main_source, sd_event_source_disable_unref);
-        g_clear_pointer(&supervision->monitor_source, sd_event_source_disable_unref);
         if (!commit_end(supervision, has_file, file_code, &error)) {
                 retry_later(supervision, error);
                 return;
