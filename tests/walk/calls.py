@@ -27,7 +27,7 @@ class Call:
         self.received = None  # the latest position at which it can have been received, once that is known
         self.first = {entry.path: peer.position(entry.path) for entry, _ in entries or ()}
         self.reply = None
-        self.is_over = False
+        self.is_over, self.n_left = False, peer.world.n_left
         path, interface = (self.path, CONTAINER) if container else (MANAGER_PATH, MANAGER)
         self.serial = peer.connection.send(NAME, path, interface, member, SIGNATURES.get(member, ""), *values)
         peer.pending[self.serial] = self
@@ -196,7 +196,7 @@ class Pipe:
     """The reading end of OpenWait."""
 
     def __init__(self, call, fd):
-        self.call, self.fd, self.text = call, fd, b""
+        self.call, self.fd, self.text, self.n_left = call, fd, b"", call.n_left
         os.set_blocking(fd, False)
 
     def read(self):
@@ -214,7 +214,7 @@ class Pipe:
     def check(self):
         call = self.call
         if not self.text:
-            check(call.epoch != call.world.epoch or call.reply_epoch != call.world.epoch, f"{call}: the pipe ends without a line")
+            check(call.world.n_left > self.n_left, f"{call}: the pipe ends without a line")
             return
         lines = self.text.decode().splitlines()
         check(len(lines) == 1, f"{call}: {len(lines)} lines")

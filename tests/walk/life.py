@@ -7,7 +7,7 @@ ACTIVE = ("initialized", "running", "paused", "stopping")
 STAMPS = {"StateTimestamp", "StartTimestamp", "FinishTimestamp", "LastErrorTimestamp"}
 STATE = {"State", "StateReason", "StateTimestamp", "Operation"}
 ERRORS = {"LastErrorName", "LastErrorMessage", "LastErrorTimestamp"}
-STOP_VERBS = {"Stop", "StopWith", "Restart", "RestartWith", "RemoveWith"}
+STOP_VERBS = {"Stop", "StopWith", "Restart", "RestartWith", "Remove", "RemoveWith"}  # Remove ends what is initialized
 START_VERBS = {"Start", "StartWith", "Restart", "RestartWith"}
 LAUNCH_VERBS = START_VERBS | {"Init"}
 
@@ -26,7 +26,7 @@ TABLE = {
     "SetRestartPolicy": ("ok",) * 8,
     "Cleanup": ("ok", "ok", IS, IS, "ok", "ok", "ok", "ok"),
     "CleanupOnlyStopped": (IS, IS, IS, IS, "ok", "ok", IS, IS),
-    "Remove": ("ok", IS, IS, IS, IS, "ok", "ok", IS),
+    "Remove": ("ok", "ok", IS, IS, IS, "ok", "ok", IS),
     "RemoveForce": ("ok",) * 8,
     "Sync": ("ok",) * 8,
 }
@@ -245,7 +245,7 @@ class Rules:
         if new["State"] == "created":
             check(old["Result"] in ("never-ran", "start-failed"), "only a run that never ran leads back to created")
         verbs = self.world.causes(STOP_VERBS, event["actor"]) if event["actor"] else set()
-        own = verbs & {"Restart", "RestartWith", "RemoveWith"}
+        own = verbs & {"Restart", "RestartWith", "Remove", "RemoveWith"}
         planned, due = new["NextRestartTimestamp"] != 0, decide(old)[0]
         if not own or verbs - own:
             check(planned == due or (own and not planned), f"a restart is {'planned' if planned else 'not planned'}, but the policy says {due}")

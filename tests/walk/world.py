@@ -7,7 +7,7 @@ then the observer reads what is true from the successor, and the event log must 
 import os
 
 from connection import BUS, Connection
-from life import ACTIVE, Facts, Rules, check, run_is_open
+from life import ACTIVE, STOP_VERBS, Facts, Rules, check, run_is_open
 
 NAME, MANAGER, CONTAINER, PROPERTIES = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "org.freedesktop.DBus.Properties"
 MANAGER_PATH = "/io/conbus1"
@@ -91,7 +91,7 @@ class Container:
     def outcomes(self, life):
         run = life["Run"]
         possible = set(self.ends.get(run, ()))
-        if life["State"] == "stopping" or self.causes({"Stop", "StopWith", "Restart", "RestartWith", "RemoveWith"}):
+        if life["State"] == "stopping" or self.causes(STOP_VERBS):
             possible |= self.world.outcomes_of(15) | {(137, 9)}
         if life["State"] == "initialized" and self.causes({"Cleanup"}):
             possible.add((137, 9))
@@ -195,7 +195,7 @@ class World:
         self.fakes, self._trace = fakes, trace
         self.service, self.epoch, self.seq, self.known_seq, self.synced, self.crashed, self.killed = None, 0, 0, 0, False, False, False
         self.containers, self.by_id, self.configs = {}, {}, {}
-        self.rules_seen, self.n_services, self.pid = {}, 0, 0
+        self.rules_seen, self.n_services, self.n_left, self.pid = {}, 0, 0, 0
         self.reading = {}
         self.observer = Connection(RULES_OBSERVER)
         self._read_state()
@@ -259,6 +259,7 @@ class World:
             if not body[2]:
                 check(self.killed, "the service left by itself")
                 self.killed = False
+                self.n_left += 1
                 self._read_state()
         elif member == "PropertiesChanged" and body[0] == CONTAINER:
             if container:
