@@ -3,8 +3,10 @@
 
 #include "manager.h"
 #include "base/clock.h"
+#include "base/fd-store.h"
 #include "base/log.h"
 #include "bus/bus.h"
+#include "bus/wait-calls.h"
 #include "departure.h"
 #include "manager-interface.h"
 #include "settings.h"
@@ -170,8 +172,30 @@ static void on_activity(void *userdata) {
 
 /* --- signals --- */
 
-static int on_leave(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+static void on_all_stopped(void *userdata) {
         leave(userdata);
+}
+
+/* A stop of this service alone leaves the containers running; one of the machine stops them, with some time left for what has to be killed. */
+static void on_shutdown_known(bool goes_down, guint64 stop_usec, void *userdata) {
+        Manager *manager = userdata;
+
+        if (!goes_down) {
+                leave(manager);
+                return;
+        }
+        log_info("the machine goes down; stopping what runs");
+        (void) sd_notify(false, "STATUS=The machine goes down: stopping containers");
+        engine_shut_down(manager->engine, stop_usec == UINT64_MAX ? UINT64_MAX : stop_usec - MIN(stop_usec / 5, 2 * manager->settings.kill_usec), on_all_stopped, manager);
+}
+
+static int on_leave(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Manager *manager = userdata;
+
+        if (manager->units && !manager->departure)
+                units_ask_shutdown(manager->units, "conbus.service", on_shutdown_known, manager);
+        else
+                leave(manager);
         return 0;
 }
 
@@ -330,8 +354,12 @@ static bool start(Manager *manager, GError **error) {
         (void) sd_event_set_watchdog(manager->event, true);
         raise_nofile_limit();
         /* Adoption comes before the name: whoever sees the service sees what lives. */
-        if (!take_lock(manager, error) || !open_parts(manager, error) || !open_bus(manager, error) || !engine_adopt(manager->engine, error))
+        if (!take_lock(manager, error) || !open_parts(manager, error) || !open_bus(manager, error))
                 return false;
+        wait_calls_restore(manager->bus);
+        if (!engine_adopt(manager->engine, error))
+                return false;
+        fd_store_drop_rest();
         ask_version(manager, manager->paths->crun, on_runtime_version);
         ask_version(manager, manager->paths->conmon, on_monitor_version);
         r = sd_bus_request_name_async(manager->connection, &manager->name_request, BUS_NAME, 0, on_name, manager);
@@ -367,6 +395,7 @@ int manager_run(const char *state, const char *run) {
         g_autoptr(GError) error = NULL;
         int status = EXIT_FAILURE;
 
+        fd_store_receive();
         settings_load(&manager.settings);
         if (start(&manager, &error)) {
                 int r = sd_event_loop(manager.event);

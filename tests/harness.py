@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Tests of the running service. A test file imports this, defines functions test_*, and calls main(): the file is run again inside tests/sandbox, each function is one TAP case, containers are removed between cases,
 and at the end the service must leave without a complaint on its log and without a process, mount or control group left. main("machine") does the same inside tests/machine, where systemd is PID 1; there a function marked
-@boot(2) runs after the machine has been rebooted, and containers are not removed before that.
+@boot(2) runs after the machine has been rebooted, and containers are not removed before the end.
 
 Arguments of a test file: words that the names of the tests to run contain. With CONBUS_SANDBOX_FAKES=1 the same files run on tests/fakes instead of crun and conmon."""
 
@@ -344,9 +344,11 @@ def main(place="sandbox", fakes=False):
         print(f"1..{len(tests) + 1}", flush=True)
     client = Client()
     mine = [(i + 1, name, function) for i, (name, function) in enumerate(tests) if getattr(function, "boot", 1) == this_boot]
-    passed = all([run_test(number, name, function, client, keep=this_boot < boots) for number, name, function in mine])
+    passed = all([run_test(number, name, function, client, keep=boots > 1) for number, name, function in mine])
     if this_boot < boots:
         reboot(passed)
+    if boots > 1:
+        remove_all(client)
     passed = run_test(len(tests) + 1, "the_service_leaves_nothing_behind", lambda _: check_end(client), client, keep=True) and passed
     passed = passed and not os.path.exists(os.environ.get("CONBUS_MACHINE", "/nonexistent") + "/failed")
     if not passed and not in_machine():

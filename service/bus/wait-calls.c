@@ -3,6 +3,9 @@
 
 #include "bus/wait-calls.h"
 #include "bus/peers.h"
+#include "base/clock.h"
+#include "base/fd-store.h"
+#include "base/log.h"
 #include "container-interface.h"
 #include "manager-interface.h"
 #include <errno.h>
@@ -20,6 +23,7 @@ typedef struct WaitCall {
         Form form;
         int fd; /* writing end of a pipe */
         sd_event_source *closed; /* the reader of the pipe has gone */
+        char *stored; /* name of the pipe in the descriptor store */
         GPtrArray *entries; /* of Entry */
 } WaitCall;
 
@@ -63,6 +67,9 @@ static void wait_call_free(WaitCall *wait_call) {
         }
         g_ptr_array_unref(wait_call->entries);
         g_clear_pointer(&wait_call->closed, sd_event_source_disable_unref);
+        if (wait_call->stored)
+                fd_store_remove(wait_call->stored);
+        g_free(wait_call->stored);
         close_fd(wait_call->fd);
         call_unref(wait_call->call);
         wait_slot_give_back(wait_call->bus, wait_call->slot);
@@ -136,17 +143,23 @@ static void on_answer(const WaitAnswer *answer, const GError *error, void *userd
         wait_call_free(wait_call);
 }
 
+static WaitCall *wait_call_alloc(Bus *bus, Form form, char *slot) {
+        WaitCall *wait_call = g_new0(WaitCall, 1);
+
+        wait_call->bus = bus;
+        wait_call->form = form;
+        wait_call->fd = -1;
+        wait_call->slot = slot;
+        wait_call->entries = g_ptr_array_new_with_free_func(g_free);
+        return wait_call;
+}
+
 static WaitCall *wait_call_new(Call *call, Form form, GError **error) {
         char *slot = wait_slot_take(call, error);
 
         if (!slot)
                 return NULL;
-        WaitCall *wait_call = g_new0(WaitCall, 1);
-        wait_call->bus = call->bus;
-        wait_call->form = form;
-        wait_call->fd = -1;
-        wait_call->slot = slot;
-        wait_call->entries = g_ptr_array_new_with_free_func(g_free);
+        WaitCall *wait_call = wait_call_alloc(call->bus, form, slot);
         if (form != FORM_PIPE) {
                 wait_call->call = call_ref(call);
                 call->waits = true;
@@ -248,7 +261,91 @@ static int on_closed(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
+static void watch_pipe(WaitCall *wait_call, int fd) {
+        (void) fcntl(fd, F_SETFL, O_NONBLOCK);
+        wait_call->fd = fd;
+        int r = sd_event_add_io(wait_call->bus->event, &wait_call->closed, fd, 0, on_closed, wait_call);
+        g_assert(r >= 0);
+}
+
+/* --- pipes in the descriptor store ---
+ *
+ * The name says all there is to the wait: wait-NUMBER-ID-BOUND-RUN-AFTER-FINAL-DEADLINE-CONDITIONS, absent numbers as x, conditions as one hexadecimal digit each. */
+
+static const char *condition_of(unsigned digit) {
+        static const char *const others[] = {"ready", "healthy", "unhealthy", "removed"};
+
+        return digit < N_STATES ? state_to_string((State) digit) : digit - N_STATES < G_N_ELEMENTS(others) ? others[digit - N_STATES] : NULL;
+}
+
+static void append_number(GString *name, bool given, guint64 number) {
+        if (given)
+                g_string_append_printf(name, "-%" G_GUINT64_FORMAT, number);
+        else
+                g_string_append(name, "-x");
+}
+
+static char *pipe_name(const WaitCall *wait_call, const char *id, const WaitOptions *options) {
+        const Entry *entry = wait_call->entries->pdata[0];
+        GString *name = g_string_new(NULL);
+
+        g_string_append_printf(name, "wait-%08x-%s", g_random_int(), id);
+        append_number(name, true, wait_run(entry->wait));
+        append_number(name, options->has_run, options->run);
+        append_number(name, options->has_after_run, options->after_run);
+        append_number(name, options->final, 1);
+        append_number(name, options->timeout_usec != UINT64_MAX, clock_boottime_in(options->timeout_usec));
+        g_string_append_c(name, '-');
+        for (const char *const *condition = options->conditions; *condition; condition++)
+                for (unsigned digit = 0; condition_of(digit); digit++)
+                        if (g_str_equal(*condition, condition_of(digit)) && name->len < 250)
+                                g_string_append_printf(name, "%x", digit);
+        return g_string_free(name, FALSE);
+}
+
+static guint64 read_number(const char *word, bool *ret_given) {
+        *ret_given = !g_str_equal(word, "x");
+        return *ret_given ? g_ascii_strtoull(word, NULL, 10) : 0;
+}
+
+static void restore(Bus *bus, const char *name) {
+        g_auto(GStrv) words = g_strsplit(name, "-", -1);
+        g_autoptr(GPtrArray) conditions = g_ptr_array_new();
+        g_autoptr(GError) error = NULL;
+        autofd int fd = fd_store_take(name);
+        WaitOptions options = {.timeout_usec = UINT64_MAX};
+        bool ends;
+
+        if (g_strv_length(words) != 9)
+                return;
+        options.bound = read_number(words[3], &ends);
+        options.run = read_number(words[4], &options.has_run);
+        options.after_run = read_number(words[5], &options.has_after_run);
+        (void) read_number(words[6], &options.final);
+        guint64 deadline = read_number(words[7], &ends), now = clock_boottime_usec();
+        if (ends)
+                options.timeout_usec = deadline > now ? deadline - now : 1;
+        for (const char *digit = words[8]; *digit; digit++)
+                g_ptr_array_add(conditions, (void *) condition_of((unsigned) g_ascii_xdigit_value(*digit)));
+        g_ptr_array_add(conditions, NULL);
+        options.conditions = (const char *const *) conditions->pdata;
+        bus->n_waits++;
+        WaitCall *wait_call = wait_call_alloc(bus, FORM_PIPE, g_strdup("")); /* its caller is not known any more */
+        wait_call->stored = g_strdup(name);
+        watch_pipe(wait_call, steal_fd(&fd));
+        if (!add_wait(wait_call, 0, words[2], &options, &error))
+                log_notice("a wait that came back is let go: %s", error->message);
+}
+
+void wait_calls_restore(Bus *bus) {
+        g_auto(GStrv) names = fd_store_list("wait-");
+
+        for (char **name = names; *name; name++)
+                restore(bus, *name);
+}
+
 bool wait_calls_open_wait(Call *call, const char *id, const char *const *conditions, GVariant *options, GError **error) {
+        WaitOptions wait = {.conditions = conditions};
         int ends[2];
         WaitCall *wait_call;
 
@@ -258,10 +355,10 @@ bool wait_calls_open_wait(Call *call, const char *id, const char *const *conditi
         autofd int writing = ends[1];
         if (!begin_one(call, FORM_PIPE, id, conditions, options, &wait_call, error))
                 return false;
-        (void) fcntl(writing, F_SETFL, O_NONBLOCK);
-        wait_call->fd = steal_fd(&writing);
-        int r = sd_event_add_io(call->bus->event, &wait_call->closed, wait_call->fd, 0, on_closed, wait_call);
-        g_assert(r >= 0);
+        watch_pipe(wait_call, steal_fd(&writing));
+        read_options(options, &wait);
+        wait_call->stored = pipe_name(wait_call, id, &wait);
+        fd_store_push(wait_call->stored, wait_call->fd, FD_STORE_DROP_AT_HANGUP);
         container_reply_open_wait(call, reading);
         return true;
 }

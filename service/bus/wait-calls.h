@@ -9,6 +9,7 @@
 char *wait_slot_take(Call *call, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void wait_slot_give_back(Bus *bus, char *slot); /* frees it */
 
+void wait_calls_restore(Bus *bus); /* pipes of OpenWait that came back from the descriptor store; before anything is committed that they may wait for */
 bool wait_calls_wait(Call *call, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool wait_calls_wait_for(Call *call, const char *id, const char *const *conditions, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool wait_calls_wait_any(Call *call, GVariant *containers, const char *const *conditions, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;

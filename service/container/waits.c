@@ -83,6 +83,10 @@ static void unlink_wait(Wait *wait) {
                 g_hash_table_remove(wait->waits->by_id, wait->id);
 }
 
+guint64 wait_run(const Wait *wait) {
+        return wait->run;
+}
+
 void wait_cancel(Wait *wait) {
         unlink_wait(wait);
         wait_free(wait);
@@ -306,7 +310,7 @@ static Wait *wait_new(Waits *waits, const char *id, const WaitOptions *options, 
         wait->has_after_run = options->has_after_run && !wait->has_run;
         wait->after_run = options->after_run;
         wait->final = options->final;
-        wait->run = wait->has_run ? options->run : 0;
+        wait->run = wait->has_run ? options->run : options->bound;
         wait->done = done;
         wait->userdata = userdata;
         return wait;
@@ -368,7 +372,7 @@ static const char *met_at_once(Wait *wait, Container *container, const WaitOptio
                         error_set(error, CONBUS_ERROR_NEVER_STARTED, "wait for %s: it was never started", container_title(container));
                         return NULL;
                 }
-                wait->run = life->run;
+                wait->run = options->bound ? options->bound : life->run;
         } else if (wait->run < life->run) {
                 if (!record_has_ended(wait, &record)) {
                         error_set(error, CONBUS_ERROR_NO_SUCH_RUN, "wait for run %" G_GUINT64_FORMAT " of %s: its record is no longer kept", wait->run, container_title(container));

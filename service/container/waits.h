@@ -17,6 +17,7 @@ typedef struct WaitOptions {
         bool has_run, has_after_run, final;
         guint64 run; /* 0 with has_run: as absent */
         guint64 after_run;
+        guint64 bound; /* of a wait that is taken up again: the run it was bound to, 0 if none */
         guint64 timeout_usec; /* UINT64_MAX: none */
 } WaitOptions;
 
@@ -34,6 +35,7 @@ typedef void (*WaitDone)(const WaitAnswer *answer, const GError *error, void *us
 
 /* id: 64 hex digits, of a container or of one that is gone but has records. Errors at once: InvalidArgs (condition), NeverStarted, NoHealthCheck, NoSuchContainer, NoSuchRun. */
 Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+guint64 wait_run(const Wait *wait); /* that it is bound to, 0 while none */
 void wait_cancel(Wait *wait); /* without an answer */
 
 /* The health layer reports a status outside of commits: "healthy", "unhealthy". */

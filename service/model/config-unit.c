@@ -19,7 +19,7 @@ bool config_unit_check_slice(const char *key, GVariant *value, GError **error) {
 
 bool config_unit_check_properties(const char *key, GVariant *value, GError **error) {
         /* What this service sets itself and counts on. */
-        static const char *const own[] = {"PIDs", "PIDFDs", "Slice", "Delegate", "DelegateControllers", "DelegateSubgroup", "DisableControllers", "CollectMode", "Controller", "Before", "TimeoutStopUSec", "Description",
+        static const char *const own[] = {"PIDs", "PIDFDs", "Slice", "Delegate", "DelegateControllers", "DelegateSubgroup", "DisableControllers", "CollectMode", "Controller", "Before", "After", "TimeoutStopUSec", "Description",
                                           "DefaultDependencies", "KillMode", "KillSignal", "SendSIGKILL", "OOMPolicy", "AddRef", "FreezerState", NULL};
         GVariantIter iter;
         const char *name;

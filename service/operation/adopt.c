@@ -119,9 +119,9 @@ static bool undo_launch(Engine *engine, Container *container, GError **error) {
 static bool restore_processes(Container *container) {
         const Life *life = &container->life;
 
-        if (!pidref_find(life->monitor.pid, life->monitor.start_time, &container->monitor))
+        if (!descriptors_restore(container, "monitor", &life->monitor, &container->monitor))
                 container->monitor = PIDREF_NULL;
-        return pidref_find(life->main.pid, life->main.start_time, &container->main);
+        return descriptors_restore(container, "main", &life->main, &container->main);
 }
 
 /* The crash may have come between what crun did and its commit; nothing else begins before that is known. */

@@ -49,7 +49,12 @@ static bool make_directories(Engine *engine, GError **error) {
 static void on_change(const Change *change, void *userdata) {
         Engine *engine = userdata;
 
-        if (engine->busy_changed && change->now->state != change->old->state)
+        if (!change->operation_changed)
+                descriptors_follow(change);
+        if (change->now->state == change->old->state)
+                return;
+        shutdown_look_again(engine);
+        if (engine->busy_changed)
                 engine->busy_changed(engine->busy_userdata);
 }
 
@@ -95,6 +100,7 @@ void engine_free(Engine *engine) {
         if (!engine)
                 return;
         engine->stopping = true;
+        shutdown_free(engine);
         g_clear_pointer(&engine->exit_watch, sd_event_source_disable_unref);
         g_clear_pointer(&engine->pump_source, sd_event_source_disable_unref);
         g_queue_clear_full(&engine->ready, (GDestroyNotify) container_unref);

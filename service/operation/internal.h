@@ -89,6 +89,14 @@ void monitors_watch(Engine *engine, const char *id, PidRef *pid); /* takes pid *
 void monitors_adopt(Engine *engine); /* those of an earlier service */
 void monitor_free(void *monitor);
 
+/* descriptors.c */
+void descriptors_follow(const Change *change); /* the store of descriptors holds the pidfds of open runs */
+bool descriptors_restore(const Container *container, const char *role, const StoredProcess *process, PidRef *ret) G_GNUC_WARN_UNUSED_RESULT; /* "main" or "monitor": the stored pidfd, also of a process that has ended, else as pidref_find */
+
+/* shutdown.c */
+void shutdown_look_again(Engine *engine);
+void shutdown_free(Engine *engine);
+
 /* scope.c: only where engine->units is */
 void scope_begin(Operation *operation); /* conmon, still held, is put into its scope; then operation_continue, with step_error when that failed */
 void scope_end(Operation *operation); /* what is left in the scope is killed and the scope is gone; then operation_continue; failures are logged */

@@ -71,6 +71,7 @@ struct Engine {
         Registry *registry;
         Store *store;
         Waits *waits;
+        struct Shutdown *shutdown; /* the machine goes down; NULL */
         Units *units; /* NULL where PID 1 is not systemd; the manager's */
         Settings settings;
         GQueue ready; /* operations that wait for a slot */
@@ -89,6 +90,8 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
 void engine_save(Engine *engine); /* what the next service is to know and no row holds; before the name is given back, for then the next one may come */
 void engine_free(Engine *engine); /* containers live on */
 bool engine_adopt(Engine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* after registry_load: matches rows with processes, resumes what was in progress, boot rule */
+/* The machine goes down: policies are suspended, everything is stopped in the order of dependencies, killed when the time is up. done: nothing is up any more. */
+void engine_shut_down(Engine *engine, guint64 budget_usec, void (*done)(void *userdata), void *userdata);
 bool engine_is_busy(const Engine *engine); /* an operation, an active container, a pending restart */
 void settings_init(Settings *settings);
 
@@ -120,6 +123,7 @@ struct Operation {
         GError *step_error;
         gint64 number; /* verb-specific: signal of a kill; of a creation from a profile how many of it its creator may have, 0 for no limit */
         bool internal_restart; /* policy: RestartCount is kept and grows */
+        bool at_shutdown; /* of the machine: StoppedByUser stays as it is */
         bool not_by_user; /* a health action: the policy still applies */
         guint64 joined_run; /* a Stop that came while this run was stopping, a Cleanup while it was stopping or stopped */
         bool boot_start; /* boot rule: due without a pending restart */

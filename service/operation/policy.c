@@ -76,7 +76,7 @@ void policy_plan(Engine *engine, Container *container, Commit *commit, bool fail
         if (container->restart)
                 container->restart->health_action = false;
         life->next_restart_usec = 0;
-        if (again)
+        if (again && !engine->shutdown)
                 plan(engine, container, life);
 }
 
@@ -101,6 +101,8 @@ static int on_due(sd_event_source *source, guint64 usec, void *userdata) {
         g_autoptr(GError) error = NULL;
 
         g_clear_pointer(&restart->timer, sd_event_source_disable_unref);
+        if (restart->engine->shutdown)
+                return 0;
         g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed("{'recursive': <true>}"));
         Operation *operation = operation_submit(restart->engine, restart->container, VERB_START, options, NULL, NULL, NULL, &error);
         if (!operation) {

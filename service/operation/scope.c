@@ -33,8 +33,9 @@ void scope_begin(Operation *operation) {
         Engine *engine = operation->engine;
         g_autofree char *name = cgroup_scope_of(container->id), *description = g_strdup_printf("Container %s", container->name);
         g_autoptr(GVariant) properties = config_value(container->config, "unit-properties");
+        g_autofree char *rootfs = paths_run_of(engine->paths, container->id, "rootfs");
         guint64 stop = container_stop_timeout(container);
-        ScopePlan plan = {.name = name, .description = description, .slice = config_string(container->config, "slice", engine->settings.slice), .process = conmon_pid(operation->conmon), .properties = properties};
+        ScopePlan plan = {.name = name, .description = description, .slice = config_string(container->config, "slice", engine->settings.slice), .mount = rootfs, .process = conmon_pid(operation->conmon), .properties = properties};
 
         plan.stop_usec = stop > UINT64_MAX - STOP_MARGIN_USEC ? UINT64_MAX : stop + STOP_MARGIN_USEC;
         operation->unit_job = units_start_scope(engine->units, &plan, on_scope_started, operation);
@@ -102,6 +103,10 @@ static void stop_scope(ScopeEnd *end) {
 
         g_clear_pointer(&end->timer, sd_event_source_disable_unref);
         g_ptr_array_set_size(end->watched, 0);
+        if (operation->engine->shutdown) { /* its stop is queued already, behind ours */
+                on_scope_stopped(NULL, end);
+                return;
+        }
         operation->unit_job = units_stop_scope(operation->engine->units, name, on_scope_stopped, end);
 }
 

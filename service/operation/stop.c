@@ -44,11 +44,12 @@ static bool enter_stopping(Operation *operation) {
         Container *container = operation->container;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
 
-        commit->life.stopped_by_user = operation->verb != VERB_RESTART && !operation->not_by_user;
+        if (!operation->at_shutdown)
+                commit->life.stopped_by_user = operation->verb != VERB_RESTART && !operation->not_by_user;
         commit->life.next_restart_usec = 0;
         if (container->life.state != STATE_STOPPING) {
                 commit->life.stop_deadline = container->life.state == STATE_INITIALIZED ? clock_boottime_usec() : deadline_of(operation);
-                commit_enter(commit, STATE_STOPPING, operation->not_by_user ? REASON_HEALTH : REASON_USER);
+                commit_enter(commit, STATE_STOPPING, operation->at_shutdown ? REASON_NONE : operation->not_by_user ? REASON_HEALTH : REASON_USER);
         }
         return operation_commit(operation, commit);
 }
@@ -185,6 +186,10 @@ void stop_step(Operation *operation) {
         }
         if (state == STATE_UNKNOWN) {
                 stop_unknown(operation);
+                return;
+        }
+        if (!state_is_active(state) && operation->at_shutdown) {
+                on_stop_done(operation);
                 return;
         }
         if (!state_is_active(state)) {

@@ -17,6 +17,7 @@ struct Units {
         sd_event *event;
         sd_bus_slot *match;
         GPtrArray *jobs; /* of UnitJob */
+        struct Question *question; /* about the machine's end */
         bool no_pidfds; /* the manager has refused PIDFDs */
 };
 
@@ -25,11 +26,12 @@ struct UnitJob {
         sd_bus_slot *call;
         sd_event_source *timer;
         char *unit, *path; /* path of the job, NULL until it is known */
+        bool by_pidfd; /* of the first try */
         bool stops; /* done when the unit is gone */
         UnitDone done;
         void *userdata;
         /* what a second try without pidfds needs */
-        char *description, *slice;
+        char *description, *slice, *after;
         guint64 stop_usec;
         pid_t pid;
         GVariant *properties;
@@ -54,6 +56,7 @@ void unit_job_forget(UnitJob *job) {
         g_clear_pointer(&job->properties, g_variant_unref);
         g_free(job->description);
         g_free(job->slice);
+        g_free(job->after);
         g_free(job->unit);
         g_free(job->path);
         g_free(job);
@@ -163,8 +166,8 @@ static int append_process(sd_bus_message *call, UnitJob *job, int pidfd) {
 }
 
 static int append_properties(sd_bus_message *call, UnitJob *job, int pidfd) {
-        int r = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", job->description, "Slice", "s", job->slice, "Delegate", "b", 1, "CollectMode", "s", "inactive-or-failed",
-                                      "TimeoutStopUSec", "t", job->stop_usec, "Before", "as", 1, "conbus.service");
+        int r = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", job->description, "Slice", "s", job->slice, "Delegate", "b", 1, "CollectMode", "s", "inactive-or-failed",
+                                      "TimeoutStopUSec", "t", job->stop_usec, "Before", "as", 1, "conbus.service", "After", "as", 1, job->after);
 
         if (r >= 0)
                 r = append_process(call, job, pidfd);
@@ -179,6 +182,7 @@ static int send_start(UnitJob *job, int pidfd) {
         g_autoptr(sd_bus_message) call = NULL;
         int r = sd_bus_message_new_method_call(job->units->bus, &call, MANAGER, "StartTransientUnit");
 
+        job->by_pidfd = pidfd >= 0;
         if (r >= 0)
                 r = sd_bus_message_append(call, "ss", job->unit, "fail");
         if (r >= 0)
@@ -200,7 +204,7 @@ static int on_started(sd_bus_message *answer, void *userdata, sd_bus_error *erro
         const char *path = NULL;
 
         g_clear_pointer(&job->call, sd_bus_slot_unref);
-        if (failure && !job->units->no_pidfds && sd_bus_error_has_name(failure, SD_BUS_ERROR_PROPERTY_READ_ONLY) && strstr(failure->message, "PIDFDs")) {
+        if (failure && job->by_pidfd && sd_bus_error_has_name(failure, SD_BUS_ERROR_PROPERTY_READ_ONLY) && strstr(failure->message, "PIDFDs")) {
                 job->units->no_pidfds = true;
                 check_sent(job, send_start(job, -1));
         } else if (failure)
@@ -217,6 +221,7 @@ UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, v
 
         job->description = g_strdup(plan->description);
         job->slice = g_strdup(plan->slice);
+        job->after = units_mount_of_path(plan->mount);
         job->stop_usec = plan->stop_usec;
         job->pid = plan->process->pid;
         job->properties = plan->properties ? g_variant_ref(plan->properties) : NULL;
@@ -251,7 +256,98 @@ UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *u
         return job;
 }
 
+/* --- the machine's end --- */
+
+#define ANSWER_USEC (2 * G_USEC_PER_SEC)
+#define STOP_USEC (90 * G_USEC_PER_SEC) /* DefaultTimeoutStopSec= */
+
+struct Question {
+        Units *units;
+        sd_bus_slot *call;
+        char *service;
+        UnitsShutdown done;
+        void *userdata;
+};
+
+static void question_free(struct Question *question) {
+        if (!question)
+                return;
+        g_clear_pointer(&question->call, sd_bus_slot_unref);
+        g_free(question->service);
+        g_free(question);
+}
+
+static void reply(struct Question *question, bool goes_down, guint64 stop_usec) {
+        UnitsShutdown done = question->done;
+        void *userdata = question->userdata;
+
+        question->units->question = NULL;
+        question_free(question);
+        done(goes_down, stop_usec, userdata);
+}
+
+static int ask_property(struct Question *question, const char *path, const char *interface, const char *name, sd_bus_message_handler_t on_answer) {
+        g_autoptr(sd_bus_message) call = NULL;
+        int r = sd_bus_message_new_method_call(question->units->bus, &call, "org.freedesktop.systemd1", path, "org.freedesktop.DBus.Properties", "Get");
+
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ss", interface, name);
+        return r < 0 ? r : sd_bus_call_async(question->units->bus, &question->call, call, on_answer, question, ANSWER_USEC);
+}
+
+static int on_stop_time(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+        guint64 usec = STOP_USEC;
+
+        if (sd_bus_message_is_method_error(answer, NULL) || sd_bus_message_read(answer, "v", "t", &usec) < 0)
+                log_warning("the service manager does not say how long this service may take to stop");
+        reply(userdata, true, usec);
+        return 1;
+}
+
+static int on_system_state(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+        struct Question *question = userdata;
+        const char *state = "";
+        char *path = NULL;
+
+        g_clear_pointer(&question->call, sd_bus_slot_unref);
+        if (sd_bus_message_is_method_error(answer, NULL) || sd_bus_message_read(answer, "v", "s", &state) < 0 || !g_str_equal(state, "stopping")) {
+                reply(question, false, UINT64_MAX);
+                return 1;
+        }
+        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", question->service, &path);
+        if (r >= 0)
+                r = ask_property(question, path, "org.freedesktop.systemd1.Service", "TimeoutStopUSec", on_stop_time);
+        free(path);
+        if (r < 0)
+                reply(question, true, STOP_USEC);
+        return 1;
+}
+
+void units_ask_shutdown(Units *units, const char *service, UnitsShutdown done, void *userdata) {
+        if (units->question)
+                return;
+        units->question = g_new0(struct Question, 1);
+        *units->question = (struct Question) {.units = units, .service = g_strdup(service), .done = done, .userdata = userdata};
+        int r = ask_property(units->question, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "SystemState", on_system_state);
+        if (r < 0)
+                log_error("ask the service manager for its state: %s", g_strerror(-r));
+}
+
 /* --- paths --- */
+
+char *units_mount_of_path(const char *path) {
+        GString *name = g_string_new(NULL);
+
+        for (const char *p = path + strspn(path, "/"); *p; p++)
+                if (*p == '/')
+                        g_string_append_c(name, '-');
+                else if (g_ascii_isalnum(*p) || *p == '_' || *p == ':' || (*p == '.' && name->len > 0))
+                        g_string_append_c(name, *p);
+                else
+                        g_string_append_printf(name, "\\x%02x", (unsigned char) *p);
+        g_string_append(name, name->len > 0 ? ".mount" : "-.mount");
+        return g_string_free(name, FALSE);
+}
 
 char *units_cgroup_of_slice(const char *slice) {
         g_autoptr(GString) path = g_string_new(NULL);
@@ -303,6 +399,7 @@ void units_free(Units *units) {
         while (units->jobs->len > 0)
                 unit_job_forget(units->jobs->pdata[units->jobs->len - 1]);
         g_ptr_array_unref(units->jobs);
+        question_free(units->question);
         g_clear_pointer(&units->match, sd_bus_slot_unref);
         sd_bus_unref(units->bus);
         sd_event_unref(units->event);

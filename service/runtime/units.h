@@ -18,6 +18,7 @@ void units_free(Units *units); /* forgets every job */
 typedef struct ScopePlan {
         const char *name; /* conbus-….scope */
         const char *description, *slice;
+        const char *mount; /* a path that must stay mounted until the scope has been stopped */
         const PidRef *process; /* the first one; not reaped */
         guint64 stop_usec; /* TimeoutStopUSec: between the signals when the manager itself has to stop it */
         GVariant *properties; /* a(sv) from the caller, or NULL */
@@ -32,6 +33,12 @@ UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, v
 UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *userdata);
 void unit_job_forget(UnitJob *job); /* its effect goes on, done is not called */
 
+/* Does the machine go down, and how long may a service of this name take to stop (usec, UINT64_MAX for ever)? Exactly one call of done, not before this has returned. */
+typedef void (*UnitsShutdown)(bool goes_down, guint64 stop_usec, void *userdata);
+void units_ask_shutdown(Units *units, const char *service, UnitsShutdown done, void *userdata);
+
+/* The mount unit of an absolute path (systemd.unit(5), escaping). */
+char *units_mount_of_path(const char *path) G_GNUC_WARN_UNUSED_RESULT;
 /* "/a.slice/a-b.slice" of "a-b.slice" (systemd.slice(5)). */
 char *units_cgroup_of_slice(const char *slice) G_GNUC_WARN_UNUSED_RESULT;
 /* The last slice and the first scope or service in the path of a control group, or "". */
