@@ -77,6 +77,10 @@ static bool question_by_verb(Call *call, const CallMember *member, const Target 
         g_autofree char *verb = peek_string(call->message, member->position);
         const CallMember *meant = member_by_verb(container_members, verb);
 
+        if (g_str_equal(verb, "update")) { /* a verb of Queue that no method has yet */
+                *ret = question_new(call->actor, "update", verb, target);
+                return true;
+        }
         if (!meant || (meant->access != ACCESS_OPEN && meant->access != ACCESS_ACTION))
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "%s: \"%s\" is no verb of a container", member->name, verb);
         if (meant->access == ACCESS_ACTION)

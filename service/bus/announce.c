@@ -2,6 +2,7 @@
 /* Changes become signals. One PropertiesChanged for each interface with exactly the properties that differ, then StateChanged, RunStarted or RunFinished, ReadyChanged and StatusChanged, then Event; at a removal Event is the last before InterfacesRemoved. */
 
 #include "bus/announce.h"
+#include "bus/discreet.h"
 #include "bus/events.h"
 #include "base/log.h"
 #include "container-interface.h"
@@ -84,7 +85,8 @@ static void emit_transitions(Bus *bus, const Change *change, const char *path) {
         }
         if (change->run_finished) {
                 const Run *run = change->run_finished;
-                container_emit_run_finished(bus, path, run->number, run->exit_code, run->exit_signal, result_to_string(run->result), run_to_variant(run));
+                g_autoptr(GVariant) details = discreet(run_to_variant(run), NULL, false);
+                container_emit_run_finished(bus, path, run->number, run->exit_code, run->exit_signal, result_to_string(run->result), details);
         }
         if (old->ready != now->ready)
                 container_emit_ready_changed(bus, path, now->run, now->ready);
@@ -95,7 +97,8 @@ static void emit_transitions(Bus *bus, const Change *change, const char *path) {
 static void emit_events(Bus *bus, const Change *change) {
         for (guint i = 0; i < change->events->len; i++) {
                 const Event *event = change->events->pdata[i];
-                manager_emit_event(bus, MANAGER_PATH, event->seq, event->usec, event->type, event->action, event->object, event->id, event->details);
+                g_autoptr(GVariant) details = discreet(event->details, NULL, false);
+                manager_emit_event(bus, MANAGER_PATH, event->seq, event->usec, event->type, event->action, event->object, event->id, details);
                 events_published(bus, event);
         }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Methods of a container: check the options, submit the verb, answer when it is done. */
 
+#include "bus/discreet.h"
 #include "bus/inspect.h"
 #include "bus/verb-call.h"
 #include "bus/verb-job.h"
@@ -139,12 +140,13 @@ bool container_object_get_run(Call *call, Container *container, guint64 run, GEr
                 return false;
         if (!record)
                 return error_set(error, CONBUS_ERROR_NO_SUCH_RUN, "%s has no record of run %" G_GUINT64_FORMAT, container_title(container), run);
-        container_reply_get_run(call, run_to_variant(record));
+        g_autoptr(GVariant) told = discreet(run_to_variant(record), call->actor, call->whole);
+        container_reply_get_run(call, told);
         return true;
 }
 
 bool container_object_list_runs(Call *call, Container *container, guint32 max, GError **error) {
-        GVariant *records = inspect_list_runs(call->bus, container->id, max, error);
+        GVariant *records = inspect_list_runs(call, container->id, max, error);
 
         if (!records)
                 return false;

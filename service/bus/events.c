@@ -2,6 +2,8 @@
 /* The event log on the bus. A followed stream is a pipe with a bounded backlog here: a reader that does not keep up gets a last line `overrun` with the last number it was sent, and is closed; it can go on from there. */
 
 #include "bus/events.h"
+#include "bus/discreet.h"
+#include "bus/peers.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +23,9 @@ typedef struct Stream {
         char **types;
         guint64 last_seq;
         bool overrun;
+        Actor *reader;
+        User *user;
+        bool whole; /* the reader may know everything */
 } Stream;
 
 struct Streams {
@@ -30,11 +35,13 @@ struct Streams {
 static const OptionKey query_keys[] = {{"until-usec", "t"}, {"types", "as"}, {NULL}};
 static const OptionKey open_keys[] = {{"types", "as"}, {NULL}};
 
-static GVariant *event_to_variant(const Event *event) {
-        return g_variant_new("(ttssos@a{sv})", event->seq, event->usec, event->type, event->action, event->object, event->id, event->details);
+static GVariant *event_to_variant(const Event *event, const Call *call) {
+        g_autoptr(GVariant) details = discreet(event->details, call->actor, call->whole);
+
+        return g_variant_new("(ttssos@a{sv})", event->seq, event->usec, event->type, event->action, event->object, event->id, details);
 }
 
-char *events_to_line(const Event *event) {
+static char *to_line(const Event *event, GVariant *details) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
 
         json_builder_begin_object(builder);
@@ -48,13 +55,13 @@ char *events_to_line(const Event *event) {
                 json_builder_add_string_value(builder, texts[i][1]);
         }
         json_builder_set_member_name(builder, "details");
-        json_builder_add_value(builder, json_gvariant_serialize(event->details));
+        json_builder_add_value(builder, json_gvariant_serialize(details));
         json_builder_end_object(builder);
         g_autoptr(JsonNode) root = json_builder_get_root(builder);
         return json_to_string(root, FALSE);
 }
 
-GVariant *events_query(Bus *bus, guint64 after, guint32 limit, GVariant *options, GError **error) {
+GVariant *events_query(Call *call, guint64 after, guint32 limit, GVariant *options, GError **error) {
         guint64 until = UINT64_MAX, next = after;
         g_autofree const char **types = NULL;
         bool gap = false;
@@ -64,12 +71,12 @@ GVariant *events_query(Bus *bus, guint64 after, guint32 limit, GVariant *options
                 return NULL;
         (void) g_variant_lookup(options, "until-usec", "t", &until);
         (void) g_variant_lookup(options, "types", "^a&s", &types);
-        g_autoptr(GPtrArray) events = store_list_events(registry_store(bus->registry), after, MIN(limit, EVENTS_MAX), until, types, &gap, error);
+        g_autoptr(GPtrArray) events = store_list_events(registry_store(call->bus->registry), after, MIN(limit, EVENTS_MAX), until, types, &gap, error);
         if (!events)
                 return NULL;
         g_variant_builder_init(&list, G_VARIANT_TYPE("a(ttssosa{sv})"));
         for (guint i = 0; i < events->len; i++) {
-                g_variant_builder_add_value(&list, event_to_variant(events->pdata[i]));
+                g_variant_builder_add_value(&list, event_to_variant(events->pdata[i], call));
                 next = ((Event *) events->pdata[i])->seq;
         }
         return g_variant_ref_sink(g_variant_new("(@a(ttssosa{sv})tb)", g_variant_builder_end(&list), next, (gboolean) gap));
@@ -82,6 +89,9 @@ static void stream_free(void *data) {
         close_fd(stream->fd);
         g_string_free(stream->backlog, TRUE);
         g_strfreev(stream->types);
+        stream->user->n_streams--;
+        user_unref(stream->user);
+        actor_unref(stream->reader);
         g_free(stream);
 }
 
@@ -140,7 +150,8 @@ static void stream_add(Stream *stream, const Event *event) {
                 g_string_append_printf(stream->backlog, "{\"overrun\":true,\"seq\":%" G_GUINT64_FORMAT "}\n", stream->last_seq);
                 return;
         }
-        g_autofree char *line = events_to_line(event);
+        g_autoptr(GVariant) details = discreet(event->details, stream->reader, stream->whole);
+        g_autofree char *line = to_line(event, details);
         g_string_append(stream->backlog, line);
         g_string_append_c(stream->backlog, '\n');
         stream->last_seq = event->seq;
@@ -154,24 +165,18 @@ void events_published(Bus *bus, const Event *event) {
         }
 }
 
-int events_open(Bus *bus, guint64 after, GVariant *options, GError **error) {
-        int ends[2];
-        bool gap = false;
-
-        if (!options_check(options, open_keys, error))
-                return -1;
-        g_autoptr(GPtrArray) events = store_list_events(registry_store(bus->registry), after, EVENTS_MAX, UINT64_MAX, NULL, &gap, error);
-        if (!events)
-                return -1;
-        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
-                error_errno(error, errno, "make a pipe for events");
-                return -1;
-        }
+static Stream *stream_new(Call *call, int fd, guint64 after, GVariant *options) {
+        Bus *bus = call->bus;
         Stream *stream = g_new0(Stream, 1);
+
         stream->bus = bus;
-        stream->fd = ends[1];
+        stream->fd = fd;
         stream->backlog = g_string_new(NULL);
         stream->last_seq = after;
+        stream->reader = actor_ref(call->actor);
+        stream->whole = call->whole;
+        stream->user = user_ref(peer_of(bus, call->message)->user);
+        stream->user->n_streams++;
         (void) g_variant_lookup(options, "types", "^as", &stream->types);
         int r = sd_event_add_io(bus->event, &stream->source, stream->fd, 0, on_stream, stream);
         g_assert(r >= 0);
@@ -180,6 +185,29 @@ int events_open(Bus *bus, guint64 after, GVariant *options, GError **error) {
                 bus->streams->list = g_ptr_array_new_with_free_func(stream_free);
         }
         g_ptr_array_add(bus->streams->list, stream);
+        return stream;
+}
+
+int events_open(Call *call, guint64 after, GVariant *options, GError **error) {
+        Bus *bus = call->bus;
+        unsigned limit = bus->engine->settings.streams_per_user;
+        int ends[2];
+        bool gap = false;
+
+        if (!options_check(options, open_keys, error))
+                return -1;
+        if (call->actor->uid != 0 && peer_of(bus, call->message)->user->n_streams >= limit) {
+                error_set(error, CONBUS_ERROR_LIMITS_EXCEEDED, "%s: user %u has %u streams of events open already", call->member, call->actor->uid, limit);
+                return -1;
+        }
+        g_autoptr(GPtrArray) events = store_list_events(registry_store(bus->registry), after, EVENTS_MAX, UINT64_MAX, NULL, &gap, error);
+        if (!events)
+                return -1;
+        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+                error_errno(error, errno, "make a pipe for events");
+                return -1;
+        }
+        Stream *stream = stream_new(call, ends[1], after, options);
         if (gap)
                 g_string_append_printf(stream->backlog, "{\"gap\":true,\"after\":%" G_GUINT64_FORMAT "}\n", after);
         for (guint i = 0; i < events->len; i++)

@@ -2,6 +2,7 @@
 /* JSON and text about containers. Field names of Inspect are libpod's; a time that never was is the year 1. */
 
 #include "bus/inspect.h"
+#include "bus/discreet.h"
 #include "operation/health.h"
 #include "runtime/document.h"
 #include <json-glib/json-glib.h>
@@ -285,15 +286,17 @@ char *inspect_spec(Bus *bus, Container *container, GError **error) {
         return NULL;
 }
 
-GVariant *inspect_list_runs(Bus *bus, const char *id, guint32 max, GError **error) {
-        g_autoptr(GPtrArray) runs = store_list_runs(registry_store(bus->registry), id, max == 0 ? G_MAXINT32 : MIN(max, G_MAXINT32), error);
+GVariant *inspect_list_runs(Call *call, const char *id, guint32 max, GError **error) {
+        g_autoptr(GPtrArray) runs = store_list_runs(registry_store(call->bus->registry), id, max == 0 ? G_MAXINT32 : MIN(max, G_MAXINT32), error);
         GVariantBuilder list;
 
         if (!runs)
                 return NULL;
         g_variant_builder_init(&list, G_VARIANT_TYPE("aa{sv}"));
-        for (guint i = 0; i < runs->len; i++)
-                g_variant_builder_add_value(&list, run_to_variant(runs->pdata[i]));
+        for (guint i = 0; i < runs->len; i++) {
+                g_autoptr(GVariant) record = discreet(run_to_variant(runs->pdata[i]), call->actor, call->whole);
+                g_variant_builder_add_value(&list, record);
+        }
         return g_variant_builder_end(&list);
 }
 

@@ -130,7 +130,7 @@ typedef struct Waiting {
         Form form;
         int fd; /* writing end of a pipe */
         sd_event_source *closed; /* the reader of the pipe has gone */
-        char *slot;
+        WaitSlot *slot;
         JobWait *wait;
 } Waiting;
 
@@ -196,7 +196,7 @@ static void on_waited(Job *job, void *userdata) {
 }
 
 static Waiting *begin_waiting(Call *call, Job *job, Form form, guint64 timeout_usec, GError **error) {
-        char *slot = wait_slot_take(call, error);
+        WaitSlot *slot = wait_slot_take(call, error);
 
         if (!slot)
                 return NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The manager: find, create, read records and events. Verbs on one container are the container's own. */
 
+#include "bus/discreet.h"
 #include "bus/events.h"
 #include "bus/inspect.h"
 #include "bus/query.h"
@@ -319,13 +320,14 @@ bool manager_object_get_run(Call *call, const char *id, guint64 number, GError *
                 return false;
         if (!run)
                 return error_set(error, CONBUS_ERROR_NO_SUCH_RUN, "there is no record of run %" G_GUINT64_FORMAT " of \"%s\"", number, id);
-        manager_reply_get_run(call, run_to_variant(run));
+        g_autoptr(GVariant) record = discreet(run_to_variant(run), call->actor, call->whole);
+        manager_reply_get_run(call, record);
         return true;
 }
 
 bool manager_object_list_runs(Call *call, const char *id, guint32 max, GError **error) {
         g_autofree char *whole = id_of_word(call->bus, id);
-        GVariant *list = inspect_list_runs(call->bus, whole, max, error);
+        GVariant *list = inspect_list_runs(call, whole, max, error);
 
         if (!list)
                 return false;
@@ -334,7 +336,7 @@ bool manager_object_list_runs(Call *call, const char *id, guint32 max, GError **
 }
 
 bool manager_object_get_events(Call *call, guint64 after, guint32 max, GVariant *options, GError **error) {
-        g_autoptr(GVariant) answer = events_query(call->bus, after, max, options, error);
+        g_autoptr(GVariant) answer = events_query(call, after, max, options, error);
 
         if (!answer)
                 return false;
@@ -343,7 +345,7 @@ bool manager_object_get_events(Call *call, guint64 after, guint32 max, GVariant 
 }
 
 bool manager_object_open_events(Call *call, guint64 after, GVariant *options, GError **error) {
-        autofd int fd = events_open(call->bus, after, options, error);
+        autofd int fd = events_open(call, after, options, error);
 
         if (fd < 0)
                 return false;

@@ -37,7 +37,7 @@ static void on_caller_left(Call *call, void *userdata) {
 bool verb_call(Call *call, Container *container, Verb verb, GVariant *options, unsigned n_results, GError **error) {
         g_autoptr(GVariant) sunk = g_variant_ref_sink(options);
 
-        if (!verb_check_options(verb, sunk, error))
+        if (!operation_check_quota(call->bus->engine, call->actor, call->member, error) || !verb_check_options(verb, sunk, error))
                 return false;
         VerbCall *verb_call = g_new0(VerbCall, 1);
         verb_call->n_results = n_results;

@@ -92,6 +92,6 @@ bool verb_job_queue(Call *call, Container *container, const char *word, GVariant
         g_autoptr(GVariant) rest = NULL;
         Verb verb;
 
-        return read_verb(word, &verb, error) && job_options_take(options, &job_options, &rest, error) && verb_check_options(verb, rest, error) &&
+        return operation_check_quota(call->bus->engine, call->actor, call->member, error) && read_verb(word, &verb, error) && job_options_take(options, &job_options, &rest, error) && verb_check_options(verb, rest, error) &&
                begin(call, container, verb, rest, &job_options, error);
 }

@@ -2,6 +2,7 @@
 /* Deferred answers to waits. One WaitCall stands for one method call: it has one wait (Wait, WaitFor, OpenWait) or several of which the first to be met answers (WaitAny); it counts once against the caller's limit. */
 
 #include "bus/wait-calls.h"
+#include "bus/discreet.h"
 #include "bus/peers.h"
 #include "base/clock.h"
 #include "base/fd-store.h"
@@ -19,7 +20,9 @@ typedef enum Form { FORM_WAIT, FORM_WAIT_FOR, FORM_WAIT_ANY, FORM_PIPE } Form;
 typedef struct WaitCall {
         Bus *bus;
         Call *call; /* NULL for a pipe */
-        char *slot; /* its place among the caller's waits */
+        WaitSlot *slot; /* its place among the caller's waits */
+        Actor *reader;
+        bool whole; /* the reader may know everything */
         Form form;
         int fd; /* writing end of a pipe */
         sd_event_source *closed; /* the reader of the pipe has gone */
@@ -36,26 +39,41 @@ typedef struct Entry {
 static const OptionKey keys[] = {{"run", "t"}, {"after-run", "t"}, {"final", "b"}, {"timeout-usec", "t"}, {"interval-usec", "t"}, {NULL}};
 static const OptionKey any_keys[] = {{"timeout-usec", "t"}, {"final", "b"}, {"interval-usec", "t"}, {NULL}};
 
-char *wait_slot_take(Call *call, GError **error) {
+struct WaitSlot {
+        char *peer; /* unique name */
+        User *user;
+};
+
+WaitSlot *wait_slot_take(Call *call, GError **error) {
         Peer *peer = peer_find(call->bus, sd_bus_message_get_sender(call->message));
         unsigned limit = call->bus->engine->settings.waits_per_caller;
 
-        if (!peer || peer->n_waits >= limit) {
+        /* Pipes of waits outlive the connection that opened them: who is not root is counted as a user. */
+        if (!peer || peer->n_waits >= limit || (peer->user->uid != 0 && peer->user->n_waits >= limit)) {
                 error_set(error, CONBUS_ERROR_LIMITS_EXCEEDED, "%s: this client has %u waits open already; Manager.WaitAny waits for many containers in one", call->member, limit);
                 return NULL;
         }
+        WaitSlot *slot = g_new0(WaitSlot, 1);
+        slot->peer = g_strdup(peer->name);
+        slot->user = user_ref(peer->user);
+        slot->user->n_waits++;
         peer->n_waits++;
         call->bus->n_waits++;
-        return g_strdup(peer->name);
+        return slot;
 }
 
-void wait_slot_give_back(Bus *bus, char *slot) {
-        Peer *peer = peer_find(bus, slot);
+void wait_slot_give_back(Bus *bus, WaitSlot *slot) {
+        Peer *peer = slot ? peer_find(bus, slot->peer) : NULL;
 
         if (peer)
                 peer->n_waits--;
+        if (slot) {
+                slot->user->n_waits--;
+                user_unref(slot->user);
+                g_free(slot->peer);
+                g_free(slot);
+        }
         bus->n_waits--;
-        g_free(slot);
         bus_activity(bus);
 }
 
@@ -72,6 +90,7 @@ static void wait_call_free(WaitCall *wait_call) {
         g_free(wait_call->stored);
         close_fd(wait_call->fd);
         call_unref(wait_call->call);
+        actor_unref(wait_call->reader);
         wait_slot_give_back(wait_call->bus, wait_call->slot);
         g_free(wait_call);
 }
@@ -105,7 +124,7 @@ static void write_line(int fd, const WaitAnswer *answer) {
         (void) !write(fd, line, strlen(line));
 }
 
-static void reply_any(WaitCall *wait_call, const Entry *entry, const WaitAnswer *answer) {
+static void reply_any(const WaitCall *wait_call, const Entry *entry, const WaitAnswer *answer) {
         g_autofree char *path = g_strconcat("/io/conbus1/container/", answer->container, NULL);
         GVariantDict details;
 
@@ -116,6 +135,28 @@ static void reply_any(WaitCall *wait_call, const Entry *entry, const WaitAnswer 
         manager_reply_wait_any(wait_call->call, entry->index, path, answer->run, answer->condition, g_variant_dict_end(&details));
 }
 
+static void tell(const WaitCall *wait_call, const Entry *entry, const WaitAnswer *met) {
+        g_autoptr(GVariant) details = discreet(met->details, wait_call->reader, wait_call->whole);
+        const char *result = result_to_string(met->result);
+        WaitAnswer answer = *met;
+
+        answer.details = details;
+        switch (wait_call->form) {
+        case FORM_WAIT:
+                container_reply_wait(wait_call->call, answer.run, answer.exit_code, answer.exit_signal, result);
+                break;
+        case FORM_WAIT_FOR:
+                container_reply_wait_for(wait_call->call, answer.condition, answer.run, answer.exit_code, answer.exit_signal, result, details);
+                break;
+        case FORM_WAIT_ANY:
+                reply_any(wait_call, entry, &answer);
+                break;
+        case FORM_PIPE:
+                write_line(wait_call->fd, &answer);
+                break;
+        }
+}
+
 static void on_answer(const WaitAnswer *answer, const GError *error, void *userdata) {
         Entry *entry = userdata;
         WaitCall *wait_call = entry->owner;
@@ -123,27 +164,12 @@ static void on_answer(const WaitAnswer *answer, const GError *error, void *userd
         entry->wait = NULL;
         if (error && wait_call->call)
                 call_reply_error(wait_call->call, error);
-        else if (!error) {
-                const char *result = result_to_string(answer->result);
-                switch (wait_call->form) {
-                case FORM_WAIT:
-                        container_reply_wait(wait_call->call, answer->run, answer->exit_code, answer->exit_signal, result);
-                        break;
-                case FORM_WAIT_FOR:
-                        container_reply_wait_for(wait_call->call, answer->condition, answer->run, answer->exit_code, answer->exit_signal, result, answer->details);
-                        break;
-                case FORM_WAIT_ANY:
-                        reply_any(wait_call, entry, answer);
-                        break;
-                case FORM_PIPE:
-                        write_line(wait_call->fd, answer);
-                        break;
-                }
-        }
+        else if (!error)
+                tell(wait_call, entry, answer);
         wait_call_free(wait_call);
 }
 
-static WaitCall *wait_call_alloc(Bus *bus, Form form, char *slot) {
+static WaitCall *wait_call_alloc(Bus *bus, Form form, WaitSlot *slot) {
         WaitCall *wait_call = g_new0(WaitCall, 1);
 
         wait_call->bus = bus;
@@ -155,11 +181,13 @@ static WaitCall *wait_call_alloc(Bus *bus, Form form, char *slot) {
 }
 
 static WaitCall *wait_call_new(Call *call, Form form, GError **error) {
-        char *slot = wait_slot_take(call, error);
+        WaitSlot *slot = wait_slot_take(call, error);
 
         if (!slot)
                 return NULL;
         WaitCall *wait_call = wait_call_alloc(call->bus, form, slot);
+        wait_call->reader = actor_ref(call->actor);
+        wait_call->whole = call->whole;
         if (form != FORM_PIPE) {
                 wait_call->call = call_ref(call);
                 call->waits = true;
@@ -330,7 +358,7 @@ static void restore(Bus *bus, const char *name) {
         g_ptr_array_add(conditions, NULL);
         options.conditions = (const char *const *) conditions->pdata;
         bus->n_waits++;
-        WaitCall *wait_call = wait_call_alloc(bus, FORM_PIPE, g_strdup("")); /* its caller is not known any more */
+        WaitCall *wait_call = wait_call_alloc(bus, FORM_PIPE, NULL); /* its caller is not known any more */
         wait_call->stored = g_strdup(name);
         watch_pipe(wait_call, steal_fd(&fd));
         if (!add_wait(wait_call, 0, words[2], &options, &error))

@@ -6,8 +6,9 @@
 #include "bus/bus.h"
 
 /* A place among the waits of the caller, whatever is waited for (LimitsExceeded); the service is busy while it is taken. */
-char *wait_slot_take(Call *call, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-void wait_slot_give_back(Bus *bus, char *slot); /* frees it */
+typedef struct WaitSlot WaitSlot;
+WaitSlot *wait_slot_take(Call *call, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void wait_slot_give_back(Bus *bus, WaitSlot *slot); /* frees it; NULL: of a caller that is not known any more */
 
 void wait_calls_restore(Bus *bus); /* pipes of OpenWait that came back from the descriptor store; before anything is committed that they may wait for */
 bool wait_calls_wait(Call *call, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -127,7 +127,7 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
                 error_set(error, CONBUS_ERROR_BUSY, "create \"%s\": %u operations are queued already; try again later", name, engine->n_accepted);
                 return NULL;
         }
-        if (!config_check_name(name, error))
+        if (!operation_check_quota(engine, actor, "create", error) || !config_check_name(name, error))
                 return NULL;
         g_autoptr(GVariant) config = whole_config(engine, image, bundle, given, actor, &most, error);
         if (!config || !check_source(image, bundle, config, error) || !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))

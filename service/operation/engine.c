@@ -2,6 +2,7 @@
 /* The engine's own start and end: directories under RUN, the watch on conmon's exit files, settings. */
 
 #include "operation/internal.h"
+#include "operation/quota.h"
 #include "base/log.h"
 #include <errno.h>
 #include <string.h>
@@ -20,6 +21,8 @@ void settings_init(Settings *settings) {
                 .idle_exit_usec = 30 * G_USEC_PER_SEC,
                 .waits_per_caller = 1024,
                 .slice = "machine-conbus.slice",
+                .streams_per_user = 16,
+                .operations_per_user = 128,
                 .checks_per_user = 256,
                 .jobs = {.unfinished_per_caller = 64, .keep_usec = 5 * G_TIME_SPAN_MINUTE},
                 .limits = {.runs_usec = 30 * G_TIME_SPAN_DAY, .runs_count = 10000, .events_usec = 7 * G_TIME_SPAN_DAY, .events_count = 10000},
@@ -115,6 +118,7 @@ void engine_free(Engine *engine) {
         }
         g_ptr_array_unref(engine->monitors);
         registry_set_observer(engine->registry, OBSERVER_ENGINE, NULL, NULL);
+        quota_free(engine);
         sd_event_unref(engine->event);
         g_free(engine);
 }

@@ -7,6 +7,7 @@
 #include "operation/operation.h"
 #include "operation/crash-point.h"
 #include "operation/internal.h"
+#include "operation/quota.h"
 #include "base/log.h"
 
 static void pump(Engine *engine);
@@ -128,6 +129,7 @@ static void finish(Operation *operation) {
         if (link)
                 g_queue_delete_link(&container->operations, link);
         engine->n_accepted--;
+        quota_give(engine, operation->actor);
         failure_remember(operation);
         if (!link || !container->operations.head)
                 set_current(container, g_queue_peek_head(&container->operations));
@@ -178,6 +180,7 @@ static Operation *operation_new(Engine *engine, Container *container, Verb verb,
         operation->verb = verb;
         operation->options = g_variant_ref_sink(options ? options : g_variant_new("a{sv}", NULL));
         operation->actor = actor_ref(actor);
+        quota_take(engine, actor);
         operation->done = done;
         operation->userdata = userdata;
         operation->main = PIDREF_NULL;

@@ -58,6 +58,8 @@ typedef struct Settings {
         guint64 backoff_reset_usec; /* 10 s */
         guint64 idle_exit_usec; /* 30 s; UINT64_MAX never */
         unsigned waits_per_caller; /* 1024 */
+        unsigned streams_per_user; /* of events, opened by one who is not root, 16 */
+        unsigned operations_per_user; /* accepted, of one who is not root, 128: LimitsExceeded */
         unsigned checks_per_user; /* calls of one user that wait for an authorization, 256 */
         char slice[256]; /* of scopes, machine-conbus.slice */
         StoreLimits limits;
@@ -76,6 +78,7 @@ struct Engine {
         Settings settings;
         GQueue ready; /* operations that wait for a slot */
         unsigned n_running, n_accepted, n_supervised; /* operations; containers whose processes are watched (lifecycle.c) */
+        GHashTable *quotas; /* operation/quota.c */
         sd_event_source *exit_watch; /* inotify of the exit directory */
         GPtrArray *monitors; /* of struct Monitor: conmons that outlive their runs (monitors.c) */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
@@ -144,6 +147,8 @@ struct Operation {
 Operation *operation_submit(Engine *engine, Container *container, Verb verb, GVariant *options, Actor *actor, OperationDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* The same at the head of the queue, behind the one that runs: automatic cleanup. */
 Operation *operation_submit_first(Engine *engine, Container *container, Verb verb, GVariant *options, OperationDone done, void *userdata);
+/* Before a call of a client submits anything: LimitsExceeded when its user has too many operations. what: for the message. */
+bool operation_check_quota(const Engine *engine, const Actor *actor, const char *what, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* The caller has left: a waiting operation is dropped without effect, a running one finishes without an answer (its done is not called). */
 void operation_abandon(Operation *operation);
 /* Cancels as a Job does: waiting → ended with Cancelled; running → ended as soon as it can be, and undone, if verb_is_cancellable; a Start that only waits for readiness ends, and the container runs on. */
