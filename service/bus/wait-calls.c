@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#define WAIT_ANY_MAX 4096 /* containers in one call */
+
 typedef enum Form { FORM_WAIT, FORM_WAIT_FOR, FORM_WAIT_ANY, FORM_PIPE } Form;
 
 typedef struct WaitCall {
@@ -266,8 +268,8 @@ bool wait_calls_wait_any(Call *call, GVariant *containers, const char *const *co
 
         if (!options_check(options, any_keys, error))
                 return false;
-        if (g_variant_n_children(containers) == 0)
-                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "WaitAny: the list of containers is empty");
+        if (g_variant_n_children(containers) == 0 || g_variant_n_children(containers) > WAIT_ANY_MAX)
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "WaitAny: the list has %zu containers; it takes 1 to %d", g_variant_n_children(containers), WAIT_ANY_MAX);
         WaitCall *wait_call = wait_call_new(call, FORM_WAIT_ANY, error);
         if (!wait_call)
                 return false;

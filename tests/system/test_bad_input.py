@@ -272,6 +272,11 @@ def test_a_caller_that_leaves_is_forgotten(client):
     assert client.get(path, "State") == "exited"
 
 
+def test_one_wait_for_too_many_is_refused(client):
+    path = client.create("waited", "true")
+    assert "4096" in expect("InvalidArgs", client.manager, "WaitAny", "a(ot)asa{sv}", [(path, 0)] * 4097, ["running"], {})
+
+
 def test_wrong_signature_is_named(client):
     path = client.create("typed", "true")
     expect("InvalidArgs", client.call, path, CONTAINER, "Kill", "s", "leader")
