@@ -82,7 +82,7 @@ static bool question_by_verb(Call *call, const CallMember *member, const Target 
                 return true;
         }
         if (!meant || (meant->access != ACCESS_OPEN && meant->access != ACCESS_ACTION))
-                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "%s: \"%s\" is no verb of a container", member->name, verb);
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "%s: \"%.100s\" is no verb of a container", member->name, verb);
         if (meant->access == ACCESS_ACTION)
                 *ret = question_new(call->actor, meant->action, meant->verb, target);
         return true;

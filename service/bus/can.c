@@ -2,9 +2,11 @@
 /* Manager.Can: the gate's question without the call, and without a prompt. */
 
 #include "bus/access.h"
+#include "bus/jobs.h"
 #include "bus/peers.h"
 #include "bus/polkit.h"
 #include "health-interface.h"
+#include "job-interface.h"
 #include "manager-interface.h"
 #include "operation/possible.h"
 #include <string.h>
@@ -63,21 +65,23 @@ static Question *question_of(const Call *call, const CallMember *member, const T
 bool manager_object_can(Call *call, const char *path, const char *verb, GError **error) {
         Bus *bus = call->bus;
         bool manager = g_str_equal(path, bus_manager_path);
-        Container *container = manager ? NULL : bus_find_container(bus, peer_of(bus, call->message), path);
+        Job *job = manager ? NULL : jobs_find(bus->jobs, path);
+        Container *container = manager || job ? NULL : bus_find_container(bus, peer_of(bus, call->message), path);
         Target target = TARGET_NONE;
 
-        if (!manager && !container)
-                return error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "%s is neither a container nor the manager", path);
-        const CallMember *member = manager ? member_by_verb(manager_members, verb) : access_find_verb(container, verb);
+        if (!manager && !job && !container)
+                return error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "%s is neither a container nor a job nor the manager", path);
+        const CallMember *member = container ? access_find_verb(container, verb) : member_by_verb(manager ? manager_members : job_members, verb);
         bool other_kind = container && !member && member_by_verb(health_members, verb);
-        if (other_kind || (container && member && !possible_verb(container, verb))) {
+        bool too_late = job && g_str_equal(verb, "cancel") && !job->cancellable && !job_is_finished(job);
+        if (other_kind || too_late || (container && member && !possible_verb(container, verb))) {
                 manager_reply_can(call, "na");
                 return true;
         }
         if (!member || member->access == ACCESS_BY_VERB)
-                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "\"%s\" is no verb here; give the name of a method in lowercase with dashes and without With, for example start or set-auto-start", verb);
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "\"%.100s\" is no verb here; give the name of a method in lowercase with dashes and without With, for example start or set-auto-start", verb);
         if (member->target)
-                member->target(container, &target);
+                member->target(job ? (void *) job : container, &target);
         Question *question = question_of(call, member, &target);
         if (question)
                 return ask(call, question, error);

@@ -3,12 +3,14 @@
 """The gate with the real polkitd: who may call what, compared with the XML."""
 
 import os
+import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [TESTS, os.path.join(os.path.dirname(TESTS), "introspection")]
-from description import read_interface  # noqa: E402
+from description import SENSITIVE, read_interface  # noqa: E402
 from harness import CONTAINER, JOB, MANAGER, SOURCE, Error, GLib, expect, main, options, wait_for  # noqa: E402
 from other_user import UserClient  # noqa: E402
 from polkit import USERS, Agent, FakePolkit, Polkit, rule  # noqa: E402
@@ -78,6 +80,48 @@ def test_the_policy_has_the_actions_of_the_members(client):
     policy = {action.get("id").removeprefix("io.conbus1.") for action in ElementTree.parse(f"{SOURCE}/data/io.conbus1.policy").iter("action")}
     used = beside | {method.access.action for interface in INTERFACES for method in interface.methods if method.access.action}
     assert policy == used | not_due and not used & not_due, f"in the policy alone: {policy - used - not_due}; missing there: {used - policy}; due by now: {used & not_due}"
+
+
+def test_calls_and_answers_with_secrets_are_erased(client):
+    """Those that carry environments or commands: the bus library overwrites their memory."""
+    secrets = {"CreateContainer", "CreateContainerFromBundle", "RunContainer", "Inspect", "InspectWith", "GetSpec", "Queue", "Exec", "Spawn", "ExecCapture", "OpenShell"}
+    flagged = {method.name for interface in INTERFACES for method in interface.methods if SENSITIVE in method.annotations}
+    there = {method.name for interface in INTERFACES for method in interface.methods}
+    assert secrets & there <= flagged, secrets & there - flagged
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as made:
+        subprocess.run([sys.executable, f"{SOURCE}/introspection/generate.py", "source", f"{SOURCE}/introspection/io.conbus1.Manager.xml", made.name], check=True)
+        line = next(line for line in made if 'SD_BUS_METHOD_WITH_ARGS("RunContainer"' in line)
+    assert "SD_BUS_VTABLE_SENSITIVE" in line
+
+
+def test_jobs_belong_to_whoever_asked_for_them(client):
+    path = client.create("worked", "sleep", "1000", labels={"team": "web"}, stop_timeout_usec=2**64 - 1)
+    with Polkit(client) as polkit, UserClient(ALICE) as alice, UserClient(BOB) as bob:
+        polkit.start(rule("action.id == 'io.conbus1.manage'"))
+
+        def queue(user, verb, **keys):
+            return user.call(path, CONTAINER, "Queue", "sa{sv}", verb, options(**keys))[0]
+
+        job = queue(alice, "start")
+        assert alice.call(job, JOB, "Wait")[0]["run"] == 1 and bob.call(job, JOB, "Wait")
+        for method in ("Cancel", "Release"):
+            message = expect("InteractiveAuthorizationRequired", bob.call, job, JOB, method)
+            assert "cancel-others" in message, message
+        assert [user.manager("Can", "os", job, "release")[0] for user in (alice, bob, client)] == ["yes", "challenge", "yes"]
+        assert bob.manager("Can", "os", job, "wait")[0] == "yes"
+        assert "is no verb" in expect("InvalidArgs", bob.manager, "Can", "os", job, "start")
+        alice.call(job, JOB, "Release")
+        # Each verb of Queue needs its own right.
+        expect("InteractiveAuthorizationRequired", alice.call, path, CONTAINER, "Queue", "sa{sv}", "remove", {})
+        expect("InteractiveAuthorizationRequired", alice.call, path, CONTAINER, "Queue", "sa{sv}", "update", {})
+        assert "is no verb" in expect("InvalidArgs", alice.call, path, CONTAINER, "Queue", "sa{sv}", "x" + "é" * 100000, {})
+        expect("InvalidArgs", client.call, path, CONTAINER, "Queue", "sa{sv}", "inspect", {})
+        polkit.start(rule("action.id == 'io.conbus1.remove' && action.lookup('verb') == 'remove'") + rule("action.id == 'io.conbus1.cancel-others' && action.lookup('label.team') == 'web'"))
+        expect("InteractiveAuthorizationRequired", alice.call, path, CONTAINER, "Queue", "sa{sv}", "stop", {})
+        job = client.call(path, CONTAINER, "Queue", "sa{sv}", "stop", {})[0]
+        bob.call(job, JOB, "Release")
+        client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
+        assert bob.call(queue(bob, "remove"), JOB, "Wait")
 
 
 def test_without_a_rule_members_are_open_or_refused(client):
