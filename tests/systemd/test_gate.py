@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The gate on the system bus of a machine, with its polkit as systemd activates it, and the policies as they are installed."""
+
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import CONTAINER, MANAGER, main, run, wait_for  # noqa: E402
+
+RULES, PROFILES = "/etc/polkit-1/rules.d/10-conbus-test.rules", "/etc/conbus/profiles.d"
+USER = "conbus-user"
+
+
+def as_user(path, member, *arguments, interface=CONTAINER):
+    """A call of busctl by somebody who is nobody here; exit status and what was said."""
+    words = ["busctl", "--allow-interactive-authorization=no", "call", "io.conbus1", path, interface, member, *arguments]
+    done = subprocess.run(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout
+
+
+def make_user():
+    if subprocess.run(["id", USER], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        run("useradd", USER)
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def rules(text):
+    """What polkit goes by from now on."""
+    write(RULES, text)
+    run("systemctl", "restart", "polkit.service")
+
+
+def test_the_policy_is_known_to_polkit(client):
+    actions = run("pkaction").split()
+    for name in ("manage", "manage-own", "create", "create-from-profile", "remove", "inspect", "read-logs", "cancel-others"):
+        assert f"io.conbus1.{name}" in actions, name
+
+
+def test_others_than_root_look_and_do_not_touch(client):
+    make_user()
+    path = client.create("web", "sleep", "1000")
+    status, text = as_user("/io/conbus1", "ListContainers", interface=MANAGER)
+    assert status == 0 and '"web" "created"' in text, text
+    status, text = as_user(path, "Start")
+    assert status != 0 and "io.conbus1.manage" in text and "would have to authenticate" in text, text
+    assert client.get(path, "State") == "created"
+
+
+def test_a_rule_on_a_label_lets_a_user_do_it(client):
+    make_user()
+    web, db = client.create("web", "sleep", "1000", labels={"team": "web"}), client.create("db", "sleep", "1000", labels={"team": "db"})
+    rules(f'polkit.addRule(function(action, subject) {{ if (action.id == "io.conbus1.manage" && action.lookup("label.team") == "web" && subject.user == "{USER}") return polkit.Result.YES; }});\n')
+    assert as_user(web, "Start") == (0, "t 1\n")
+    status, text = as_user(db, "Start")
+    assert status != 0 and "io.conbus1.manage" in text, text
+    assert client.get(web, "State") == "running" and client.get(db, "State") == "created"
+    assert as_user("/io/conbus1", "Can", "os", web, "stop", interface=MANAGER)[1] == 's "yes"\n'
+    assert as_user("/io/conbus1", "Can", "os", db, "start", interface=MANAGER)[1] == 's "challenge"\n'
+    client.call(web, CONTAINER, "Kill", "si", "leader", 9)
+
+
+def test_a_rule_sees_the_unit(client):
+    make_user()
+    path = client.create("web", "sleep", "1000")
+    rules('polkit.addRule(function(action, subject) { if (action.id == "io.conbus1.manage" && action.lookup("unit").indexOf("conbus-") == 0) return polkit.Result.YES; });\n')
+    assert as_user(path, "SetAutoStart", "s", "enabled")[0] != 0, "nothing runs, so there is no unit"
+    client.call(path, CONTAINER, "Start")
+    assert as_user(path, "SetAutoStart", "s", "enabled") == (0, "")
+    client.call(path, CONTAINER, "Kill", "si", "leader", 9)
+
+
+def test_a_user_creates_from_a_profile_and_manages_his_own(client):
+    make_user()
+    rules(f'polkit.addRule(function(action, subject) {{ if (action.id == "io.conbus1.create-from-profile" && action.lookup("profile") == "small" && subject.user == "{USER}") return polkit.Result.YES; }});\n')
+    write(f"{PROFILES}/small.conf", f"[Profile]\nOpen=command\n[Config]\nrootfs='{os.environ['CONBUS_TEST_ROOTFS']}'\n")
+    status, text = as_user("/io/conbus1", "CreateContainer", "ssa{sv}", "mine", "", "2", "profile", "s", "small", "command", "as", "2", "sleep", "1000", interface=MANAGER)
+    assert status == 0, text
+    assert as_user("/container/mine", "Start") == (0, "t 1\n")
+    assert as_user("/container/mine", "StopWith", "a{sv}", "1", "timeout-usec", "t", "0") == (0, "t 1\n")
+    status, text = as_user("/container/mine", "Remove")
+    assert status != 0 and "io.conbus1.remove" in text, text
+    assert client.get("/container/mine", "OwnerUID") == int(run("id", "-u", USER))
+
+
+def test_polkit_is_activated_for_the_question(client):
+    make_user()
+    path = client.create("asked", "true")
+    run("systemctl", "stop", "polkit.service")
+    wait_for(lambda: run("systemctl", "is-active", "polkit.service", check=False).strip() == "inactive", "polkit's end", poll=True)
+    status, text = as_user(path, "Start")
+    assert status != 0 and "would have to authenticate" in text, text
+    assert run("systemctl", "is-active", "polkit.service").strip() == "active"
+    run("systemctl", "mask", "--runtime", "--now", "polkit.service")
+    status, text = as_user(path, "Start")
+    assert status != 0 and client.get(path, "State") == "created", text
+    client.call(path, CONTAINER, "Start")
+    run("systemctl", "unmask", "--runtime", "polkit.service")
+
+
+if __name__ == "__main__":
+    main("machine")
