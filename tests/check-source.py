@@ -49,7 +49,7 @@ WITHOUT_TEST = {
     "service/operation/launch.c": "every way through it launches conmon: tests/system/test_lifecycle.py and test_bad_input.py, on the real programs and on the fakes",
     "service/operation/monitors.c": "groups of monitors that outlive their runs: tests/system/test_ends.py, tests/bus/test_launch_failures.py",
     "service/operation/pause.c": "needs a freezer: tests/system/test_states.py",
-    "service/operation/profiles.c": "tests/system/test_gate.py",
+    "service/operation/profiles.c": "tests/system/test_profiles.py",
     "service/operation/remove.c": "tests/system/test_lifecycle.py and test_states.py; with dependents in tests/operation/test-dependencies.c",
     "service/operation/scope.c": "needs a systemd: tests/systemd/test_scopes.py",
     "service/operation/start.c": "begins with a launch: tests/system/test_lifecycle.py and test_bad_input.py",

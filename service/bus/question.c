@@ -2,6 +2,7 @@
 /* Details of a check, the same set for every action so that a message of the policy file can name each of them: verb, container, id, image, owner (uid), own (yes or no), profile, unit, and label.KEY for each label. */
 
 #include "bus/question.h"
+#include "runtime/units.h"
 
 static void add(GVariantBuilder *details, const char *key, const char *value) {
         g_variant_builder_add(details, "{ss}", key, value);
@@ -44,6 +45,7 @@ static const char *action_for(const Actor *actor, const char *action, const Targ
 
 Question *question_new(const Actor *actor, const char *action, const char *verb, const Target *target) {
         const Container *container = target->container;
+        g_autofree char *unit = container ? units_unit_of_cgroup(container->life.cgroup) : g_strdup("");
         g_autofree char *owner = target->owner_uid == UINT32_MAX ? g_strdup("") : g_strdup_printf("%u", target->owner_uid);
         GVariantBuilder details;
 
@@ -55,7 +57,7 @@ Question *question_new(const Actor *actor, const char *action, const char *verb,
         add(&details, "owner", owner);
         add(&details, "own", is_own(actor, target) ? "yes" : "no");
         add(&details, "profile", container ? config_string(container->config, "profile", "") : "");
-        add(&details, "unit", "");
+        add(&details, "unit", unit);
         if (container)
                 add_labels(&details, container);
         return question_take(action_for(actor, action, target), g_variant_builder_end(&details), container ? container->id : "");
