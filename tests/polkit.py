@@ -82,7 +82,7 @@ class Agent:
     path = "/org/conbus/test/agent"
 
     def __init__(self, client, user, register=True):
-        self.connection, self.prompts, self.cancelled, self.seen = client.connection, [], [], []
+        self.connection, self.uid, self.prompts, self.cancelled, self.seen = client.connection, user.uid, [], [], []
         with open(f"/proc/{user.pid}/stat", encoding="ascii") as stat:
             start_time = int(stat.read().rsplit(")", 1)[1].split()[19])
         self.subject = GLib.Variant("(sa{sv})", ("unix-process", {"pid": GLib.Variant("u", user.pid), "start-time": GLib.Variant("t", start_time), "uid": GLib.Variant("i", user.uid)}))
@@ -92,12 +92,23 @@ class Agent:
             self.register()
 
     def register(self):
-        self.authority("RegisterAuthenticationAgent", GLib.Variant.new_tuple(self.subject, GLib.Variant("s", "C"), GLib.Variant("s", self.path)))
+        error = self.authority("RegisterAuthenticationAgent", GLib.Variant.new_tuple(self.subject, GLib.Variant("s", "C"), GLib.Variant("s", self.path)))
+        assert not error, error
 
     def authority(self, method, arguments):
+        """Calls polkit; the error it answers with, or None."""
         done = []
-        self.connection.call(NAME, PATH, INTERFACE, method, arguments, None, 0, -1, None, lambda connection, result: done.append(connection.call_finish(result)))
+
+        def on_answer(connection, result):
+            try:
+                connection.call_finish(result)
+                done.append(None)
+            except GLib.Error as error:
+                done.append(error)
+
+        self.connection.call(NAME, PATH, INTERFACE, method, arguments, None, 0, -1, None, on_answer)
         wait_for(lambda: done, f"polkit's answer to {method}")
+        return done[0]
 
     def _on_call(self, connection, sender, path, interface, method, arguments, invocation):
         if method == "CancelAuthentication":
@@ -118,7 +129,13 @@ class Agent:
 
     def allow(self):
         prompt = self.prompts.pop(0)
-        self.authority("AuthenticationAgentResponse2", GLib.Variant("(us(sa{sv}))", (0, prompt["cookie"], (prompt["identity"][0], {"uid": GLib.Variant("u", prompt["identity"][1]["uid"])}))))
+        kind, identity = prompt["identity"]
+        # polkit 122 goes by who registered the agent, 126 by whom it was registered for.
+        for uid in (0, self.uid):
+            error = self.authority("AuthenticationAgentResponse2", GLib.Variant("(us(sa{sv}))", (uid, prompt["cookie"], (kind, {"uid": GLib.Variant("u", identity["uid"])}))))
+            if not error:
+                break
+        assert not error, error
         prompt["invocation"].return_value(None)
 
     def dismiss(self):
