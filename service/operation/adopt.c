@@ -157,6 +157,14 @@ static bool adopt_ended(Engine *engine, Container *container) {
         return true;
 }
 
+/* Only the stop of a health action that restarts is entered with this reason. */
+static void restore_health_restart(Engine *engine, Container *container) {
+        const Life *life = &container->life;
+
+        if (life->state == STATE_STOPPING && life->reason == REASON_HEALTH && !life->stopped_by_user)
+                policy_want_restart(engine, container);
+}
+
 static bool adopt_same_boot(Engine *engine, Container *container, GError **error) {
         State state = container->life.state;
 
@@ -164,6 +172,7 @@ static bool adopt_same_boot(Engine *engine, Container *container, GError **error
                 return true;
         if (!state_is_active(state) && state != STATE_UNKNOWN)
                 return undo_launch(engine, container, error);
+        restore_health_restart(engine, container);
         return restore_processes(container) ? adopt_living(engine, container, error) : adopt_ended(engine, container);
 }
 

@@ -111,6 +111,18 @@ def test_a_stop_wins_over_a_restart_for_health(client):
     assert wait(client, path, "stopped", final=True)[1] == 1
 
 
+def test_a_restart_for_health_survives_the_service(client):
+    path = client.create("ill", "sleep", "1000", health=health("CMD", "false", retries=u32(1), on_failure="restart"), stop_timeout_usec=600000000, restart_sec_usec=10000)
+    client.call(path, CONTAINER, "Start")
+    wait(client, path, "stopping")
+    main_pid = client.get(path, "MainPID")
+    client.kill_service(9)
+    assert client.get(path, "State") == "stopping" and client.get(path, "StateReason") == "health"
+    os.kill(main_pid, signal.SIGKILL)
+    assert wait(client, path, "running", run=2)[1] == 2
+    stop(client, path)
+
+
 def test_auto_remove_comes_after_the_policy_has_declined(client):
     path = client.create("twice", "sh", "-c", "exit 6", restart_policy="on-failure", restart_max=u32(1), restart_sec_usec=10000, auto_remove=True)
     waits = [client.begin(path, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(after_run=n)) for n in (0, 1)]
