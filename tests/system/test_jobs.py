@@ -264,6 +264,30 @@ def test_a_cancelled_start_is_undone(client):
     assert "cancelled" in outcomes, outcomes
 
 
+def test_a_cancelled_restart_stays_down(client):
+    path = stubborn(client, "down")
+    job = queue(client, path, "restart")
+    wait_for(lambda: client.get(path, "State") == "stopping", "the stop", poll=True)
+    assert properties(client, job)["Cancellable"]
+    client.call(job, JOB, "Cancel")
+    assert properties(client, job)["State"] == "cancelling"
+    client.call(path, CONTAINER, "Kill", "si", "leader", 9)
+    expect("Cancelled", result, client, job)
+    assert client.get(path, "State") == "exited" and client.get(path, "Run") == 1
+
+
+def test_a_cancelled_recursive_start_leaves_its_dependencies(client):
+    check = GLib.Variant("a{sv}", options(test=["CMD", "test", "-e", "/ok"], retries=GLib.Variant("u", 1000), interval_usec=50000))
+    base = client.create("base", "sleep", "1000", health=check, notify="healthy")
+    top = client.create("top", "sleep", "1000", depends=["base"])
+    job = queue(client, top, "start", recursive=True)
+    wait_for(lambda: client.get(base, "State") == "running", "its dependency", poll=True)
+    client.call(job, JOB, "Cancel")
+    open(f"/proc/{client.get(base, 'MainPID')}/root/ok", "w", encoding="ascii").close()
+    expect("Cancelled", result, client, job)
+    assert client.get(top, "State") == "created" and client.get(top, "Run") == 0 and client.get(base, "State") == "running"
+
+
 def test_cancel_while_readiness_is_waited_for(client):
     check = GLib.Variant("a{sv}", options(test=["CMD", "false"], retries=GLib.Variant("u", 1000), interval_usec=50000))
     path = client.create("never-healthy", "sleep", "1000", health=check)
