@@ -59,7 +59,7 @@ static void start_at_boot(Engine *engine, Container *container) {
         if (!operation)
                 log_error("start %s at boot: %s", container_title(container), error->message);
         else
-                operation->boot_start = true;
+                operation->is_due = true;
 }
 
 static bool adopt_after_boot(Engine *engine, Container *container, GError **error) {
@@ -131,6 +131,20 @@ static bool needs_sync(Container *container) {
         return state == STATE_INITIALIZED || ((state == STATE_RUNNING || state == STATE_PAUSED) && cgroup_is_frozen(container->life.cgroup) != (state == STATE_PAUSED));
 }
 
+/* The service died between crun create and crun start of a policy's restart, which nobody else would finish. If it did start, this Start finds it running. */
+static void finish_policy_restart(Engine *engine, Container *container) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed("{'recursive': <true>}"));
+        Operation *operation = operation_submit(engine, container, VERB_START, options, NULL, NULL, NULL, &error);
+
+        if (!operation) {
+                log_error("go on with the restart of %s: %s", container_title(container), error->message);
+                return;
+        }
+        operation->internal_restart = true;
+        operation->is_due = true;
+}
+
 static bool adopt_living(Engine *engine, Container *container, GError **error) {
         bool lost_supervision = container->life.supervised && !pidref_is_set(&container->monitor);
 
@@ -138,6 +152,8 @@ static bool adopt_living(Engine *engine, Container *container, GError **error) {
         readiness_attach(engine, container);
         if (needs_sync(container))
                 operation_submit_first(engine, container, VERB_SYNC, NULL, NULL, NULL);
+        if (container->life.state == STATE_INITIALIZED && container->life.reason == REASON_POLICY)
+                finish_policy_restart(engine, container);
         if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
                 health_adopt(engine, container);
         if (!lost_supervision)

@@ -71,7 +71,9 @@ static bool attempts_left(Container *container, const Life *life) {
 void policy_plan(Engine *engine, Container *container, Commit *commit, bool failed_attempt) {
         Life *life = &commit->life;
         const char *why;
-        bool again = failed_attempt && life->start_usec == 0 ? !life->stopped_by_user && attempts_left(container, life) : decide(container, life, &why);
+        /* Only a run that the policy opened has a count; the service may have died in the middle of its launch. */
+        bool own = failed_attempt || (life->result == RESULT_START_FAILED && life->restart_count > 0);
+        bool again = own && life->start_usec == 0 ? !life->stopped_by_user && attempts_left(container, life) : decide(container, life, &why);
 
         if (container->restart)
                 container->restart->health_action = false;

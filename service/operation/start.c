@@ -152,7 +152,7 @@ static bool check_wait_possible(Operation *operation) {
 static bool internal_restart_is_due(Operation *operation) {
         Container *container = operation->container;
 
-        return !operation->internal_restart || (container->life.state == STATE_EXITED && container->life.next_restart_usec != 0) || operation->boot_start;
+        return !operation->internal_restart || (container->life.state == STATE_EXITED && container->life.next_restart_usec != 0) || operation->is_due;
 }
 
 void start_step(Operation *operation) {

@@ -123,6 +123,39 @@ def test_a_restart_for_health_survives_the_service(client):
     stop(client, path)
 
 
+def runs_again(client, path):
+    try:
+        return client.get(path, "State") == "running" and client.get(path, "Run") > 1
+    except Error as error:
+        assert error.name == "NoReply", error  # it died of a crash point after RunStarted
+        return False
+
+
+def test_death_at_each_step_of_a_policy_restart(client):
+    """Whatever the service has done of it, the next one restarts the container."""
+    crash = f"{SANDBOX}/crash"
+    for step in range(1, 40):
+        path = client.create(f"crash{step}", "sleep", "1000", restart_policy="always", restart_sec_usec=300000)
+        client.call(path, CONTAINER, "Start")
+        os.kill(client.get(path, "MainPID"), signal.SIGKILL)
+        wait_for(lambda at=path: client.get(at, "NextRestartTimestamp") > 0 and client.get(at, "Operation") == "", "its plan", poll=True)
+        service = client.service_pid()
+        with open(crash, "w", encoding="ascii") as file:
+            file.write(str(step))
+        wait_for(lambda at=path: not os.path.exists(f"/proc/{service}") or any(signal_[0] == at and signal_[2] == "RunStarted" and signal_[3][0] == 2 for signal_ in client.signals),
+                 "the restart or a death", poll=True)
+        died = not os.path.exists(f"/proc/{service}")
+        if os.path.exists(crash):
+            os.unlink(crash)
+        wait_for(lambda at=path: runs_again(client, at), f"the restart after a death at step {step}", poll=True)
+        assert client.get(path, "RestartCount") >= 1 and all(run["result"] for run in client.call(path, CONTAINER, "ListRuns", "u", 0)[0][1:])
+        client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+        if not died:
+            assert step > 2, "the service has no crash points: is it built with -Dcrash-points=true?"
+            return
+    raise AssertionError("a restart has more than 40 steps")
+
+
 def test_auto_remove_comes_after_the_policy_has_declined(client):
     path = client.create("twice", "sh", "-c", "exit 6", restart_policy="on-failure", restart_max=u32(1), restart_sec_usec=10000, auto_remove=True)
     waits = [client.begin(path, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(after_run=n)) for n in (0, 1)]
