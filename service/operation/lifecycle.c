@@ -237,6 +237,16 @@ static void wait_for_sources(struct Supervision *supervision) {
         g_assert(r >= 0);
 }
 
+/* PID 1 is our child from the moment of conmon's death; its status is there, though its SIGCHLD may come after that of conmon. True if on_main_reaped has seen to the rest. */
+static bool inherit_main(struct Supervision *supervision) {
+        g_autoptr(Container) container = container_ref(supervision->container);
+
+        if (!supervision->monitor_gone || supervision->has_status || !pidref_is_set(&container->main))
+                return false;
+        reaper_check(supervision->engine->reaper, container->main.pid);
+        return container->supervision != supervision || supervision->has_status;
+}
+
 static void conclude(struct Supervision *supervision) {
         Container *container = supervision->container;
         g_autoptr(GError) error = NULL;
@@ -250,6 +260,8 @@ static void conclude(struct Supervision *supervision) {
                 supervision->has_status = pidref_exit_status(&container->main, &supervision->status);
         if (!supervision->monitor_gone)
                 supervision->monitor_gone = !pidref_is_set(&container->monitor) || pidref_has_ended(&container->monitor);
+        if (inherit_main(supervision))
+                return;
         bool enough = has_file || (supervision->monitor_gone && supervision->has_status) || supervision->n_patience >= 2 ||
                       (supervision->monitor_gone && supervision->n_patience >= 1);
         if (!enough) {
