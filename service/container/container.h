@@ -31,6 +31,7 @@ struct Container {
         int failed_start_code; /* 125, 126, 127 while a run that crun start refused is taken down; else 0 */
         bool start_timed_out; /* start-timeout-usec ended the run that is about to end */
         struct Restart *restart; /* operation/policy.c: the timer of a pending restart */
+        struct Repair *repair; /* operation/repair.c: a cleanup that failed; else NULL */
         struct Health *health; /* operation/health.c; NULL without a check */
         struct Readiness *readiness; /* operation/readiness.c: the notify socket of the run */
 };

@@ -113,6 +113,7 @@ void engine_free(Engine *engine) {
                 lifecycle_detach(container);
                 operations_forget(container);
                 policy_forget(container);
+                repair_forget(container);
                 health_forget(container);
                 readiness_close(container);
         }

@@ -84,6 +84,11 @@ void lifecycle_exit_file(Engine *engine, const char *id); /* inotify saw it */
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */
 void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool has_file, int file_code, guint64 oom_kills);
 
+/* repair.c: cleanups that failed */
+void repair_later(Engine *engine, Container *container);
+bool repair_is_due(const Container *container); /* one will be tried again by itself */
+void repair_forget(Container *container);
+
 /* monitors.c: conmons whose run is over */
 void monitors_watch(Engine *engine, const char *id, PidRef *pid); /* takes pid */
 void monitors_adopt(Engine *engine); /* those of an earlier service */

@@ -436,7 +436,7 @@ void lifecycle_set_kill_deadline(Engine *engine, Container *container, guint64 b
 void lifecycle_ensure_cleanup(Engine *engine, Container *container) {
         Operation *head = g_queue_peek_head(&container->operations);
 
-        if (container->removed || container->life.state != STATE_STOPPED || (head && (head->running || head->verb == VERB_CLEANUP)))
+        if (container->removed || container->life.state != STATE_STOPPED || repair_is_due(container) || (head && (head->running || head->verb == VERB_CLEANUP)))
                 return;
         operation_submit_first(engine, container, VERB_CLEANUP, NULL, NULL, NULL);
 }

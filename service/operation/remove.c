@@ -74,6 +74,7 @@ static void begin_removing(Operation *operation) {
                 }
         }
         policy_forget(container);
+        repair_forget(container);
         health_forget(container);
         readiness_close(container);
         operation->keep_rootfs = false;

@@ -117,6 +117,8 @@ static void on_discarded(Operation *operation) {
         Container *container = operation->container;
 
         if (operation->error || container->life.state != STATE_STOPPED) {
+                if (container->life.state == STATE_STOPPED)
+                        repair_later(operation->engine, container);
                 operation_continue(operation);
                 return;
         }
@@ -128,8 +130,11 @@ static void on_discarded(Operation *operation) {
         if (operation->verb != VERB_RESTART && operation->verb != VERB_REMOVE)
                 policy_plan(operation->engine, container, commit, operation->internal_restart);
         commit_event(commit, "cleanup", NULL);
-        if (operation_commit(operation, commit))
+        if (operation_commit(operation, commit)) {
+                repair_forget(container);
                 policy_arm(operation->engine, container);
+        } else
+                repair_later(operation->engine, container);
         operation_continue(operation);
 }
 

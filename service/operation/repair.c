@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A cleanup that failed is tried again by itself, later and later: after one second, at the most once a minute. Whoever cleans up, starts or removes the container meanwhile is not kept waiting for it. */
+
+#include "operation/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define FIRST_USEC G_USEC_PER_SEC
+#define LAST_USEC (60 * G_USEC_PER_SEC)
+
+struct Repair {
+        Engine *engine;
+        Container *container; /* owns this */
+        sd_event_source *timer;
+        guint64 delay_usec;
+};
+
+static int on_due(sd_event_source *source, guint64 usec, void *userdata) {
+        struct Repair *repair = userdata;
+
+        g_clear_pointer(&repair->timer, sd_event_source_disable_unref);
+        lifecycle_ensure_cleanup(repair->engine, repair->container);
+        return 0;
+}
+
+void repair_later(Engine *engine, Container *container) {
+        struct Repair *repair = container->repair;
+
+        if (!repair) {
+                repair = container->repair = g_new0(struct Repair, 1);
+                repair->engine = engine;
+                repair->container = container;
+        }
+        if (repair->timer)
+                return;
+        repair->delay_usec = CLAMP(repair->delay_usec * 2, FIRST_USEC, LAST_USEC);
+        log_warning("the cleanup of %s failed; trying again in %.0f s", container_title(container), (double) repair->delay_usec / G_USEC_PER_SEC);
+        int r = sd_event_add_time(engine->event, &repair->timer, CLOCK_BOOTTIME, clock_boottime_in(repair->delay_usec), 0, on_due, repair);
+        g_assert(r >= 0);
+}
+
+bool repair_is_due(const Container *container) {
+        return container->repair && container->repair->timer;
+}
+
+void repair_forget(Container *container) {
+        if (!container->repair)
+                return;
+        g_clear_pointer(&container->repair->timer, sd_event_source_disable_unref);
+        g_clear_pointer(&container->repair, g_free);
+}
