@@ -34,6 +34,14 @@ static void thaw_for_kill(Container *container) {
                 log_warning("thaw %s to kill it: %s", container_title(container), error->message);
 }
 
+/* What could not be done or recorded is undone: the freezer must not say anything else than the state. */
+static void take_back(Container *container, bool frozen) {
+        g_autoptr(GError) error = NULL;
+
+        if (cgroup_is_frozen(container->life.cgroup) != frozen && !cgroup_freeze(container->life.cgroup, frozen, &error))
+                log_error("%s: %s", container_title(container), error->message);
+}
+
 static void on_paused(Operation *operation) {
         Container *container = operation->container;
 
@@ -47,6 +55,8 @@ static void on_paused(Operation *operation) {
                         health_paused(container);
         }
         thaw_for_kill(container);
+        if (operation->error && container->life.state == STATE_RUNNING)
+                take_back(container, false);
         operation_continue(operation);
 }
 
@@ -82,13 +92,18 @@ void pause_step(Operation *operation) {
 static void on_resumed(Operation *operation) {
         Container *container = operation->container;
 
+        /* A crun that has thawed it and then failed has done what was asked. */
+        if (operation->step_error && !cgroup_is_frozen(container->life.cgroup))
+                g_clear_error(&operation->step_error);
         if (operation->error || !still(operation, STATE_PAUSED))
                 g_clear_error(&operation->step_error);
         else if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
         else {
                 commit_state(operation, STATE_RUNNING, "resume");
-                if (!operation->error)
+                if (operation->error)
+                        take_back(container, true);
+                else
                         health_resumed(container);
         }
         operation_continue(operation);

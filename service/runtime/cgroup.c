@@ -317,13 +317,18 @@ bool cgroup_is_frozen(const char *cgroup) {
         return is_named(cgroup) && g_file_get_contents(path, &text, NULL, NULL) && (unified ? *text == '1' : g_str_has_prefix(text, "FR"));
 }
 
-bool cgroup_thaw(const char *cgroup, GError **error) {
+bool cgroup_freeze(const char *cgroup, bool freeze, GError **error) {
         bool unified = cgroup_is_unified();
         g_autofree char *path = unified ? group_path(NULL, cgroup, "cgroup.freeze") : group_path("freezer", cgroup, "freezer.state");
+        const char *word = freeze ? "FROZEN" : "THAWED", *number = freeze ? "1" : "0";
 
-        if (!is_named(cgroup) || write_text(path, unified ? "0" : "THAWED"))
+        if (!is_named(cgroup) || write_text(path, unified ? number : word))
                 return true;
-        return error_errno(error, errno, "thaw the control group %s", cgroup);
+        return error_errno(error, errno, "%s the control group %s", freeze ? "freeze" : "thaw", cgroup);
+}
+
+bool cgroup_thaw(const char *cgroup, GError **error) {
+        return cgroup_freeze(cgroup, false, error);
 }
 
 guint64 cgroup_oom_kills(const char *cgroup) {

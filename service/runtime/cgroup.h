@@ -46,6 +46,7 @@ GPtrArray *cgroup_list(const char *cgroup) G_GNUC_WARN_UNUSED_RESULT;
 /* Sends a signal to every process of the group, each through a pidfd whose membership was checked after it was opened; for SIGKILL cgroup.kill is used where it exists, and the walk is repeated until no new process appears. *ret_n: how many got it. */
 bool cgroup_signal(const char *cgroup, int signal, unsigned *ret_n, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool cgroup_is_frozen(const char *cgroup);
+bool cgroup_freeze(const char *cgroup, bool freeze, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* starts it */
 /* Starts thawing; frozen v1 processes die by KILL only after it. */
 bool cgroup_thaw(const char *cgroup, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* memory.events oom_kill or memory.oom_control oom_kill; 0 when unknown. */
