@@ -72,6 +72,12 @@ static void on_state(Operation *operation) {
         g_autoptr(GError) error = NULL;
         pid_t pid = 0;
 
+        /* A crun that is not there says nothing about the container, one that fails has no state for it. */
+        if (g_error_matches(operation->step_error, CONBUS_ERROR, CONBUS_ERROR_HELPER_MISSING)) {
+                operation_fail(operation, g_steal_pointer(&operation->step_error));
+                operation_continue(operation);
+                return;
+        }
         if (operation->step_error)
                 g_clear_error(&operation->step_error);
         else if (!crun_parse_state(operation->output, &status, &pid, &error))

@@ -79,6 +79,9 @@ static void on_deleted(Operation *operation) {
         g_autofree char *exits = g_build_filename(operation->engine->paths->run, "exits", NULL);
         GError *error = NULL;
 
+        /* A crun that is not there need not be asked about a container that it has never heard of. */
+        if (container->life.run == 0 && g_error_matches(operation->step_error, CONBUS_ERROR, CONBUS_ERROR_HELPER_MISSING))
+                g_clear_error(&operation->step_error);
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
         g_autofree char *cgroup = group_of(operation);
