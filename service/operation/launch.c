@@ -112,6 +112,8 @@ static bool prepare(Operation *operation, GError **error) {
                (operation->engine->units || write_spec(operation, cgroup, error)); /* a scope's group is known when it has been made */
 }
 
+static void record_later(Operation *operation, const GError *error);
+
 /* Undoing a launch: the runtime has been emptied; the run ends as start-failed and the container is what it was, or `exited` if that was `stopped`. */
 static void on_undone(Operation *operation) {
         Container *container = operation->container;
@@ -140,11 +142,28 @@ static void on_undone(Operation *operation) {
         if (operation->internal_restart)
                 policy_plan(operation->engine, container, commit, true);
         commit_set_run_finished(commit);
-        if (!commit_apply(commit, &error))
-                log_error("record that run %" G_GUINT64_FORMAT " of %s failed: %s", operation->run, container_title(container), error->message);
-        else
-                policy_arm(operation->engine, container);
+        if (!commit_apply(commit, &error)) {
+                record_later(operation, error);
+                return;
+        }
+        policy_arm(operation->engine, container);
         operation_continue(operation);
+}
+
+static int on_record_due(sd_event_source *source, guint64 usec, void *userdata) {
+        Operation *operation = userdata;
+
+        g_clear_pointer(&operation->timer, sd_event_source_disable_unref);
+        on_undone(operation);
+        return 0;
+}
+
+/* A run that is open in the store must not stay so, as after a full disk. The caller need not wait for it. */
+static void record_later(Operation *operation, const GError *error) {
+        log_error("record that run %" G_GUINT64_FORMAT " of %s failed: %s; trying again each second", operation->run, container_title(operation->container), error->message);
+        operation_answer(operation, operation->error);
+        int r = sd_event_add_time(operation->engine->event, &operation->timer, CLOCK_BOOTTIME, clock_boottime_in(G_USEC_PER_SEC), 0, on_record_due, operation);
+        g_assert(r >= 0);
 }
 
 /* What crun has made so far is in the container's group, which is not written down anywhere yet; nor does crun know of it before its create has come to an end. */

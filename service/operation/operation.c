@@ -74,6 +74,14 @@ static void answer(Operation *operation) {
                 done(operation, operation->error ? NULL : operation->result, operation->error, operation->userdata);
 }
 
+void operation_answer(Operation *operation, const GError *error) {
+        OperationDone done = operation->done;
+
+        operation->done = NULL;
+        if (done)
+                done(operation, NULL, error, operation->userdata);
+}
+
 /* Start with wait=ready or healthy: the effect is complete and the queue goes on, only the answer waits. */
 static void on_awaited(const WaitAnswer *wait, const GError *error, void *userdata) {
         Operation *operation = userdata;

@@ -51,6 +51,8 @@ static void take_down(Operation *operation, GError *error) {
 
         operation->data = error;
         operation->free_data = free_error;
+        if (error->code == CONBUS_ERROR_STORAGE_FULL) /* nor can the end be recorded before there is space */
+                operation_answer(operation, error);
         operation_then(operation, on_teardown_after_failure);
         operation_then(operation, on_failed_run_gone);
         if (!lifecycle_has_ended(container))
