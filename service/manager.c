@@ -24,6 +24,8 @@
 #define BUS_NAME "io.conbus1"
 #define FREE_MEMORY_MAX (1u << 20)
 
+#define CHECKPOINT_RETRY_USEC (60 * G_USEC_PER_SEC)
+
 typedef struct Manager {
         sd_event *event;
         sd_bus *connection;
@@ -37,6 +39,7 @@ typedef struct Manager {
         Units *units;
         Bus *bus;
         Process *checkpoint;
+        guint64 checkpoint_due; /* not before: after one that failed, as on a full disk */
         sd_event_source *idle_timer, *idle_check, *reload;
         Departure *departure; /* NULL until the service leaves */
         char *status; /* last STATUS= */
@@ -107,8 +110,10 @@ static void on_checkpoint_done(const ProcessResult *result, void *userdata) {
         Manager *manager = userdata;
 
         manager->checkpoint = NULL;
-        if (result->status != 0)
+        if (result->status != 0) {
                 log_warning("the checkpoint of the database failed: %s", result->errors);
+                manager->checkpoint_due = clock_boottime_in(CHECKPOINT_RETRY_USEC);
+        }
         sd_event_source_set_enabled(manager->idle_check, SD_EVENT_ONESHOT);
 }
 
@@ -154,7 +159,7 @@ static int on_idle_check(sd_event_source *source, void *userdata) {
                 return 0;
         }
         tell_status(manager);
-        if (!manager->checkpoint && store_wants_checkpoint(manager->store))
+        if (!manager->checkpoint && clock_boottime_usec() >= manager->checkpoint_due && store_wants_checkpoint(manager->store))
                 begin_checkpoint(manager);
         if (manager->settings.idle_exit_usec != UINT64_MAX && is_idle(manager)) {
                 int r = sd_event_add_time(manager->event, &manager->idle_timer, CLOCK_BOOTTIME, clock_boottime_in(manager->settings.idle_exit_usec), CLAMP(manager->settings.idle_exit_usec / 100, 1, G_USEC_PER_SEC / 4), on_idle, manager);

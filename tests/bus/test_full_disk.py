@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, Skip, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, Error, Skip, expect, main, options, wait_for  # noqa: E402
 
 STATE, RUN = "/var/lib/conbus", "/run/conbus"
 ERROR = "io.conbus1.Error."
@@ -20,8 +20,13 @@ class Disk:
     def __init__(self, place):
         self.filler = place + "/filler"
 
-    def fill(self):
+    def fill(self, leave=0):
+        """Until nothing is left, or so many bytes."""
         with open(self.filler, "wb", buffering=0) as file:
+            if leave:
+                space = os.statvfs(self.filler)
+                file.write(b"\0" * (space.f_bavail * space.f_bsize - leave))
+                return
             for size in (65536, 4096, 1):
                 with contextlib.suppress(OSError):
                     while True:
@@ -39,9 +44,9 @@ def end_service(client):
 
 
 @contextlib.contextmanager
-def small_disk(client, place):
+def small_disk(client, place, size="2m"):
     end_service(client)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", place], check=True)
     try:
         yield Disk(place)
     finally:
@@ -186,6 +191,26 @@ def test_an_exit_file_for_which_there_is_no_space(client):
         assert client.call(path, CONTAINER, "Wait") == (1, 137, 9, "signal")
         disk.free()
         remove(client, path)
+        census.check()
+
+
+def test_a_checkpoint_that_fails_is_not_tried_all_the_time(client):
+    with small_disk(client, STATE, "8m") as disk:
+        census = Census(client)
+        path = client.create("web", "true")
+        words = "the checkpoint of the database failed"
+        before = said(words)
+        disk.fill(leave=(4 << 20) + 65536 - os.stat(f"{STATE}/conbus.db-wal").st_size)
+        with contextlib.suppress(Error):
+            for number in range(2000):
+                client.call(path, CONTAINER, "Rename", "s", f"web{number}")
+        wait_said(words, before)
+        for _ in range(50):
+            client.manager("ListContainers")
+        assert said(words) == before + 1
+        disk.free()
+        client.call(path, CONTAINER, "Rename", "s", "site")
+        client.call(path, CONTAINER, "Remove")
         census.check()
 
 
