@@ -110,6 +110,12 @@ GVariant *testing_parse(const char *text) {
         return parsed;
 }
 
+bool testing_is_under_valgrind(void) {
+        const char *preloaded = g_getenv("LD_PRELOAD");
+
+        return preloaded && strstr(preloaded, "/vgpreload_");
+}
+
 pid_t testing_child_new(void) {
         pid_t pid = fork();
 

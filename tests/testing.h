@@ -31,5 +31,7 @@ void testing_expect_error(GError **error, ConbusError code, const char *part);
 
 GVariant *testing_parse(const char *text) G_GNUC_WARN_UNUSED_RESULT; /* an a{sv} written as GVariant text, not floating */
 
+bool testing_is_under_valgrind(void); /* which keeps some limits for itself */
+
 /* A child that waits to be killed. Its reaping is the caller's. */
 pid_t testing_child_new(void) G_GNUC_WARN_UNUSED_RESULT;
