@@ -165,6 +165,11 @@ static void on_ended(pid_t pid, int wait_status, void *userdata) {
         process_free(process);
 }
 
+/* The service leaves before it does. */
+static void on_forgotten(void *userdata) {
+        process_free(userdata);
+}
+
 static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
         Process *process = userdata;
         bool again = process->timed_out;
@@ -240,7 +245,7 @@ Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec,
                 process_free(process);
                 return NULL;
         }
-        reaper_watch(reaper, process->pid.pid, on_ended, process);
+        reaper_watch_owned(reaper, process->pid.pid, on_ended, on_forgotten, process);
         if (spec->timeout_usec > 0)
                 (void) sd_event_add_time(event, &process->timer, CLOCK_BOOTTIME, clock_boottime_in(spec->timeout_usec), 1000, on_timeout, process);
         return process;

@@ -8,6 +8,7 @@
 
 typedef struct Watch {
         ReaperEnded ended;
+        void (*forget)(void *userdata); /* NULL: somebody else's business */
         void *userdata;
 } Watch;
 
@@ -59,18 +60,29 @@ Reaper *reaper_new(sd_event *event) {
 }
 
 void reaper_free(Reaper *reaper) {
+        GHashTableIter iter;
+        void *watch;
+
         if (!reaper)
                 return;
         sd_event_source_disable_unref(reaper->source);
+        g_hash_table_iter_init(&iter, reaper->watches);
+        while (g_hash_table_iter_next(&iter, NULL, &watch))
+                if (((Watch *) watch)->forget)
+                        ((Watch *) watch)->forget(((Watch *) watch)->userdata);
         g_hash_table_unref(reaper->watches);
         g_free(reaper);
 }
 
-void reaper_watch(Reaper *reaper, pid_t pid, ReaperEnded ended, void *userdata) {
+void reaper_watch_owned(Reaper *reaper, pid_t pid, ReaperEnded ended, void (*forget)(void *userdata), void *userdata) {
         Watch *watch = g_new(Watch, 1);
 
-        *watch = (Watch) {.ended = ended, .userdata = userdata};
+        *watch = (Watch) {.ended = ended, .forget = forget, .userdata = userdata};
         g_hash_table_insert(reaper->watches, GINT_TO_POINTER(pid), watch);
+}
+
+void reaper_watch(Reaper *reaper, pid_t pid, ReaperEnded ended, void *userdata) {
+        reaper_watch_owned(reaper, pid, ended, NULL, userdata);
 }
 
 void reaper_unwatch(Reaper *reaper, pid_t pid) {

@@ -333,6 +333,18 @@ static bool is_written(void *userdata) {
         return text != NULL;
 }
 
+/* Nothing of it is left in this process when the service leaves first, as leak checkers see. */
+static void test_a_helper_that_outlives_the_reaper(Fixture *fixture, gconstpointer unused) {
+        Process *process = begin(fixture, plain, (const char *const[]) {"sleep", "1000", NULL});
+        pid_t pid = process_pid(process)->pid;
+        int status;
+
+        process_detach(process);
+        g_clear_pointer(&fixture->reaper, reaper_free);
+        g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+}
+
 static void test_a_detached_helper_goes_on_without_a_word(Fixture *fixture, gconstpointer unused) {
         g_autofree char *fifo = g_build_filename(fixture->directory, "fifo", NULL), *script = g_strdup_printf("read line <%s/fifo; echo $line >%s/done", fixture->directory, fixture->directory);
         ProcessSpec spec = PROCESS_SPEC_INIT;
@@ -443,6 +455,7 @@ int main(int argc, char *argv[]) {
                 {"/process/a-deadline-that-is-kept-changes-nothing", test_a_deadline_that_is_kept_changes_nothing},
                 {"/process/it-can-be-killed", test_it_can_be_killed},
                 {"/process/an-abandoned-helper-is-killed-without-a-word", test_an_abandoned_helper_is_killed_without_a_word},
+                {"/process/a-helper-that-outlives-the-reaper", test_a_helper_that_outlives_the_reaper},
                 {"/process/a-detached-helper-goes-on-without-a-word", test_a_detached_helper_goes_on_without_a_word},
                 {"/process/a-held-helper-runs-when-it-is-released", test_a_held_helper_runs_when_it_is_released},
                 {"/process/the-end-of-the-service-does-not-release", test_the_end_of_the_service_does_not_release},
