@@ -40,6 +40,16 @@ void stop_join(Operation *operation) {
                 lifecycle_set_kill_deadline(operation->engine, container, deadline);
 }
 
+static GVariant *stop_details(Operation *operation) {
+        const char *reason = option_string(operation, "reason", NULL);
+        GVariantDict details;
+
+        g_variant_dict_init(&details, NULL);
+        if (reason)
+                g_variant_dict_insert(&details, "reason", "s", reason);
+        return g_variant_dict_end(&details);
+}
+
 static bool enter_stopping(Operation *operation) {
         Container *container = operation->container;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
@@ -50,6 +60,7 @@ static bool enter_stopping(Operation *operation) {
         if (container->life.state != STATE_STOPPING) {
                 commit->life.stop_deadline = container->life.state == STATE_INITIALIZED ? clock_boottime_usec() : deadline_of(operation);
                 commit_enter(commit, STATE_STOPPING, operation->at_shutdown ? REASON_NONE : operation->not_by_user ? REASON_HEALTH : REASON_USER);
+                commit_event(commit, "stop", stop_details(operation));
         }
         return operation_commit(operation, commit);
 }

@@ -48,6 +48,17 @@ def test_stop_term_and_kill(client):
     assert client.get(stubborn, "ExitSignal") == 9 and client.get(stubborn, "ExitCode") == 137 and client.get(stubborn, "Result") == "signal"
 
 
+def test_the_reason_of_a_stop_is_kept(client):
+    path = client.create("reasoned", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0, reason="maintenance of the shelf"))
+    events = [event for event in client.signals_of("Event") if event[5] == path.rsplit("/", 1)[1]]
+    assert [event[3] for event in events] == ["create", "init", "start", "stop", "died", "cleanup"]
+    stop = events[3][6]
+    assert stop["reason"] == "maintenance of the shelf" and stop["actor"]["uid"] == 0 and stop["run"] == 1
+    assert [event[6].get("reason") for event in client.manager("GetEvents", "tua{sv}", events[3][0] - 1, 1, {})[0]] == ["maintenance of the shelf"]
+
+
 def test_pause_and_resume(client):
     path = client.create("frozen", "sleep", "1000")
     client.call(path, CONTAINER, "Start")

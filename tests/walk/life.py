@@ -205,7 +205,7 @@ class Rules:
         restart, stop = causes & {"Restart", "RestartWith"}, causes - {"Restart", "RestartWith"}
         check((stop if new["StoppedByUser"] else restart) or not restart or not stop, "StoppedByUser does not say who stopped it")
         check(new["StoppedByUser"] or restart, "a Stop does not set StoppedByUser")
-        return STATE | {"StoppedByUser", "NextRestartTimestamp"}, ()
+        return STATE | {"StoppedByUser", "NextRestartTimestamp"}, ("stop",)
 
     def _end(self, old, new, facts):
         outcome = (new["ExitCode"], new["ExitSignal"])

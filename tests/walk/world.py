@@ -187,7 +187,7 @@ class Container:
         elif event["action"] == "remove":
             self.facts.events.append(event)
         self.log.append((self.world.epoch, 0, event))
-        self.seq += 1 if event["action"] in ("init", "start", "died", "cleanup", "pause", "resume") else 0
+        self.seq += 1 if event["action"] in ("init", "start", "stop", "died", "cleanup", "pause", "resume") else 0
 
 
 class World:
