@@ -62,6 +62,7 @@ ACCESS_KINDS = {
     "open": (None, "everyone; with the annotation io.conbus1.Access.Whole, which names an action, only who may do that is told everything"),
     "by-verb": (("verb", "s"), "the action of the method of io.conbus1.Container that the argument verb names"),
     "by-profile": (("config", "a{sv}"), "create, or create-from-profile when the argument config has the key profile"),
+    "attach-or": (("options", "a{sv}"), "attach-or:ACTION: exec when the argument options has the key attach, else the action"),
     "owner-or": (None, "owner-or:ACTION: free for the owner of the object, others need the action"),
     "action": (None, "an action"),
 }
@@ -119,7 +120,7 @@ def read_access(path, method):
     kind, _, action = value.partition(":")
     if kind not in ACCESS_KINDS:
         kind, action = "action", value
-    if (kind in ("action", "owner-or")) != bool(re.fullmatch(r"[a-z]+(-[a-z]+)*", action)) or (WHOLE in method.annotations and kind != "open"):
+    if (kind in ("action", "attach-or", "owner-or")) != bool(re.fullmatch(r"[a-z]+(-[a-z]+)*", action)) or (WHOLE in method.annotations and kind != "open"):
         fail(path, f"{method.name}: {value} is no value of {ACCESS}")
     wanted = ACCESS_KINDS[kind][0]
     places = [i for i, argument in enumerate(method.arguments) if (argument.name, argument.type) == wanted]

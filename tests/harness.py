@@ -82,9 +82,12 @@ class Client:
     def _on_signal(self, connection, sender, path, interface, member, arguments):
         self.signals.append((path, interface, member, arguments.unpack()))
 
-    def begin(self, path, interface, method, signature="", *values, timeout=DEADLINE):
-        """Sends a call; finish() of the result waits for its answer."""
+    def begin(self, path, interface, method, signature="", *values, timeout=DEADLINE, fds=()):
+        """Sends a call; finish() of the result waits for its answer. A handle among the values is an index into fds."""
         box = []
+        fd_list = Gio.UnixFDList() if fds else None
+        for fd in fds:
+            fd_list.append(fd)
 
         def done(connection, result):
             try:
@@ -93,7 +96,7 @@ class Client:
                 box.append((None, error))
 
         arguments = variant(signature, *values) if signature else None
-        self.connection.call_with_unix_fd_list(NAME, path, interface, method, arguments, None, Gio.DBusCallFlags.NONE, int(timeout * 1000), None, None, done)
+        self.connection.call_with_unix_fd_list(NAME, path, interface, method, arguments, None, Gio.DBusCallFlags.NONE, int(timeout * 1000), fd_list, None, done)
         return box
 
     def finish(self, box):
@@ -106,8 +109,8 @@ class Client:
         value, self.fds = answer
         return value.unpack()
 
-    def call(self, path, interface, method, signature="", *values, timeout=DEADLINE):
-        return self.finish(self.begin(path, interface, method, signature, *values, timeout=timeout))
+    def call(self, path, interface, method, signature="", *values, timeout=DEADLINE, fds=()):
+        return self.finish(self.begin(path, interface, method, signature, *values, timeout=timeout, fds=fds))
 
     def manager(self, method, signature="", *values, **keys):
         return self.call("/io/conbus1", MANAGER, method, signature, *values, **keys)

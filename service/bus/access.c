@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From the access of a member to a question for polkit. Two kinds of members need a look at an argument first: the word of Queue, and whether a creation names a profile. */
+/* From the access of a member to a question for polkit. Some members need a look at an argument first: the word of Queue, whether a creation names a profile, whether a start attaches. */
 
 #include "bus/access.h"
 #include "container-interface.h"
@@ -41,34 +41,41 @@ static char *peek_string(sd_bus_message *message, unsigned position) {
         return copy;
 }
 
-/* The value of one entry, "" if it is no string. */
-static char *read_variant_string(sd_bus_message *message) {
-        const char *text = NULL;
-
-        if (sd_bus_message_enter_container(message, 'v', "s") > 0)
-                (void) sd_bus_message_read_basic(message, 's', &text);
-        return g_strdup(text ? text : "");
-}
-
-/* What the first entry profile of the dictionary says, "" if it is no text; a configuration that gives a key twice is refused later. */
-static char *peek_profile(sd_bus_message *message, unsigned position) {
-        g_autofree char *profile = NULL;
+/* Goes to the value of the first entry with this key in the dictionary. False: there is none. */
+static bool go_to_entry(sd_bus_message *message, unsigned position, const char *wanted) {
         const char *key;
 
         int r = go_to(message, position);
         if (r >= 0)
                 r = sd_bus_message_enter_container(message, 'a', "{sv}");
-        while (r > 0 && !profile && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+        while (r > 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
                 r = sd_bus_message_read_basic(message, 's', &key);
-                if (r > 0 && g_str_equal(key, "profile"))
-                        profile = read_variant_string(message);
-                else if (r > 0)
+                if (r > 0 && g_str_equal(key, wanted))
+                        return true;
+                if (r > 0)
                         r = sd_bus_message_skip(message, "v");
-                if (r >= 0 && !profile)
+                if (r >= 0)
                         r = sd_bus_message_exit_container(message);
         }
+        return false;
+}
+
+static bool has_entry(sd_bus_message *message, unsigned position, const char *wanted) {
+        bool found = go_to_entry(message, position, wanted);
+
         (void) sd_bus_message_rewind(message, true);
-        return g_strdup(profile ? profile : "");
+        return found;
+}
+
+/* What the first entry profile of the dictionary says, "" if it is no text; a configuration that gives a key twice is refused later. */
+static char *peek_profile(sd_bus_message *message, unsigned position) {
+        const char *text = NULL;
+
+        if (go_to_entry(message, position, "profile") && sd_bus_message_enter_container(message, 'v', "s") > 0)
+                (void) sd_bus_message_read_basic(message, 's', &text);
+        char *copy = g_strdup(text ? text : "");
+        (void) sd_bus_message_rewind(message, true);
+        return copy;
 }
 
 /* --- questions --- */
@@ -98,6 +105,7 @@ static Question *question_by_profile(Call *call, const CallMember *member) {
 
 bool access_question(Call *call, const void *object, const CallMember *member, Question **ret, GError **error) {
         Target target = TARGET_NONE;
+        const char *action = member->action;
 
         if (member->target)
                 member->target(object, &target);
@@ -111,6 +119,10 @@ bool access_question(Call *call, const void *object, const CallMember *member, Q
         case ACCESS_BY_PROFILE:
                 *ret = question_by_profile(call, member);
                 return true;
+        case ACCESS_ATTACH_OR:
+                if (has_entry(call->message, member->position, "attach"))
+                        action = "exec";
+                break;
         case ACCESS_OWNER_OR:
                 if (target.owner_uid == call->actor->uid)
                         return true;
@@ -118,7 +130,7 @@ bool access_question(Call *call, const void *object, const CallMember *member, Q
         case ACCESS_ACTION:
                 break;
         }
-        g_assert(member->action);
-        *ret = question_new(call->actor, member->action, member->verb, &target);
+        g_assert(action);
+        *ret = question_new(call->actor, action, member->verb, &target);
         return true;
 }

@@ -5,6 +5,7 @@
 
 #include "bus/bus.h"
 #include "bus/announce.h"
+#include "bus/attach-calls.h"
 #include "bus/events.h"
 #include "bus/gate.h"
 #include "bus/log-control.h"
@@ -231,6 +232,7 @@ Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error
         bus->registry = engine->registry;
         bus->slots = g_ptr_array_new_with_free_func((GDestroyNotify) sd_bus_slot_unref);
         bus->jobs = job_objects_new(bus);
+        attach_calls_adopt(bus);
         int r = polkit_new(bus);
         if (r >= 0)
                 r = peers_watch(bus);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Methods of a container: check the options, submit the verb, answer when it is done. */
 
+#include "bus/attach-calls.h"
 #include "bus/discreet.h"
 #include "bus/inspect.h"
 #include "bus/verb-call.h"
 #include "bus/verb-job.h"
 #include "bus/wait-calls.h"
 #include "container-interface.h"
+#include "operation/attachments.h"
 #include "operation/policy.h"
 #include "runtime/cgroup.h"
 #include <string.h>
@@ -28,7 +30,9 @@ bool container_object_start(Call *call, Container *container, GError **error) {
 }
 
 bool container_object_start_with(Call *call, Container *container, GVariant *options, GError **error) {
-        return verb_call(call, container, VERB_START, options, 0, error);
+        g_autoptr(GVariant) attach = g_variant_lookup_value(options, "attach", NULL);
+
+        return attach ? attach_calls_start(call, container, options, error) : verb_call(call, container, VERB_START, options, 0, error);
 }
 
 bool container_object_stop(Call *call, Container *container, GError **error) {
@@ -128,6 +132,23 @@ bool container_object_open_pid_fd(Call *call, Container *container, GError **err
         if (!pidref_is_set(&container->main))
                 return error_set(error, CONBUS_ERROR_NOT_RUNNING, "open a pidfd of %s: nothing of it runs", container_title(container));
         container_reply_open_pid_fd(call, container->main.fd, (guint32) container->main.pid, container->life.run);
+        return true;
+}
+
+/* --- streams --- */
+
+bool container_object_open_attach(Call *call, Container *container, GVariant *options, GError **error) {
+        return attach_calls_open(call, container, options, error);
+}
+
+bool container_object_http_attach(Call *call, Container *container, int connection, GVariant *ahead, GVariant *options, GError **error) {
+        return attach_calls_http(call, container, connection, ahead, options, error);
+}
+
+bool container_object_resize_terminal(Call *call, Container *container, guint16 rows, guint16 columns, GError **error) {
+        if (!attachments_resize(call->bus->engine, container, rows, columns, error))
+                return false;
+        container_reply_resize_terminal(call);
         return true;
 }
 

@@ -12,6 +12,7 @@ typedef enum AccessKind {
         ACCESS_ACTION, /* who may do the action */
         ACCESS_BY_VERB, /* the action of the container's method that the string argument at position names */
         ACCESS_BY_PROFILE, /* create, or create-from-profile when the dictionary at position has the key profile */
+        ACCESS_ATTACH_OR, /* exec when the dictionary at position has the key attach, else the action */
         ACCESS_OWNER_OR, /* the owner of the object, and who may do the action */
 } AccessKind;
 

@@ -239,21 +239,16 @@ static void reserve_numbers(Jobs *jobs) {
         jobs->reserved_until = jobs->last_number + JOB_NUMBERS;
 }
 
-Job *job_new(Jobs *jobs, const JobPlan *plan, GError **error) {
-        reserve_numbers(jobs);
-        if (!has_room(jobs, plan, error))
-                return NULL;
-        g_autofree char *path = path_for(jobs, plan, error);
-        if (!path)
-                return NULL;
+static Job *add_job(Jobs *jobs, const JobPlan *plan, const char *path, guint64 number, guint64 start_usec) {
         Job *job = g_new0(Job, 1);
+
         job->jobs = jobs;
-        job->number = ++jobs->last_number;
-        job->path = g_steal_pointer(&path);
+        job->number = number;
+        job->path = g_strdup(path);
         job->operation = g_strdup(plan->operation);
         job->objects = g_strdupv((char **) plan->objects);
         job->actor = actor_ref(plan->actor);
-        job->start_usec = clock_realtime_usec();
+        job->start_usec = start_usec;
         job->measured_usec = clock_boottime_usec();
         job->stage = g_strdup("");
         job->cancellable = plan->work->cancel != NULL;
@@ -266,6 +261,18 @@ Job *job_new(Jobs *jobs, const JobPlan *plan, GError **error) {
         g_hash_table_insert(jobs->by_path, job->path, job);
         g_queue_push_tail(&jobs->in_order, job);
         return job;
+}
+
+Job *job_new(Jobs *jobs, const JobPlan *plan, GError **error) {
+        reserve_numbers(jobs);
+        if (!has_room(jobs, plan, error))
+                return NULL;
+        g_autofree char *path = path_for(jobs, plan, error);
+        return path ? add_job(jobs, plan, path, ++jobs->last_number, clock_realtime_usec()) : NULL;
+}
+
+Job *job_restore(Jobs *jobs, const JobPlan *plan, const char *path, guint64 number, guint64 start_usec) {
+        return jobs_find(jobs, path) ? NULL : add_job(jobs, plan, path, number, start_usec);
 }
 
 void job_discard(Job *job) {

@@ -108,6 +108,8 @@ void jobs_caller_left(Jobs *jobs, const char *bus_name); /* cancels what was to 
 
 /* LimitsExceeded, NameInUse (the token). The job belongs to the table; the worker may use it until it finishes it. */
 Job *job_new(Jobs *jobs, const JobPlan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* A job of a former life of the service whose work goes on: the same path, number and time. NULL when there is a job at that path. */
+Job *job_restore(Jobs *jobs, const JobPlan *plan, const char *path, guint64 number, guint64 start_usec) G_GNUC_WARN_UNUSED_RESULT;
 void job_discard(Job *job); /* instead of publishing it: the work could not begin; nobody has seen it */
 void job_publish(Job *job); /* right after the reply that holds its path */
 

@@ -220,6 +220,8 @@ bool engine_adopt(Engine *engine, GError **error) {
                         g_prefix_error(error, "adopt %s: ", container_title(container));
                         return false;
                 }
+                if (same_boot)
+                        attachments_adopt(engine, container);
                 resume(engine, container);
         }
         return true;

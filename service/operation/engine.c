@@ -74,6 +74,7 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         engine->settings = *settings;
         g_queue_init(&engine->ready);
         engine->monitors = g_ptr_array_new_with_free_func(monitor_free);
+        engine->attachments = attachments_new();
         if (!make_directories(engine, error)) {
                 engine_free(engine);
                 return NULL;
@@ -118,6 +119,7 @@ void engine_free(Engine *engine) {
                 readiness_close(container);
         }
         g_ptr_array_unref(engine->monitors);
+        attachments_free(engine->attachments);
         registry_set_observer(engine->registry, OBSERVER_ENGINE, NULL, NULL);
         quota_free(engine);
         sd_event_unref(engine->event);

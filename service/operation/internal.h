@@ -92,6 +92,7 @@ void repair_forget(Container *container);
 
 /* monitors.c: conmons whose run is over */
 void monitors_watch(Engine *engine, const char *id, PidRef *pid); /* takes pid */
+void monitors_watch_group(Engine *engine, const char *id); /* whoever is in it */
 void monitors_adopt(Engine *engine); /* those of an earlier service */
 void monitor_free(void *monitor);
 
@@ -116,6 +117,14 @@ bool dependencies_check(Registry *registry, const char *id, GVariant *config, GE
 
 /* A checked configuration with ids in place of names: a container that takes the name of a dependency later is none. New reference. */
 GVariant *dependencies_resolve(Registry *registry, GVariant *config) G_GNUC_WARN_UNUSED_RESULT;
+
+/* attachments.c: called by the steps of a run */
+struct Attachments *attachments_new(void);
+void attachments_free(struct Attachments *attachments); /* clients stay attached */
+void attachments_settle(Operation *operation); /* operation_continue once a streamer that is being started is connected to conmon: nothing may execute before */
+void attachments_run_ended(Engine *engine, Container *container); /* after the commit of the end */
+void attachments_monitor_lost(Engine *engine, Container *container);
+void attachments_adopt(Engine *engine, Container *container); /* finds the streamer of the latest run */
 
 /* policy.c */
 /* In the commit that enters exited: is a restart due, and when. failed_attempt: the run was the policy's own and did not get as far as crun start; it counts and is tried again. */

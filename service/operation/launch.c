@@ -10,6 +10,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/spec.h"
 #include "storage/rootfs.h"
+#include "stream/log-reader.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -216,6 +217,22 @@ static void reset_life(Life *life, bool keep_count) {
         }
 }
 
+/* Where the log will hold the first byte of the run; "" for a driver without a file. The file is made here, so that it can be found by its inode when it has been renamed. */
+static char *log_position(Operation *operation) {
+        Container *container = operation->container;
+        g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL), *log = paths_state_of(operation->engine->paths, container->id, "log");
+        g_autoptr(GError) error = NULL;
+        LogCursor end;
+
+        if (!g_str_equal(config_string(container->config, "log-driver", "k8s-file"), "k8s-file"))
+                return g_strdup("");
+        autofd int fd = make_directory(state, &error) ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+        if (fd >= 0 && log_cursor_of_end(log, &end, &error))
+                return log_cursor_to_string(&end);
+        log_warning("the log of %s: %s", container_title(container), error ? error->message : g_strerror(errno));
+        return g_strdup("");
+}
+
 static bool open_run(Operation *operation) {
         Container *container = operation->container;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
@@ -233,6 +250,8 @@ static bool open_run(Operation *operation) {
         Run *run = commit_edit_run(commit);
         run->restarts = life->restart_count;
         memcpy(run->invocation, life->invocation, INVOCATION_SIZE);
+        g_free(run->log_cursor);
+        run->log_cursor = log_position(operation);
         operation->run = life->run;
         return operation_commit(operation, commit);
 }

@@ -197,6 +197,7 @@ static void finish_supervision(struct Supervision *supervision) {
         Container *container = container_ref(supervision->container);
         GPtrArray *waiting = g_steal_pointer(&supervision->waiting);
 
+        attachments_run_ended(engine, container);
         lifecycle_detach(container);
         container->failed_start_code = 0;
         container->start_timed_out = false;
@@ -314,6 +315,7 @@ static void on_monitor_gone(struct Supervision *supervision) {
                 commit_event(commit, "supervision-lost", NULL);
                 if (!commit_apply(commit, &error))
                         log_error("%s: %s", container_title(container), error->message);
+                attachments_monitor_lost(supervision->engine, container);
                 return;
         }
         conclude(supervision);

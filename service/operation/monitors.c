@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conmon outlives its run, since it stays until its exit command has ended. Its control group goes when it goes, whether or not there still is a container then. */
+/* conmon outlives its run, since it stays until its exit command has ended, and so does a conbus-stream whose clients read on. Their control group goes when they go, whether or not there still is a container then. */
 
 #include "operation/internal.h"
 #include "runtime/cgroup.h"
@@ -38,7 +38,7 @@ void monitors_watch(Engine *engine, const char *id, PidRef *pid) {
         g_ptr_array_add(engine->monitors, monitor);
 }
 
-static void watch_group(Engine *engine, const char *id) {
+void monitors_watch_group(Engine *engine, const char *id) {
         g_autofree char *cgroup = cgroup_path_for_monitor(id);
         g_autoptr(GPtrArray) processes = cgroup_list(cgroup);
 
@@ -57,6 +57,6 @@ void monitors_adopt(Engine *engine) {
         for (guint i = 0; i < ids->len; i++) {
                 const Container *container = registry_get(engine->registry, ids->pdata[i]);
                 if (!container || !container->life.run_open)
-                        watch_group(engine, ids->pdata[i]);
+                        monitors_watch_group(engine, ids->pdata[i]);
         }
 }

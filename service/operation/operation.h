@@ -81,6 +81,7 @@ struct Engine {
         GHashTable *quotas; /* operation/quota.c */
         sd_event_source *exit_watch; /* inotify of the exit directory */
         GPtrArray *monitors; /* of struct Monitor: conmons that outlive their runs (monitors.c) */
+        struct Attachments *attachments; /* operation/attachments.c */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
         sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop */
@@ -139,6 +140,8 @@ struct Operation {
         char *output; /* of the last crun_begin or process; owned */
         const char *await_condition; /* Start: "ready" or "healthy" before the answer; static string */
         Wait *await;
+        struct Attachment *attachment; /* StartWith: to be connected before crun start; borrowed from whoever submitted the operation, who forgets it in done; NULL: none */
+        bool attach_only; /* it ran already */
         void *data;
         void (*free_data)(void *data);
 };

@@ -26,6 +26,9 @@ static const struct Row {
         {"set-auto-start", ALL_STATES},
         {"set-restart-policy", ALL_STATES},
         {"open-pid-fd", LIVE_STATES},
+        {"open-attach", LIVE_STATES},
+        {"http-attach", ALL_STATES},
+        {"resize-terminal", LIVE_STATES},
         {"get-spec", LIVE_STATES | IN(STOPPED)},
         {"get-processes", ALL_STATES},
 };

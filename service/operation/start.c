@@ -3,6 +3,7 @@
 
 #include "operation/internal.h"
 #include "base/clock.h"
+#include "operation/attachments.h"
 
 static bool commit_running(Operation *operation) {
         Container *container = operation->container;
@@ -99,9 +100,36 @@ static void undo_init(Operation *operation) {
         take_down(operation, g_steal_pointer(&operation->error));
 }
 
+static void start_payload(Operation *operation) {
+        const char *const arguments[] = {"start", operation->container->id, NULL};
+
+        if (operation->step_error) {
+                operation_continue(operation);
+                return;
+        }
+        operation_crun(operation, arguments);
+}
+
+static void on_attached(Attachment *attachment, const GError *error, void *userdata) {
+        Operation *operation = userdata;
+
+        g_clear_error(&operation->step_error);
+        if (error)
+                operation->step_error = g_error_copy(error);
+        operation_continue(operation);
+}
+
+/* Whoever is to see the first byte is connected before anything executes. */
+static void attach_first(Operation *operation) {
+        g_clear_error(&operation->step_error);
+        if (operation->attachment)
+                attachment_connect(operation->attachment, on_attached, operation);
+        else
+                attachments_settle(operation);
+}
+
 static void on_initialized(Operation *operation) {
         Container *container = operation->container;
-        const char *const arguments[] = {"start", container->id, NULL};
 
         if (operation->error) {
                 operation_continue(operation);
@@ -119,7 +147,8 @@ static void on_initialized(Operation *operation) {
         }
         lifecycle_hold(container);
         operation_then(operation, on_started);
-        operation_crun(operation, arguments);
+        operation_then(operation, start_payload);
+        attach_first(operation);
 }
 
 void start_begin(Operation *operation) {
@@ -131,6 +160,14 @@ void start_begin(Operation *operation) {
                 init_begin(operation);
 }
 
+static void set_start_result(Operation *operation) {
+        GVariantDict result;
+
+        g_variant_dict_init(&result, NULL);
+        g_variant_dict_insert(&result, "started", "b", (gboolean) !operation->attach_only);
+        operation_set_result(operation, g_variant_new("(t@a{sv})", operation->run, g_variant_dict_end(&result)));
+}
+
 static void on_start_done(Operation *operation) {
         if (operation->internal_restart && operation->error)
                 policy_attempt_failed(operation);
@@ -139,7 +176,15 @@ static void on_start_done(Operation *operation) {
         wait = option_string(operation, "wait", wait);
         if (!operation->error && !g_str_equal(wait, "started"))
                 operation->await_condition = g_str_equal(wait, "healthy") ? "healthy" : "ready";
-        operation_set_result(operation, g_variant_new("(t@a{sv})", operation->run, g_variant_new_parsed("{'started': <true>}")));
+        set_start_result(operation);
+        operation_continue(operation);
+}
+
+static void on_attached_only(Operation *operation) {
+        if (operation->step_error)
+                operation_fail(operation, g_steal_pointer(&operation->step_error));
+        operation->run = operation->container->life.run;
+        set_start_result(operation);
         operation_continue(operation);
 }
 
@@ -162,6 +207,12 @@ void start_step(Operation *operation) {
 
         if (!internal_restart_is_due(operation)) {
                 operation_continue(operation);
+                return;
+        }
+        if (operation->attachment && (state == STATE_RUNNING || state == STATE_PAUSED || state == STATE_STOPPING)) {
+                operation->attach_only = true;
+                operation_then(operation, on_attached_only);
+                attach_first(operation);
                 return;
         }
         if (state == STATE_RUNNING)

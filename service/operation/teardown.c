@@ -51,7 +51,7 @@ void kill_now(Container *container) {
 }
 
 static void discard_run_directory(Operation *operation) {
-        static const char *const leftovers[] = {"config.json", "pidfile", "attach", "ctl", "winsz", "crun.log", "persist/exit", "persist/oom", "persist", "notify/notify", "notify", "", NULL};
+        static const char *const leftovers[] = {"config.json", "pidfile", "attach", "ctl", "winsz", "stream", "crun.log", "persist/exit", "persist/oom", "persist", "notify/notify", "notify", "", NULL};
         Container *container = operation->container;
         char number[32];
 

@@ -7,6 +7,9 @@
 #ifndef CONBUS_WAKE_PATH
 #define CONBUS_WAKE_PATH "/usr/libexec/conbus-wake"
 #endif
+#ifndef CONBUS_STREAM_PATH
+#define CONBUS_STREAM_PATH "/usr/libexec/conbus-stream"
+#endif
 
 static char *choose(const char *given, const char *variable, const char *fallback) {
         const char *value = given ? given : getenv(variable);
@@ -22,6 +25,7 @@ Paths *paths_new(const char *state, const char *run) {
         paths->crun = choose(NULL, "CONBUS_CRUN", "crun");
         paths->conmon = choose(NULL, "CONBUS_CONMON", "conmon");
         paths->wake = choose(NULL, "CONBUS_WAKE", CONBUS_WAKE_PATH);
+        paths->stream = choose(NULL, "CONBUS_STREAM", CONBUS_STREAM_PATH);
         return paths;
 }
 
@@ -33,6 +37,7 @@ void paths_free(Paths *paths) {
         g_free(paths->crun);
         g_free(paths->conmon);
         g_free(paths->wake);
+        g_free(paths->stream);
         g_free(paths);
 }
 

@@ -9,9 +9,10 @@ typedef struct Paths {
         char *state, *run; /* directories, absolute */
         char *crun, *conmon; /* programs: name or absolute path */
         char *wake; /* the exit command of conmon (conbus-wake) */
+        char *stream; /* serves the streams of a container (conbus-stream) */
 } Paths;
 
-/* From arguments or NULL: the environment STATE_DIRECTORY, RUNTIME_DIRECTORY (systemd.exec(5)), CONBUS_CRUN, CONBUS_CONMON, CONBUS_WAKE; then the built-in defaults. */
+/* From arguments or NULL: the environment STATE_DIRECTORY, RUNTIME_DIRECTORY (systemd.exec(5)), CONBUS_CRUN, CONBUS_CONMON, CONBUS_WAKE, CONBUS_STREAM; then the built-in defaults. */
 Paths *paths_new(const char *state, const char *run);
 void paths_free(Paths *paths);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Paths, paths_free)

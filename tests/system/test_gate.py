@@ -75,7 +75,7 @@ def is_open(method):
 
 def test_the_policy_has_the_actions_of_the_members(client):
     """Those that no member needs yet are named here."""
-    not_due = {"update", "exec", "copy", "checkpoint", "manage-images", "inhibit"}
+    not_due = {"update", "copy", "checkpoint", "manage-images", "inhibit"}
     beside = {"create", "create-from-profile", "manage-own"}
     policy = {action.get("id").removeprefix("io.conbus1.") for action in ElementTree.parse(f"{SOURCE}/data/io.conbus1.policy").iter("action")}
     used = beside | {method.access.action for interface in INTERFACES for method in interface.methods if method.access.action}
@@ -174,6 +174,14 @@ def test_rules_see_what_a_call_is_about(client):
         polkit.start(rule("action.lookup('verb') == 'start'"))
         user.call(path, CONTAINER, "StartWith", "a{sv}", {})
         expect("InteractiveAuthorizationRequired", user.call, path, CONTAINER, "StopWith", "a{sv}", {})
+        # A start that attaches is more than a start.
+        attaches = {"recursive": GLib.Variant("b", False), "attach": GLib.Variant("a{sv}", {})}
+        client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
+        polkit.start(rule("action.id == 'io.conbus1.manage'"))
+        expect("InteractiveAuthorizationRequired", user.call, path, CONTAINER, "StartWith", "a{sv}", attaches)
+        polkit.start(rule("action.id == 'io.conbus1.exec' && action.lookup('verb') == 'start'"))
+        expect("InteractiveAuthorizationRequired", user.call, path, CONTAINER, "StartWith", "a{sv}", {})
+        user.call(path, CONTAINER, "StartWith", "a{sv}", attaches)
         polkit.start("polkit.addRule(function(action, subject) { return polkit.Result.NO; });\n")
         message = expect("AccessDenied", user.call, path, CONTAINER, "Start")
         assert "io.conbus1.manage" in message and str(ALICE) in message, message

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The streams of one run are served by one conbus-stream. It is started with the first attachment, if that comes before the run has begun then before crun start, so that it sees the first byte; it is told of the end once the run's record is there.
+ * It outlives the service: its socket lies in the run's directory, and what it tells at a new connection (its clients, each with the tag that was given for it) is all that is needed to know them again.
+ * A client that only reads what a log holds, while no run is there, gets a streamer of its own without a conmon. */
+
+#include "operation/attachments.h"
+#include "base/log.h"
+#include "operation/internal.h"
+#include "runtime/streamer.h"
+#include "runtime/terminal.h"
+#include <stdio.h>
+#include <sys/random.h>
+
+/* The streams of a run. Lives until its streamer has ended and the run too. */
+typedef struct RunStreams {
+        Engine *engine;
+        Container *container; /* reference */
+        guint64 run; /* 0: no run, one client that reads the log */
+        Streamer *streamer; /* NULL once it has ended */
+        int exit_code;
+        int connections[2]; /* StdinOnce, and the streamer has ended: they keep the standard input open */
+        bool ready, over;
+        GQueue attachments; /* of Attachment */
+        GPtrArray *waiting; /* of Operation with a reference: attachments_settle */
+} RunStreams;
+
+struct Attachment {
+        Engine *engine;
+        Container *container; /* reference */
+        RunStreams *streams; /* NULL before attachment_connect and after the end */
+        guint64 id;
+        AttachPlan plan;
+        GVariant *tag;
+        int fd, cancel_fd; /* until it is connected */
+        sd_event_source *defer;
+        GError *failure;
+        AttachmentConnected connected; /* NULL once it has been called */
+        AttachmentEnded ended;
+        void *connected_userdata, *ended_userdata;
+        guint64 bytes_in, bytes_out;
+        bool tried_again, cancelled;
+};
+
+struct Attachments {
+        GQueue runs; /* of RunStreams */
+        GHashTable *terminals; /* container id -> Terminal of its present run */
+        AttachmentAdopted adopted;
+        void *userdata;
+};
+
+/* --- attachments --- */
+
+Attachment *attachment_new(Engine *engine, Container *container, AttachPlan *plan, GVariant *tag, int fd, int cancel_fd) {
+        Attachment *attachment = g_new0(Attachment, 1);
+
+        *attachment = (Attachment) {.engine = engine, .container = container_ref(container), .plan = *plan, .tag = g_variant_ref_sink(tag), .fd = fd, .cancel_fd = cancel_fd};
+        *plan = (AttachPlan) {0};
+        if (getrandom(&attachment->id, sizeof attachment->id, 0) != sizeof attachment->id)
+                g_error("getrandom(2) gave no bytes");
+        return attachment;
+}
+
+void attachment_free(Attachment *attachment) {
+        if (!attachment)
+                return;
+        if (attachment->streams)
+                g_queue_remove(&attachment->streams->attachments, attachment);
+        g_clear_pointer(&attachment->defer, sd_event_source_disable_unref);
+        g_clear_error(&attachment->failure);
+        attach_plan_clear(&attachment->plan);
+        g_variant_unref(attachment->tag);
+        close_fd(attachment->fd);
+        close_fd(attachment->cancel_fd);
+        container_unref(attachment->container);
+        g_free(attachment);
+}
+
+void attachment_on_end(Attachment *attachment, AttachmentEnded ended, void *userdata) {
+        attachment->ended = ended;
+        attachment->ended_userdata = userdata;
+}
+
+guint64 attachment_bytes_in(const Attachment *attachment) {
+        return attachment->bytes_in;
+}
+
+guint64 attachment_bytes_out(const Attachment *attachment) {
+        return attachment->bytes_out;
+}
+
+static void leave_streams(Attachment *attachment) {
+        if (attachment->streams)
+                g_queue_remove(&attachment->streams->attachments, attachment);
+        attachment->streams = NULL;
+}
+
+/* The attachment belongs to whoever hears of the failure. */
+static void tell_connected(Attachment *attachment, const GError *error) {
+        AttachmentConnected connected = attachment->connected;
+
+        attachment->connected = NULL;
+        if (error)
+                leave_streams(attachment);
+        if (connected)
+                connected(attachment, error, attachment->connected_userdata);
+}
+
+static int on_failure(sd_event_source *source, void *userdata) {
+        Attachment *attachment = userdata;
+        g_autoptr(GError) failure = g_steal_pointer(&attachment->failure);
+
+        g_clear_pointer(&attachment->defer, sd_event_source_disable_unref);
+        tell_connected(attachment, failure);
+        return 0;
+}
+
+/* Tells it in a turn of its own; takes the error. */
+static void fail_later(Attachment *attachment, GError *error) {
+        leave_streams(attachment);
+        if (attachment->failure) {
+                g_error_free(error);
+                return;
+        }
+        attachment->failure = error;
+        int r = sd_event_add_defer(attachment->engine->event, &attachment->defer, on_failure, attachment);
+        g_assert(r >= 0);
+}
+
+static void end_attachment(Attachment *attachment, GVariant *result, const GError *error) {
+        g_autoptr(GVariant) sunk = result ? g_variant_ref_sink(result) : NULL;
+
+        leave_streams(attachment);
+        if (attachment->ended)
+                attachment->ended(attachment, sunk, error, attachment->ended_userdata);
+        attachment_free(attachment);
+}
+
+void attachment_cancel(Attachment *attachment) {
+        attachment->cancelled = true;
+        if (attachment->streams && attachment->streams->streamer)
+                streamer_remove(attachment->streams->streamer, attachment->id);
+        if (attachment->connected)
+                fail_later(attachment, g_error_new(CONBUS_ERROR, CONBUS_ERROR_CANCELLED, "attach to %s: cancelled before the client was connected", container_title(attachment->container)));
+}
+
+/* --- streams of runs --- */
+
+static const StreamerEvents streamer_events;
+
+static char *directory_of(Engine *engine, Container *container, guint64 run) {
+        char number[32];
+
+        snprintf(number, sizeof number, "%" G_GUINT64_FORMAT, run);
+        return paths_run_of(engine->paths, container->id, number);
+}
+
+static RunStreams *run_streams_new(Engine *engine, Container *container, guint64 run) {
+        RunStreams *streams = g_new0(RunStreams, 1);
+
+        *streams = (RunStreams) {.engine = engine, .container = container_ref(container), .run = run, .exit_code = -1, .connections = {-1, -1}, .waiting = g_ptr_array_new()};
+        g_queue_push_tail(&engine->attachments->runs, streams);
+        return streams;
+}
+
+static void let_waiting_go(RunStreams *streams) {
+        GPtrArray *waiting = g_steal_pointer(&streams->waiting);
+
+        streams->waiting = g_ptr_array_new();
+        for (guint i = 0; i < waiting->len; i++) {
+                operation_continue(waiting->pdata[i]);
+                operation_unref(waiting->pdata[i]);
+        }
+        g_ptr_array_unref(waiting);
+}
+
+static void run_streams_free(RunStreams *streams) {
+        Attachment *attachment;
+
+        g_queue_remove(&streams->engine->attachments->runs, streams);
+        while ((attachment = g_queue_pop_head(&streams->attachments)))
+                attachment->streams = NULL;
+        for (guint i = 0; i < streams->waiting->len; i++)
+                operation_unref(streams->waiting->pdata[i]);
+        g_ptr_array_unref(streams->waiting);
+        streamer_free(streams->streamer);
+        for (unsigned i = 0; i < G_N_ELEMENTS(streams->connections); i++)
+                close_fd(streams->connections[i]);
+        container_unref(streams->container);
+        g_free(streams);
+}
+
+static RunStreams *find_streams(Engine *engine, Container *container, guint64 run) {
+        for (GList *link = engine->attachments->runs.head; link; link = link->next) {
+                RunStreams *streams = link->data;
+                if (streams->container == container && streams->run == run && run != 0)
+                        return streams;
+        }
+        return NULL;
+}
+
+static const char *driver_of(Container *container) {
+        return config_string(container->config, "log-driver", "k8s-file");
+}
+
+static char *log_start_of(Engine *engine, Container *container) {
+        g_autoptr(Run) record = NULL;
+        g_autoptr(GError) error = NULL;
+
+        if (container->life.run == 0)
+                return g_strdup("0:0");
+        if (!store_get_run(engine->store, container->id, container->life.run, &record, &error))
+                log_warning("%s: %s", container_title(container), error->message);
+        return g_strdup(record && *record->log_cursor ? record->log_cursor : "0:0");
+}
+
+static bool start_streamer(RunStreams *streams, GError **error) {
+        Engine *engine = streams->engine;
+        Container *container = streams->container;
+        g_autofree char *directory = streams->run ? directory_of(engine, container, streams->run) : g_strdup(engine->paths->run);
+        g_autofree char *log = g_str_equal(driver_of(container), "k8s-file") ? paths_state_of(engine->paths, container->id, "log") : NULL, *start = log_start_of(engine, container);
+        const StreamerSource source = {.directory = directory,
+                                       .group_id = container->id,
+                                       .slice = config_string(container->config, "slice", engine->settings.slice),
+                                       .monitor = streams->run ? &container->monitor : NULL,
+                                       .log = log,
+                                       .log_start = streams->run && container->life.state == STATE_INITIALIZED ? start : NULL,
+                                       .stdin_once = config_bool(container->config, "stdin-once", false)};
+
+        streams->ready = false;
+        streams->streamer = streamer_start(engine->event, engine->reaper, engine->paths, engine->units, &source, &streamer_events, streams, error);
+        return streams->streamer != NULL;
+}
+
+/* A streamer for the run that is there, or one of its own for a client that only reads the log. */
+static RunStreams *streams_for(Engine *engine, Container *container, bool needs_conmon, GError **error) {
+        guint64 run = needs_conmon || (state_is_active(container->life.state) && pidref_is_set(&container->monitor)) ? container->life.run : 0;
+        RunStreams *streams = find_streams(engine, container, run);
+
+        if (!streams)
+                streams = run_streams_new(engine, container, run);
+        if (streams->streamer || start_streamer(streams, error))
+                return streams;
+        if (streams->connections[0] < 0)
+                run_streams_free(streams);
+        return NULL;
+}
+
+static GVariant *fields_of(Attachment *attachment) {
+        const AttachPlan *plan = &attachment->plan;
+        g_autofree char *start = log_start_of(attachment->engine, attachment->container);
+        GVariantDict fields;
+
+        g_variant_dict_init(&fields, NULL);
+        g_variant_dict_insert(&fields, "id", "t", attachment->id);
+        g_variant_dict_insert_value(&fields, "tag", attachment->tag);
+        g_variant_dict_insert(&fields, "streams", "u", (guint32) plan->streams);
+        g_variant_dict_insert(&fields, "framing", "s", framing_to_string(plan->framing));
+        g_variant_dict_insert(&fields, "detach-keys", "s", plan->detach_keys);
+        g_variant_dict_insert(&fields, "from", "s", plan->from);
+        g_variant_dict_insert(&fields, "run-start", "s", start);
+        g_variant_dict_insert(&fields, "follow", "b", (gboolean) plan->follow);
+        g_variant_dict_insert(&fields, "records", "b", (gboolean) plan->records);
+        if (plan->head)
+                g_variant_dict_insert_value(&fields, "head", plan->head);
+        if (plan->ahead)
+                g_variant_dict_insert_value(&fields, "ahead", plan->ahead);
+        return g_variant_dict_end(&fields);
+}
+
+/* --- connecting --- */
+
+static bool check_state(Attachment *attachment, GError **error) {
+        Container *container = attachment->container;
+        State state = container->life.state;
+        const char *title = container_title(container);
+
+        if (container->removed || state == STATE_REMOVING)
+                return error_set(error, CONBUS_ERROR_REMOVED, "attach to %s: it is being removed", title);
+        if (!attachment->plan.follow)
+                return g_str_equal(driver_of(container), "k8s-file") || error_set(error, CONBUS_ERROR_NO_LOGS, "attach to %s: the log driver %s keeps no log that can be read", title, driver_of(container));
+        if (g_str_equal(driver_of(container), "passthrough"))
+                return error_set(error, CONBUS_ERROR_NOT_ATTACHABLE, "attach to %s: its log driver is passthrough, so that it has its streams for itself", title);
+        if (state == STATE_UNKNOWN)
+                return error_set(error, CONBUS_ERROR_INVALID_STATE, "attach to %s: it is unknown; possible when it is initialized, running, paused or stopping", title);
+        if (!state_is_active(state))
+                return error_set(error, CONBUS_ERROR_NOT_RUNNING, "attach to %s: it is %s", title, state_to_string(state));
+        if (!pidref_is_set(&container->monitor))
+                return error_set(error, CONBUS_ERROR_MONITOR_LOST, "attach to %s: its conmon died, and its streams with it", title);
+        return true;
+}
+
+static bool connect_attachment(Attachment *attachment, GError **error) {
+        const AttachPlan *plan = &attachment->plan;
+
+        if (!check_state(attachment, error))
+                return false;
+        if (plan->rows > 0 && !attachments_resize(attachment->engine, attachment->container, plan->rows, plan->columns, error))
+                return false;
+        RunStreams *streams = streams_for(attachment->engine, attachment->container, plan->follow, error);
+        if (!streams)
+                return false;
+        attachment->streams = streams;
+        g_queue_push_tail(&streams->attachments, attachment);
+        streamer_add(streams->streamer, fields_of(attachment), attachment->fd, attachment->cancel_fd);
+        return true;
+}
+
+void attachment_connect(Attachment *attachment, AttachmentConnected connected, void *userdata) {
+        GError *error = NULL;
+
+        attachment->connected = connected;
+        attachment->connected_userdata = userdata;
+        if (!connect_attachment(attachment, &error))
+                fail_later(attachment, error);
+}
+
+/* --- what the streamer says --- */
+
+static Attachment *find_attachment(RunStreams *streams, guint64 id) {
+        for (GList *link = streams->attachments.head; link; link = link->next)
+                if (((Attachment *) link->data)->id == id)
+                        return link->data;
+        return NULL;
+}
+
+/* A streamer without a run has had its one client. */
+static void free_if_alone(RunStreams *streams) {
+        if (streams->run == 0 && g_queue_is_empty(&streams->attachments))
+                run_streams_free(streams);
+}
+
+static void on_ready(GVariant *clients, void *userdata) {
+        RunStreams *streams = userdata;
+        struct Attachments *attachments = streams->engine->attachments;
+        GVariantIter iter;
+        GVariant *tag;
+        guint64 id;
+
+        streams->ready = true;
+        g_variant_iter_init(&iter, clients);
+        while (g_variant_iter_next(&iter, "(t@a{sv})", &id, &tag)) {
+                g_autoptr(GVariant) owned = tag;
+                if (find_attachment(streams, id))
+                        continue;
+                AttachPlan plan = {.follow = true};
+                Attachment *attachment = attachment_new(streams->engine, streams->container, &plan, owned, -1, -1);
+                attachment->id = id;
+                attachment->streams = streams;
+                g_queue_push_tail(&streams->attachments, attachment);
+                if (attachments->adopted)
+                        attachments->adopted(streams->container, attachment, owned, attachments->userdata);
+        }
+        let_waiting_go(streams);
+}
+
+static void on_added(guint64 id, void *userdata) {
+        Attachment *attachment = find_attachment(userdata, id);
+
+        if (!attachment)
+                return;
+        attachment->fd = close_fd(attachment->fd);
+        attachment->cancel_fd = close_fd(attachment->cancel_fd);
+        tell_connected(attachment, NULL);
+}
+
+static void on_refused(guint64 id, const GError *error, void *userdata) {
+        RunStreams *streams = userdata;
+        Attachment *attachment = find_attachment(streams, id);
+
+        if (attachment)
+                tell_connected(attachment, error);
+        free_if_alone(streams);
+}
+
+static GVariant *result_of(RunStreams *streams, const char *reason) {
+        GVariantDict result;
+
+        g_variant_dict_init(&result, NULL);
+        g_variant_dict_insert(&result, "reason", "s", reason);
+        g_variant_dict_insert(&result, "run", "t", streams->run ? streams->run : streams->container->life.run);
+        g_variant_dict_insert(&result, "exit-code", "i", streams->run ? streams->exit_code : streams->container->life.exit_code);
+        return g_variant_dict_end(&result);
+}
+
+static void on_gone(guint64 id, GVariant *report, void *userdata) {
+        RunStreams *streams = userdata;
+        Attachment *attachment = find_attachment(streams, id);
+        const char *reason = NULL, *name = "", *message = "";
+
+        if (!attachment) {
+                free_if_alone(streams);
+                return;
+        }
+        (void) g_variant_lookup(report, "bytes-in", "t", &attachment->bytes_in);
+        (void) g_variant_lookup(report, "bytes-out", "t", &attachment->bytes_out);
+        if (g_variant_lookup(report, "reason", "&s", &reason))
+                end_attachment(attachment, result_of(streams, reason), NULL);
+        else {
+                (void) g_variant_lookup(report, "error", "&s", &name);
+                (void) g_variant_lookup(report, "message", "&s", &message);
+                int code = error_code_from_name(name);
+                g_autoptr(GError) error = g_error_new(CONBUS_ERROR, code < 0 ? CONBUS_ERROR_INTERNAL : code, "attach to %s: %s", container_title(streams->container), message);
+                end_attachment(attachment, NULL, error);
+        }
+        free_if_alone(streams);
+}
+
+/* The streamer has ended. Whoever was attached has lost its streams; whoever it had not answered yet tries another one, once. */
+static void lose_attachment(Attachment *attachment) {
+        g_autoptr(GError) error = NULL;
+
+        error_set(&error, CONBUS_ERROR_INTERRUPTED, "attach to %s: the process that served its streams has ended", container_title(attachment->container));
+        if (!attachment->connected) {
+                end_attachment(attachment, NULL, error);
+                return;
+        }
+        leave_streams(attachment);
+        if (!attachment->tried_again && !attachment->cancelled) {
+                attachment->tried_again = true;
+                g_clear_error(&error);
+                if (connect_attachment(attachment, &error))
+                        return;
+        }
+        fail_later(attachment, g_steal_pointer(&error));
+}
+
+static void on_closed(void *userdata) {
+        RunStreams *streams = userdata;
+        Engine *engine = streams->engine;
+        g_autoptr(Container) container = container_ref(streams->container);
+        bool keep = !streams->over && streams->run != 0 && container->life.run == streams->run && container->life.run_open;
+        GQueue lost = streams->attachments;
+
+        g_queue_init(&streams->attachments);
+        if (keep)
+                streamer_take_connections(streams->streamer, streams->connections);
+        g_clear_pointer(&streams->streamer, streamer_free);
+        for (GList *link = lost.head; link; link = link->next)
+                ((Attachment *) link->data)->streams = NULL;
+        let_waiting_go(streams);
+        if (!keep) {
+                if (!engine->units && streams->run != 0 && !container->life.run_open)
+                        monitors_watch_group(engine, container->id);
+                run_streams_free(streams);
+        }
+        Attachment *attachment;
+        while ((attachment = g_queue_pop_head(&lost)))
+                lose_attachment(attachment);
+}
+
+static const StreamerEvents streamer_events = {on_ready, on_added, on_refused, on_gone, on_closed};
+
+/* --- what the runs say --- */
+
+void attachments_settle(Operation *operation) {
+        RunStreams *streams = find_streams(operation->engine, operation->container, operation->container->life.run);
+
+        if (!streams || !streams->streamer || streams->ready) {
+                operation_continue(operation);
+                return;
+        }
+        g_ptr_array_add(streams->waiting, operation_ref(operation));
+}
+
+void attachments_run_ended(Engine *engine, Container *container) {
+        RunStreams *streams = find_streams(engine, container, container->life.run);
+
+        g_hash_table_remove(engine->attachments->terminals, container->id);
+        if (!streams || streams->over)
+                return;
+        streams->over = true;
+        streams->exit_code = container->life.exit_code;
+        if (streams->streamer)
+                streamer_end_run(streams->streamer, streams->run, streams->exit_code);
+        else
+                run_streams_free(streams);
+}
+
+void attachments_monitor_lost(Engine *engine, Container *container) {
+        RunStreams *streams = find_streams(engine, container, container->life.run);
+
+        if (!streams || streams->over)
+                return;
+        streams->over = true;
+        if (streams->streamer)
+                streamer_lose(streams->streamer);
+        else
+                run_streams_free(streams);
+}
+
+void attachments_adopt(Engine *engine, Container *container) {
+        g_autofree char *directory = directory_of(engine, container, container->life.run);
+
+        if (container->life.run == 0)
+                return;
+        RunStreams *streams = run_streams_new(engine, container, container->life.run);
+        streams->streamer = streamer_find(engine->event, engine->units, container->id, directory, &streamer_events, streams);
+        if (!streams->streamer)
+                run_streams_free(streams);
+        else if (!container->life.run_open)
+                attachments_run_ended(engine, container);
+        else if (!container->life.supervised)
+                attachments_monitor_lost(engine, container);
+}
+
+/* --- terminals --- */
+
+static bool check_resize(Container *container, GError **error) {
+        State state = container->life.state;
+        const char *title = container_title(container);
+
+        if (container->removed || state == STATE_REMOVING)
+                return error_set(error, CONBUS_ERROR_REMOVED, "resize the terminal of %s: it is being removed", title);
+        if (!config_bool(container->config, "terminal", false))
+                return error_set(error, CONBUS_ERROR_NO_TERMINAL, "resize the terminal of %s: it was made without one", title);
+        if (state == STATE_UNKNOWN)
+                return error_set(error, CONBUS_ERROR_INVALID_STATE, "resize the terminal of %s: it is unknown; possible when it is initialized, running, paused or stopping", title);
+        return state_is_active(state) || error_set(error, CONBUS_ERROR_NOT_RUNNING, "resize the terminal of %s: it is %s", title, state_to_string(state));
+}
+
+bool attachments_resize(Engine *engine, Container *container, unsigned rows, unsigned columns, GError **error) {
+        if (!check_resize(container, error))
+                return false;
+        Terminal *terminal = g_hash_table_lookup(engine->attachments->terminals, container->id);
+        if (!terminal) {
+                g_autofree char *directory = directory_of(engine, container, container->life.run);
+                terminal = terminal_new(engine->event, directory);
+                g_hash_table_insert(engine->attachments->terminals, g_strdup(container->id), terminal);
+        }
+        return terminal_resize(terminal, rows, columns, error);
+}
+
+/* --- start and end --- */
+
+struct Attachments *attachments_new(void) {
+        struct Attachments *attachments = g_new0(struct Attachments, 1);
+
+        attachments->terminals = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify) terminal_free);
+        return attachments;
+}
+
+void attachments_free(struct Attachments *attachments) {
+        RunStreams *streams;
+
+        if (!attachments)
+                return;
+        while ((streams = g_queue_peek_head(&attachments->runs)))
+                run_streams_free(streams);
+        g_hash_table_unref(attachments->terminals);
+        g_free(attachments);
+}
+
+void attachments_on_adopted(Engine *engine, AttachmentAdopted adopted, void *userdata) {
+        engine->attachments->adopted = adopted;
+        engine->attachments->userdata = userdata;
+}

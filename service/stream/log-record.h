@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One record of conmon's log file k8s-file: `TIME STREAM P|F TEXT` and a newline. P: the text goes on in the next record of its stream; F: a newline of the stream follows the text. The text may hold every byte but a newline. */
+
+#include "stream/frame.h"
+#include <stdbool.h>
+
+typedef struct LogRecord {
+        guint8 stream; /* STREAM_STDOUT, STREAM_STDERR; STREAM_STDIN: a line that is no record */
+        bool partial;
+        const char *time; /* RFC 3339, borrowed, time_size characters */
+        size_t time_size;
+        const guint8 *text; /* borrowed; with the newline of a full record */
+        size_t size;
+} LogRecord;
+
+/* Bytes that the record takes, 0 when it is not complete yet. */
+size_t log_record_parse(const guint8 *bytes, size_t size, LogRecord *ret);

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One control connection at a time; a report that cannot be delivered waits for the next one. It leaves when no client and no report is left, and the run's output has ended or conmon has gone. */
+
+#include "stream/server.h"
+#include "base/auto.h"
+#include "base/log.h"
+#include "stream/channel.h"
+#include "stream/client.h"
+#include "stream/protocol.h"
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+
+struct Server {
+        ClientHost host; /* what the clients see */
+        int control_fd, directory_fd, monitor_fd;
+        sd_event_source *control_source, *monitor_source, *log_source;
+        Channel *channel;
+        char *log;
+        LogCursor log_start;
+        bool sees_all; /* the ring holds the run's output from its first byte on */
+        bool monitor_gone, was_connected;
+        GQueue clients; /* of Client */
+        GQueue reports; /* of GVariant: `gone` that nobody has heard yet */
+};
+
+/* --- leaving --- */
+
+static bool has_nothing_to_do(const Server *server) {
+        bool over = server->host.run_ended || server->monitor_gone || source_has_ended(server->host.source);
+
+        if (server->clients.length > 0 || server->reports.length > 0 || (!server->was_connected && !server->monitor_gone))
+                return false;
+        /* A connected pair that is closed can never bring a client again. */
+        return over || (server->control_fd < 0 && !server->channel);
+}
+
+static void leave_if_done(Server *server) {
+        if (has_nothing_to_do(server))
+                (void) sd_event_exit(server->host.event, EXIT_SUCCESS);
+}
+
+/* --- reports --- */
+
+static void send_reports(Server *server) {
+        GVariant *report;
+
+        while (server->channel && (report = g_queue_pop_head(&server->reports))) {
+                channel_send(server->channel, STREAM_GONE, report, NULL, 0);
+                g_variant_unref(report);
+        }
+}
+
+static void on_client_ended(Client *client, const ClientEnd *end, void *userdata) {
+        Server *server = userdata;
+        GVariantDict report;
+
+        g_variant_dict_init(&report, NULL);
+        g_variant_dict_insert(&report, "id", "t", client_id(client));
+        g_variant_dict_insert_value(&report, "tag", client_tag(client));
+        g_variant_dict_insert(&report, "bytes-in", "t", client_bytes_in(client));
+        g_variant_dict_insert(&report, "bytes-out", "t", client_bytes_out(client));
+        if (end->reason)
+                g_variant_dict_insert(&report, "reason", "s", end->reason);
+        else {
+                const GError named = {.domain = CONBUS_ERROR, .code = (int) end->error};
+                g_variant_dict_insert(&report, "error", "s", error_to_name(&named));
+                g_variant_dict_insert(&report, "message", "s", end->message);
+        }
+        g_queue_remove(&server->clients, client);
+        client_free(client);
+        g_queue_push_tail(&server->reports, g_variant_ref_sink(g_variant_dict_end(&report)));
+        send_reports(server);
+        leave_if_done(server);
+}
+
+/* --- output and input --- */
+
+typedef enum Pump { PUMP_OUTPUT, PUMP_INPUT, PUMP_RING } Pump;
+
+/* Any of them may go meanwhile, but only the one that is pumped. */
+static void pump_all(Server *server, Pump what) {
+        guint64 tail = what == PUMP_RING ? ring_tail_after_reserve(source_ring(server->host.source)) : 0;
+
+        for (GList *link = server->clients.head; link;) {
+                Client *client = link->data;
+                link = link->next;
+                if (what == PUMP_RING)
+                        client_lose_before(client, tail);
+                else
+                        (void) (what == PUMP_INPUT ? client_pump_input(client) : client_pump(client));
+        }
+}
+
+static void before_output(void *userdata) {
+        Server *server = userdata;
+        Ring *ring = source_ring(server->host.source);
+
+        if (ring_tail_after_reserve(ring) != ring_tail(ring))
+                pump_all(server, PUMP_RING);
+}
+
+static void on_output(void *userdata) {
+        Server *server = userdata;
+
+        pump_all(server, PUMP_OUTPUT);
+        leave_if_done(server);
+}
+
+static void on_writable(void *userdata) {
+        pump_all(userdata, PUMP_INPUT);
+}
+
+static int on_log(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        pump_all(userdata, PUMP_OUTPUT);
+        return 0;
+}
+
+static bool watch_log(Server *server, GError **error) {
+        if (server->log_source)
+                return true;
+        g_autofree char *directory = g_path_get_dirname(server->log);
+        int r = sd_event_add_inotify(server->host.event, &server->log_source, directory, IN_MODIFY | IN_CREATE | IN_MOVED_TO, on_log, server);
+        return r >= 0 || error_errno(error, -r, "watch the log");
+}
+
+/* --- adding a client --- */
+
+static LogReader *open_log(Server *server, const char *from, const char *run_start, GError **error) {
+        LogCursor cursor = {0};
+
+        if (g_str_equal(from, "now")) {
+                if (!log_cursor_of_end(server->log, &cursor, error))
+                        return NULL;
+        } else if (!g_str_equal(from, "log-start") && !log_cursor_parse(g_str_equal(from, "run-start") ? run_start : from, &cursor, error))
+                return NULL;
+        return log_reader_new(server->log, &cursor, error);
+}
+
+/* Where its output comes from: the ring for what is live, the log for what was, and for what is live too when the ring does not know where in the log it stands. */
+static bool choose_output(Server *server, GVariant *fields, ClientPlan *plan, GError **error) {
+        const char *from = "now", *run_start = "0:0";
+        gboolean records = FALSE;
+
+        (void) g_variant_lookup(fields, "from", "&s", &from);
+        (void) g_variant_lookup(fields, "run-start", "&s", &run_start);
+        (void) g_variant_lookup(fields, "records", "b", &records);
+        bool now = g_str_equal(from, "now"), ring = !server->log || (now && server->sees_all);
+        if (!(plan->streams & (STREAM_MASK(STREAM_STDOUT) | STREAM_MASK(STREAM_STDERR))))
+                return true;
+        if (ring && plan->follow && (now || (g_str_equal(from, "run-start") && server->sees_all))) {
+                if (!source_open_output(server->host.source, error))
+                        return false;
+                plan->position = now ? ring_head(source_ring(server->host.source)) : 0;
+                if (plan->position >= ring_tail(source_ring(server->host.source)))
+                        return true;
+        }
+        if (!server->log)
+                return error_set(error, CONBUS_ERROR_NO_LOGS, "the container's log driver keeps no log that can be read");
+        plan->log = open_log(server, from, run_start, error);
+        if (!plan->log || !(plan->follow ? watch_log(server, error) : log_reader_end_here(plan->log, error)))
+                return false;
+        if (records)
+                log_reader_keep_records(plan->log);
+        return true;
+}
+
+static bool read_plan(Server *server, GVariant *fields, ClientPlan *plan, GError **error) {
+        const char *framing = "", *keys = "";
+        gboolean follow = TRUE;
+        guint32 streams = 0;
+
+        (void) g_variant_lookup(fields, "streams", "u", &streams);
+        (void) g_variant_lookup(fields, "framing", "&s", &framing);
+        (void) g_variant_lookup(fields, "detach-keys", "&s", &keys);
+        (void) g_variant_lookup(fields, "follow", "b", &follow);
+        plan->tag = g_variant_lookup_value(fields, "tag", G_VARIANT_TYPE_VARDICT);
+        plan->head = g_variant_lookup_value(fields, "head", G_VARIANT_TYPE_BYTESTRING);
+        plan->ahead = g_variant_lookup_value(fields, "ahead", G_VARIANT_TYPE_BYTESTRING);
+        plan->streams = follow ? streams : streams & ~STREAM_MASK(STREAM_STDIN);
+        plan->follow = follow;
+        if (!framing_from_string(framing, &plan->framing) || !plan->tag)
+                return error_set(error, CONBUS_ERROR_INTERNAL, "an attachment without framing or tag");
+        if (!detach_keys_parse(keys, &plan->detach_keys, error))
+                return false;
+        if ((plan->streams & STREAM_MASK(STREAM_STDIN)) && !server->host.run_ended && !source_open_input(server->host.source, error))
+                return false;
+        return choose_output(server, fields, plan, error);
+}
+
+static void plan_clear(ClientPlan *plan) {
+        g_clear_pointer(&plan->tag, g_variant_unref);
+        g_clear_pointer(&plan->head, g_variant_unref);
+        g_clear_pointer(&plan->ahead, g_variant_unref);
+}
+
+static GVariant *id_fields(guint64 id, const GError *error) {
+        GVariantDict fields;
+
+        g_variant_dict_init(&fields, NULL);
+        g_variant_dict_insert(&fields, "id", "t", id);
+        if (error) {
+                g_variant_dict_insert(&fields, "error", "s", error_to_name(error));
+                g_variant_dict_insert(&fields, "message", "s", error->message);
+        }
+        return g_variant_dict_end(&fields);
+}
+
+static void say_hello(Server *server);
+
+static void add_client(Server *server, guint64 id, GVariant *fields, int fds[CHANNEL_FDS_MAX]) {
+        bool had_source = source_input_fd(server->host.source) >= 0 && source_output_fd(server->host.source) >= 0;
+        ClientPlan plan = {.id = id};
+        g_autoptr(GError) error = NULL;
+        Client *client = NULL;
+
+        if (read_plan(server, fields, &plan, &error)) {
+                client = client_new(&server->host, &plan, steal_fd(&fds[0]), steal_fd(&fds[1]), &error);
+                plan.log = NULL;
+        }
+        g_clear_pointer(&plan.log, log_reader_free);
+        plan_clear(&plan);
+        if (!client) {
+                channel_send(server->channel, STREAM_REFUSED, id_fields(id, error), NULL, 0);
+                leave_if_done(server);
+                return;
+        }
+        g_queue_push_tail(&server->clients, client);
+        if (server->host.stdin_once && !had_source)
+                say_hello(server);
+        channel_send(server->channel, STREAM_ADDED, id_fields(id, NULL), NULL, 0);
+        if (client_pump_input(client))
+                (void) client_pump(client);
+}
+
+/* --- the control connection --- */
+
+static void say_hello(Server *server) {
+        const Source *source = server->host.source;
+        GVariantBuilder list;
+        GVariantDict fields;
+        int fds[2];
+        unsigned n = 0;
+
+        g_variant_builder_init(&list, G_VARIANT_TYPE("a(ta{sv})"));
+        for (GList *link = server->clients.head; link; link = link->next)
+                g_variant_builder_add(&list, "(t@a{sv})", client_id(link->data), client_tag(link->data));
+        g_variant_dict_init(&fields, NULL);
+        g_variant_dict_insert_value(&fields, "clients", g_variant_builder_end(&list));
+        g_variant_dict_insert(&fields, "pid", "u", (guint32) getpid());
+        if (server->host.stdin_once && source_input_fd(source) >= 0)
+                fds[n++] = source_input_fd(source);
+        if (server->host.stdin_once && source_output_fd(source) >= 0)
+                fds[n++] = source_output_fd(source);
+        channel_send(server->channel, STREAM_HELLO, g_variant_dict_end(&fields), fds, n);
+}
+
+static void remove_client(Server *server, guint64 id) {
+        const ClientEnd detached = {.reason = "detached"};
+
+        for (GList *link = server->clients.head; link; link = link->next)
+                if (client_id(link->data) == id) {
+                        client_end(link->data, &detached);
+                        return;
+                }
+}
+
+static void end_run(Server *server, GVariant *fields) {
+        guint64 run = 0;
+        gint32 code = -1;
+        gboolean lost = FALSE;
+
+        if (server->host.run_ended)
+                return;
+        (void) g_variant_lookup(fields, "run", "t", &run);
+        (void) g_variant_lookup(fields, "exit-code", "i", &code);
+        (void) g_variant_lookup(fields, "lost", "b", &lost);
+        server->host.run_ended = true;
+        server->host.run_end = lost ? (ClientEnd) {.error = CONBUS_ERROR_MONITOR_LOST, .message = "conmon died: the container may run on, but its streams are lost"} : (ClientEnd) {.reason = "exited"};
+        server->host.run_result = g_strdup_printf("{\"reason\":\"exited\",\"run\":%" G_GUINT64_FORMAT ",\"exit-code\":%d}", run, code);
+        source_finish(server->host.source);
+}
+
+static void on_received(const char *word, GVariant *fields, int fds[CHANNEL_FDS_MAX], void *userdata) {
+        Server *server = userdata;
+        guint64 id = 0;
+
+        (void) g_variant_lookup(fields, "id", "t", &id);
+        if (g_str_equal(word, STREAM_ADD) && fds[0] >= 0)
+                add_client(server, id, fields, fds);
+        else if (g_str_equal(word, STREAM_REMOVE))
+                remove_client(server, id);
+        else if (g_str_equal(word, STREAM_END_OF_RUN))
+                end_run(server, fields);
+        else
+                log_warning("the word \"%s\" is not known here", word);
+}
+
+static void on_closed(void *userdata) {
+        Server *server = userdata;
+
+        g_clear_pointer(&server->channel, channel_free);
+        leave_if_done(server);
+}
+
+static bool is_trusted(int fd) {
+        struct ucred peer;
+        socklen_t size = sizeof peer;
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
+
+static bool connect_control(Server *server, int fd, GError **error) {
+        g_clear_pointer(&server->channel, channel_free);
+        server->channel = channel_new(server->host.event, fd, on_received, on_closed, server, error);
+        if (!server->channel)
+                return false;
+        server->was_connected = true;
+        say_hello(server);
+        send_reports(server);
+        return true;
+}
+
+static int on_connection(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        autofd int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        g_autoptr(GError) error = NULL;
+
+        if (connection < 0)
+                return 0;
+        if (!is_trusted(connection))
+                log_warning("a stranger wants to control the streams; refused");
+        else if (!connect_control(userdata, steal_fd(&connection), &error))
+                log_error("%s", error->message);
+        return 0;
+}
+
+static int on_monitor(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Server *server = userdata;
+
+        server->monitor_gone = true;
+        leave_if_done(server);
+        return 0;
+}
+
+/* --- start --- */
+
+static bool begin_control(Server *server, GError **error) {
+        socklen_t size = sizeof(int);
+        int listening = 0;
+
+        (void) getsockopt(server->control_fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size);
+        if (!listening)
+                return connect_control(server, steal_fd(&server->control_fd), error);
+        int r = sd_event_add_io(server->host.event, &server->control_source, server->control_fd, EPOLLIN, on_connection, server);
+        return r >= 0 || error_errno(error, -r, "listen for the service");
+}
+
+static bool begin(Server *server, const ServerPlan *plan, GError **error) {
+        if (plan->log_start) {
+                if (!log_cursor_parse(plan->log_start, &server->log_start, error) || !source_open_output(server->host.source, error))
+                        return false;
+                server->sees_all = true;
+                server->host.log_start = &server->log_start;
+        }
+        if (server->monitor_fd >= 0) {
+                int r = sd_event_add_io(server->host.event, &server->monitor_source, server->monitor_fd, EPOLLIN, on_monitor, server);
+                if (r >= 0)
+                        r = sd_event_source_set_enabled(server->monitor_source, SD_EVENT_ONESHOT);
+                if (r < 0)
+                        return error_errno(error, -r, "watch conmon");
+        }
+        return begin_control(server, error);
+}
+
+Server *server_new(sd_event *event, const ServerPlan *plan, GError **error) {
+        static const SourceEvents events = {before_output, on_output, on_writable};
+        g_autoptr(Server) server = g_new0(Server, 1);
+
+        server->control_fd = plan->control_fd;
+        server->directory_fd = plan->directory_fd;
+        server->monitor_fd = plan->monitor_fd;
+        server->log = g_strdup(plan->log);
+        server->host = (ClientHost) {.event = event, .log = server->log, .stall_usec = plan->stall_usec, .stdin_once = plan->stdin_once, .ended = on_client_ended, .userdata = server};
+        server->host.source = source_new(event, server->directory_fd, &events, server);
+        return begin(server, plan, error) ? g_steal_pointer(&server) : NULL;
+}
+
+void server_free(Server *server) {
+        if (!server)
+                return;
+        g_clear_pointer(&server->channel, channel_free);
+        g_clear_pointer(&server->control_source, sd_event_source_disable_unref);
+        g_clear_pointer(&server->monitor_source, sd_event_source_disable_unref);
+        g_clear_pointer(&server->log_source, sd_event_source_disable_unref);
+        g_queue_clear_full(&server->clients, (GDestroyNotify) client_free);
+        g_queue_clear_full(&server->reports, (GDestroyNotify) g_variant_unref);
+        source_free(server->host.source);
+        g_free(server->host.run_result);
+        g_free(server->log);
+        close_fd(server->control_fd);
+        close_fd(server->directory_fd);
+        close_fd(server->monitor_fd);
+        g_free(server);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* conmon's attach socket: SOCK_SEQPACKET; out of it a byte for the stream (2 standard output, 3 standard error, a terminal is all 2) and up to 8192 bytes, into it plain bytes, at most 32768 in a packet. */
+
+#include "stream/source.h"
+#include "base/auto.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#define PACKETS_AT_ONCE 64 /* before the clients get their turn */
+#define PACKET_TO_CONMON 32768
+
+struct Source {
+        sd_event *event;
+        int directory_fd, output_fd, input_fd;
+        sd_event_source *output_source, *input_source;
+        const SourceEvents *events;
+        void *userdata;
+        Ring *ring;
+        guint64 totals[3];
+        bool ended, input_gone;
+};
+
+Source *source_new(sd_event *event, int directory_fd, const SourceEvents *events, void *userdata) {
+        Source *source = g_new0(Source, 1);
+
+        *source = (Source) {.event = event, .directory_fd = directory_fd, .output_fd = -1, .input_fd = -1, .events = events, .userdata = userdata};
+        return source;
+}
+
+void source_free(Source *source) {
+        if (!source)
+                return;
+        g_clear_pointer(&source->output_source, sd_event_source_disable_unref);
+        g_clear_pointer(&source->input_source, sd_event_source_disable_unref);
+        close_fd(source->output_fd);
+        close_fd(source->input_fd);
+        ring_free(source->ring);
+        g_free(source);
+}
+
+/* By the directory's descriptor: the path itself may be too long for an address. */
+static int connect_to_conmon(Source *source, GError **error) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        autofd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/attach", source->directory_fd);
+        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
+                if (errno == ENOENT || errno == ECONNREFUSED)
+                        error_set(error, CONBUS_ERROR_NOT_RUNNING, "conmon serves no streams any more");
+                else
+                        error_errno(error, errno, "connect to conmon");
+                return -1;
+        }
+        return steal_fd(&fd);
+}
+
+/* --- output --- */
+
+static void end_output(Source *source) {
+        source->ended = true;
+        sd_event_source_set_enabled(source->output_source, SD_EVENT_OFF);
+}
+
+/* True when a packet was there. */
+static bool receive_packet(Source *source) {
+        guint8 kind = 0;
+
+        source->events->before_output(source->userdata);
+        struct iovec parts[2] = {{.iov_base = &kind, .iov_len = 1}, {.iov_base = ring_reserve(source->ring), .iov_len = RING_FRAME_MAX}};
+        ssize_t n = readv(source->output_fd, parts, 2);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return false;
+        if (n <= 0) {
+                end_output(source);
+                return false;
+        }
+        guint8 stream = kind == 3 ? STREAM_STDERR : STREAM_STDOUT;
+        if (n > 1)
+                ring_commit(source->ring, stream, (size_t) n - 1);
+        source->totals[stream] += (guint64) n - 1;
+        return true;
+}
+
+static int on_output(sd_event_source *event_source, int fd, uint32_t revents, void *userdata) {
+        Source *source = userdata;
+
+        for (unsigned i = 0; i < PACKETS_AT_ONCE && receive_packet(source); i++)
+                ;
+        source->events->output(source->userdata);
+        return 0;
+}
+
+bool source_open_output(Source *source, GError **error) {
+        if (source->ring)
+                return true;
+        autofd int fd = connect_to_conmon(source, error);
+        if (fd < 0)
+                return false;
+        source->ring = ring_new(RING_SIZE, error);
+        if (!source->ring)
+                return false;
+        int r = sd_event_add_io(source->event, &source->output_source, fd, EPOLLIN, on_output, source);
+        if (r < 0)
+                return error_errno(error, -r, "watch conmon");
+        /* conmon blocks on it: before anything that only concerns a client. */
+        sd_event_source_set_priority(source->output_source, SD_EVENT_PRIORITY_NORMAL - 1);
+        source->output_fd = steal_fd(&fd);
+        return true;
+}
+
+void source_finish(Source *source) {
+        while (source->ring && !source->ended && receive_packet(source))
+                ;
+        if (source->ring && !source->ended)
+                end_output(source);
+        source->events->output(source->userdata);
+}
+
+Ring *source_ring(Source *source) {
+        return source->ring;
+}
+
+bool source_has_ended(const Source *source) {
+        return source->ended;
+}
+
+guint64 source_total(const Source *source, guint8 stream) {
+        return source->totals[stream];
+}
+
+int source_output_fd(const Source *source) {
+        return source->output_fd;
+}
+
+int source_input_fd(const Source *source) {
+        return source->input_fd;
+}
+
+/* --- input --- */
+
+static int on_input(sd_event_source *event_source, int fd, uint32_t revents, void *userdata) {
+        Source *source = userdata;
+
+        if (revents & (EPOLLHUP | EPOLLERR))
+                source->input_gone = true;
+        sd_event_source_set_enabled(event_source, SD_EVENT_OFF);
+        source->events->writable(source->userdata);
+        return 0;
+}
+
+bool source_open_input(Source *source, GError **error) {
+        if (source->input_fd >= 0)
+                return true;
+        autofd int fd = connect_to_conmon(source, error);
+        if (fd < 0)
+                return false;
+        if (shutdown(fd, SHUT_RD) < 0)
+                return error_errno(error, errno, "set up the standard input");
+        int r = sd_event_add_io(source->event, &source->input_source, fd, EPOLLOUT, on_input, source);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(source->input_source, SD_EVENT_OFF);
+        if (r < 0)
+                return error_errno(error, -r, "watch the standard input");
+        source->input_fd = steal_fd(&fd);
+        return true;
+}
+
+size_t source_write(Source *source, const guint8 *data, size_t size) {
+        size_t done = 0;
+
+        while (done < size && source->input_fd >= 0 && !source->input_gone) {
+                ssize_t n = send(source->input_fd, data + done, MIN(size - done, PACKET_TO_CONMON), MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (n >= 0) {
+                        done += (size_t) n;
+                        continue;
+                }
+                if (errno == EAGAIN || errno == EINTR) {
+                        sd_event_source_set_enabled(source->input_source, SD_EVENT_ONESHOT);
+                        return done;
+                }
+                source->input_gone = true;
+        }
+        return size;
+}
+
+void source_end_input(Source *source) {
+        if (source->input_fd >= 0)
+                (void) shutdown(source->input_fd, SHUT_WR);
+        source->input_gone = true;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* service/stream/log-record.c: what conmon writes, and what it does not. */
+
+#include "stream/log-record.h"
+#include <string.h>
+
+#define TIME "2026-11-25T22:27:53.660170586+00:00"
+
+static size_t parse(const char *text, LogRecord *record) {
+        return log_record_parse((const guint8 *) text, strlen(text), record);
+}
+
+static void test_full_and_partial(void) {
+        LogRecord record;
+
+        g_assert_cmpuint(parse(TIME " stdout F bar\nnext", &record), ==, strlen(TIME " stdout F bar\n"));
+        g_assert_cmpuint(record.stream, ==, STREAM_STDOUT);
+        g_assert_false(record.partial);
+        g_assert_cmpmem(record.text, record.size, "bar\n", 4);
+        g_assert_cmpmem(record.time, record.time_size, TIME, strlen(TIME));
+        g_assert_cmpuint(parse(TIME " stderr P b a r \n", &record), ==, strlen(TIME " stderr P b a r \n"));
+        g_assert_cmpuint(record.stream, ==, STREAM_STDERR);
+        g_assert_true(record.partial);
+        g_assert_cmpmem(record.text, record.size, "b a r ", 6);
+}
+
+static void test_empty_texts(void) {
+        LogRecord record;
+
+        g_assert_cmpuint(parse(TIME " stdout F \n", &record), >, 0);
+        g_assert_cmpmem(record.text, record.size, "\n", 1);
+        g_assert_cmpuint(parse(TIME " stdout P \n", &record), >, 0);
+        g_assert_cmpuint(record.stream, ==, STREAM_STDOUT);
+        g_assert_cmpuint(record.size, ==, 0);
+}
+
+static void test_text_is_bytes(void) {
+        static const char line[] = TIME " stdout F a\0\xff\x80 F P stdout\n";
+        LogRecord record;
+
+        g_assert_cmpuint(log_record_parse((const guint8 *) line, sizeof line - 1, &record), ==, sizeof line - 1);
+        g_assert_cmpmem(record.text, record.size, "a\0\xff\x80 F P stdout\n", 16);
+}
+
+static void test_incomplete(void) {
+        LogRecord record;
+
+        g_assert_cmpuint(parse(TIME " stdout F no newline yet", &record), ==, 0);
+        g_assert_cmpuint(parse("", &record), ==, 0);
+}
+
+/* Lines that are no records are stepped over, never read beyond their end. */
+static void test_other_lines(void) {
+        const char *const lines[] = {"\n", " \n", "x\n", TIME "\n", TIME " \n", TIME " stdout\n", TIME " stdout F\n", TIME " stdout X text\n", TIME " stdin F text\n", TIME " stdout Ftext\n", TIME "  stdout F text\n"};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+                LogRecord record;
+                g_autofree char *exact = g_memdup2(lines[i], strlen(lines[i])); /* a sanitizer sees what lies beyond */
+                g_assert_cmpuint(log_record_parse((const guint8 *) exact, strlen(lines[i]), &record), ==, strlen(lines[i]));
+                g_assert_cmpuint(record.stream, ==, STREAM_STDIN);
+        }
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/log-record/full-and-partial", test_full_and_partial);
+        g_test_add_func("/log-record/empty-texts", test_empty_texts);
+        g_test_add_func("/log-record/text-is-bytes", test_text_is_bytes);
+        g_test_add_func("/log-record/incomplete", test_incomplete);
+        g_test_add_func("/log-record/other-lines", test_other_lines);
+        return g_test_run();
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* service/stream/ring.c: order, wrap-around, what is lost. */
+
+#include "stream/ring.h"
+#include <string.h>
+
+#define SIZE 65536
+
+static void put(Ring *ring, guint8 stream, guint8 byte, size_t size) {
+        memset(ring_reserve(ring), byte, size);
+        ring_commit(ring, stream, size);
+}
+
+static void test_frames_come_in_order(void) {
+        g_autoptr(Ring) ring = ring_new(SIZE, NULL);
+        guint64 position = 0;
+
+        g_assert_cmpuint(ring_head(ring), ==, 0);
+        put(ring, STREAM_STDOUT, 'a', 3);
+        put(ring, STREAM_STDERR, 'b', 1);
+        Frame first = ring_frame(ring, position, &position), second = ring_frame(ring, position, &position);
+        g_assert_cmpuint(first.stream, ==, STREAM_STDOUT);
+        g_assert_cmpmem(first.data, first.size, "aaa", 3);
+        g_assert_cmpuint(second.stream, ==, STREAM_STDERR);
+        g_assert_cmpmem(second.data, second.size, "b", 1);
+        g_assert_cmpuint(position, ==, ring_head(ring));
+}
+
+/* Every size of frame crosses the end of the memory at some time, and stays one piece. */
+static void test_a_frame_across_the_end_is_whole(void) {
+        g_autoptr(Ring) ring = ring_new(SIZE, NULL);
+
+        for (unsigned i = 0; i < 1000; i++) {
+                size_t size = 1 + i * 37 % RING_FRAME_MAX;
+                guint64 place = ring_head(ring), next;
+                put(ring, STREAM_STDOUT, (guint8) i, size);
+                Frame frame = ring_frame(ring, place, &next);
+                g_assert_cmpuint(frame.size, ==, size);
+                g_assert_cmpuint(frame.data[0], ==, (guint8) i);
+                g_assert_cmpuint(frame.data[size - 1], ==, (guint8) i);
+        }
+}
+
+static void test_as_much_as_was_asked_for_is_kept(void) {
+        g_autoptr(Ring) ring = ring_new(SIZE, NULL);
+
+        for (unsigned i = 0; i < 500; i++) {
+                put(ring, STREAM_STDOUT, (guint8) i, 1 + i * 91 % RING_FRAME_MAX);
+                g_assert_true(ring_head(ring) - ring_tail(ring) >= MIN(SIZE - RING_FRAME_MAX, ring_head(ring)) || ring_tail(ring) == 0);
+                g_assert_true(ring_tail_after_reserve(ring) >= ring_tail(ring));
+        }
+        g_assert_cmpuint(ring_tail(ring), >, 0);
+}
+
+static void test_the_tail_is_always_a_frame(void) {
+        g_autoptr(Ring) ring = ring_new(SIZE, NULL);
+
+        for (unsigned i = 0; i < 2000; i++) {
+                put(ring, STREAM_STDOUT, 0, 1 + i * 53 % RING_FRAME_MAX);
+                guint64 expected = ring_tail_after_reserve(ring), position = ring_tail(ring);
+                while (position < ring_head(ring) && position != expected)
+                        (void) ring_frame(ring, position, &position);
+                g_assert_cmpuint(position, ==, expected);
+        }
+}
+
+int main(int argc, char *argv[]) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/ring/frames-come-in-order", test_frames_come_in_order);
+        g_test_add_func("/ring/a-frame-across-the-end-is-whole", test_a_frame_across_the_end_is_whole);
+        g_test_add_func("/ring/as-much-as-was-asked-for-is-kept", test_as_much_as_was_asked_for_is_kept);
+        g_test_add_func("/ring/the-tail-is-always-a-frame", test_the_tail_is_always_a_frame);
+        return g_test_run();
+}
