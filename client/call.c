@@ -56,6 +56,36 @@ GVariant *call_job(const char *path, const char *method, GVariant *arguments) {
         return call(path, "io.conbus1.Job", method, arguments, NULL);
 }
 
+GVariant *call_container_with_fd(const char *path, const char *method, GVariant *arguments, int *ret_fd) {
+        return call(path, "io.conbus1.Container", method, arguments, ret_fd);
+}
+
+void call_container_later(const char *path, const char *method, GVariant *arguments) {
+        GDBusConnection *connection = connect_bus();
+
+        if (connection)
+                g_dbus_connection_call(connection, "io.conbus1", path, "io.conbus1.Container", method, arguments, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+        else
+                g_variant_unref(g_variant_ref_sink(arguments));
+}
+
+void call_flush(void) {
+        GDBusConnection *connection = connect_bus();
+
+        if (connection)
+                (void) g_dbus_connection_flush_sync(connection, NULL, NULL);
+}
+
+bool call_get_bool(const char *path, const char *property) {
+        g_autoptr(GVariant) answer = call(path, "org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", "io.conbus1.Container", property), NULL);
+        g_autoptr(GVariant) value = NULL;
+
+        if (!answer)
+                return false;
+        g_variant_get(answer, "(v)", &value);
+        return g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN) && g_variant_get_boolean(value);
+}
+
 char *call_find(const char *name) {
         g_autoptr(GVariant) answer = call_manager("GetContainer", g_variant_new("(s)", name));
         char *path = NULL;

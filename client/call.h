@@ -13,6 +13,11 @@
 GVariant *call_manager(const char *method, GVariant *arguments);
 GVariant *call_container(const char *path, const char *method, GVariant *arguments);
 GVariant *call_job(const char *path, const char *method, GVariant *arguments);
+GVariant *call_container_with_fd(const char *path, const char *method, GVariant *arguments, int *ret_fd); /* the first descriptor of the answer, -1 if there is none */
+/* Sends a call whose answer does not matter. */
+void call_container_later(const char *path, const char *method, GVariant *arguments);
+void call_flush(void); /* waits until it has been sent */
+bool call_get_bool(const char *path, const char *property); /* of a container; false after a message */
 GVariant *call_with_fd(const char *method, GVariant *arguments, int *ret_fd); /* of the manager; the first descriptor of the answer */
 char *call_find(const char *name); /* object path of a container, or NULL after a message */
 /* Properties of all containers that pass the filter (a{sv}): a(oa{sv}). */

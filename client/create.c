@@ -4,6 +4,7 @@
 #include "call.h"
 #include "commands.h"
 #include "conbus-config-keys.h"
+#include "session.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,9 @@
 typedef struct Creation {
         GVariantDict config;
         char *name, *bundle;
-        bool detach;
+        bool runs; /* the command is run: what is attached ends the input when it does */
+        bool detach, input, terminal, removes, no_streams;
+        char *detach_keys;
         GPtrArray *env, *labels;
 } Creation;
 
@@ -62,8 +65,16 @@ static int take_creation_option(Creation *creation, char ***words) {
 
         if (g_str_equal(**words, "-d") || g_str_equal(**words, "--detach"))
                 creation->detach = true;
+        else if (g_str_equal(**words, "-i") || g_str_equal(**words, "--interactive"))
+                creation->input = true;
+        else if (g_str_equal(**words, "-t") || g_str_equal(**words, "--tty"))
+                creation->terminal = true;
+        else if (g_str_equal(**words, "-it") || g_str_equal(**words, "-ti"))
+                creation->input = creation->terminal = true;
+        else if (take_option(words, "--detach-keys", &value))
+                creation->detach_keys = value;
         else if (g_str_equal(**words, "--rm"))
-                g_variant_dict_insert(&creation->config, "auto-remove", "b", TRUE);
+                g_variant_dict_insert(&creation->config, "auto-remove", "b", creation->removes = true);
         else if (g_str_equal(**words, "--read-only"))
                 g_variant_dict_insert(&creation->config, "read-only", "b", TRUE);
         else if (take_option(words, "--name", &value))
@@ -91,6 +102,9 @@ static int take_creation_option(Creation *creation, char ***words) {
 }
 
 static GVariant *finish_config(Creation *creation, char **command) {
+        const char *driver = "";
+
+        creation->no_streams = g_variant_dict_lookup(&creation->config, "log-driver", "&s", &driver) && g_str_equal(driver, "passthrough");
         if (creation->env->len > 0) {
                 g_ptr_array_add(creation->env, NULL);
                 g_variant_dict_insert(&creation->config, "env", "^as", creation->env->pdata);
@@ -104,6 +118,12 @@ static GVariant *finish_config(Creation *creation, char **command) {
                 }
                 g_variant_dict_insert_value(&creation->config, "labels", g_variant_builder_end(&labels));
         }
+        if (creation->terminal)
+                g_variant_dict_insert(&creation->config, "terminal", "b", TRUE);
+        if (creation->input)
+                g_variant_dict_insert(&creation->config, "stdin-open", "b", TRUE);
+        if (creation->input && creation->runs && !creation->detach)
+                g_variant_dict_insert(&creation->config, "stdin-once", "b", TRUE);
         if (*command)
                 g_variant_dict_insert(&creation->config, "command", "^as", command);
         return g_variant_dict_end(&creation->config);
@@ -157,30 +177,63 @@ int command_create(char **words) {
         return EXIT_SUCCESS;
 }
 
-/* The container's own code; a container that could not be started is removed again. */
-int command_run(char **words) {
-        Creation creation;
+/* A container that could not be started is removed again; the code says why. */
+static int fail_start(const char *path) {
+        g_autoptr(GVariant) record = call_manager("GetRun", g_variant_new("(st)", strrchr(path, '/') + 1, (guint64) 0));
+        g_autoptr(GVariant) removed = call_container(path, "RemoveWith", g_variant_new_parsed("({'force': <true>},)"));
+        g_autoptr(GVariant) fields = record ? g_variant_get_child_value(record, 0) : NULL;
+        int code;
+
+        return fields && g_variant_lookup(fields, "exit-code", "i", &code) && code > 0 ? code : EXIT_CONBUS;
+}
+
+static int run_detached(const char *path) {
+        g_autoptr(GVariant) started = call_container(path, "Start", NULL);
+
+        if (!started)
+                return fail_start(path);
+        print_id(strrchr(path, '/') + 1);
+        return EXIT_SUCCESS;
+}
+
+/* The streams come to us; the exit status is the container's code. */
+static int run_attached(const char *path, const Creation *creation) {
+        GVariant *attach = session_options(creation->input, creation->terminal, creation->detach_keys);
+        Session session = {.path = path, .fd = -1, .input = creation->input, .terminal = creation->terminal};
+        g_autoptr(GVariant) started = call_container_with_fd(path, "StartWith", g_variant_new_parsed("({'attach': <%@a{sv}>},)", attach), &session.fd);
+
+        if (!started)
+                return fail_start(path);
+        int status = session_run(&session);
+        if (session.exited && creation->removes) { /* who asked for that can use its name again */
+                g_autoptr(GVariant) answer = call_manager("WaitAny", g_variant_new_parsed("([(%o, @t 0)], ['removed'], @a{sv} {})", path));
+        }
+        return status;
+}
+
+/* Without streams (log driver passthrough) there is only the end to wait for. */
+static int run_and_wait(const char *path) {
+        g_autoptr(GVariant) started = call_container(path, "Start", NULL);
         guint64 run;
         int code;
 
-        creation_init(&creation);
-        g_autofree char *path = create(&creation, words);
-        if (!path)
-                return EXIT_CONBUS;
-        const char *id = strrchr(path, '/') + 1;
-        g_autoptr(GVariant) started = call_container(path, "Start", NULL);
-        if (!started) {
-                g_autoptr(GVariant) record = call_manager("GetRun", g_variant_new("(st)", id, (guint64) 0));
-                g_autoptr(GVariant) removed = call_container(path, "RemoveWith", g_variant_new_parsed("({'force': <true>},)"));
-                g_autoptr(GVariant) fields = record ? g_variant_get_child_value(record, 0) : NULL;
-                return fields && g_variant_lookup(fields, "exit-code", "i", &code) && code > 0 ? code : EXIT_CONBUS;
-        }
-        if (creation.detach) {
-                print_id(id);
-                return EXIT_SUCCESS;
-        }
+        if (!started)
+                return fail_start(path);
         g_variant_get(started, "(t)", &run);
         g_autoptr(GVariant) answer = call_manager("WaitAny", g_variant_new_parsed("([(%o, %t)], ['stopped'], @a{sv} {})", path, run));
         g_autoptr(GVariant) details = answer ? g_variant_get_child_value(answer, 4) : NULL;
         return details && g_variant_lookup(details, "exit-code", "i", &code) && code >= 0 ? code : EXIT_CONBUS;
+}
+
+int command_run(char **words) {
+        Creation creation;
+
+        creation_init(&creation);
+        creation.runs = true;
+        g_autofree char *path = create(&creation, words);
+        if (!path)
+                return EXIT_CONBUS;
+        if (creation.detach)
+                return run_detached(path);
+        return creation.no_streams ? run_and_wait(path) : run_attached(path, &creation);
 }

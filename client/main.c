@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DETACH_KEYS "--detach-keys KEYS  leave without ending it: characters or ctrl-X, separated by commas; ctrl-p,ctrl-q at a terminal, empty for none\n"
 #define NO_BLOCK "--no-block  print the path of a job instead of waiting for the end (see job)\n"
 #define GRACE "-t, --timeout TIME  from the stop signal to SIGKILL: 0 kills at once, infinity never does\n-s, --signal SIGNAL  instead of the container's own stop signal\n"
 #define CREATION                                                                                                                                        \
@@ -20,7 +21,9 @@ static const struct Command {
         int (*run)(char **words); /* NULL: a verb */
 } commands[] = {
         {"create", "[OPTION]… [--] [COMMAND…]", "make a container and print its id", CREATION, command_create},
-        {"run", "[OPTION]… [--] COMMAND…", "make and start one, wait, and exit with its code", "-d, --detach  do not wait; print the id\n" CREATION, command_run},
+        {"run", "[OPTION]… [--] COMMAND…", "make and start one, show its output, and exit with its code",
+         "-d, --detach  do not wait; print the id\n-i, --interactive  pass standard input in\n-t, --tty  give it a terminal; -it: this one\n" DETACH_KEYS CREATION, command_run},
+        {"attach", "[OPTION]… NAME", "connect to the streams of one that runs", "--no-stdin  watch only\n" DETACH_KEYS, command_attach},
         {"start", "[OPTION]… NAME…", "start", "--recursive  start what it depends on first\n--wait started|ready|healthy  when a start counts as done\n" NO_BLOCK, NULL},
         {"stop", "[OPTION]… NAME…", "stop, and wait until all is cleaned up", GRACE NO_BLOCK, NULL},
         {"restart", "[OPTION]… NAME…", "stop and start", GRACE "--recursive, --wait WHEN  as for start\n" NO_BLOCK, NULL},
