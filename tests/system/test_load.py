@@ -9,8 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-os.environ.setdefault("CONBUS_CONFIG", os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.conf"))
-from harness import CONTAINER, Client, GLib, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, SOURCE, Client, GLib, main, options, wait_for  # noqa: E402
 
 SECONDS = float(os.environ.get("CONBUS_LOAD_SECONDS", "20"))
 COUNTING = ("sh", "-c", "n=0; test ! -e /n || read n < /n; n=$((n + 1)); echo $n > /n; exit $((n % 100))")  # run N ends with N modulo 100
@@ -91,6 +90,7 @@ class Waiter:
 
 
 def test_fast_restarts_under_fifty_waiters(client):
+    client.restart_with(CONBUS_CONFIG=f"{SOURCE}/tests/system/load.conf")
     path = client.create("fast", *COUNTING, restart_policy="always", restart_sec_usec=20000, network="none")
     clients = [Client(signals=False) for _ in range(5)]
     forms = ("after-run", "run")

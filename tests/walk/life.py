@@ -235,7 +235,7 @@ class Rules:
     def _check_plan(self, old, new):
         lasted = old["FinishTimestamp"] - old["StartTimestamp"] >= 10_000_000 and old["StartTimestamp"]
         self.backoff = self.first_backoff if not self.backoff or lasted else max(self.first_backoff, min(2 * self.backoff, self.backoff_max))
-        delay = new["NextRestartTimestamp"] - new["StateTimestamp"]
+        delay = new["NextRestartTimestamp"] - max(new["StateTimestamp"], new["FinishTimestamp"])  # a launch that is undone changes no state
         check(self.backoff - 1000 <= delay <= self.backoff + 100_000, f"the back-off is {delay} us, it should be {self.backoff}")
 
     def _cleanup(self, old, new, facts):

@@ -12,7 +12,6 @@ import sys
 import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
-os.environ.setdefault("CONBUS_CONFIG", os.path.join(os.path.dirname(os.path.abspath(__file__)), "walk.conf"))
 import harness  # noqa: E402
 from driver import N_PEERS, Driver  # noqa: E402
 from life import Wrong  # noqa: E402
@@ -71,6 +70,7 @@ def report(sequence, wrong, trace):
 def test_walk(client):
     first = int(os.environ.get("CONBUS_WALK_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"# CONBUS_WALK_SEED={first}", flush=True)
+    client.restart_with(CONBUS_CONFIG=f"{harness.SOURCE}/tests/walk/walk.conf")
     trace, end, seed = Trace(), time.monotonic() + SECONDS, first
     driver = Driver(FAKES, trace)
     try:
