@@ -27,7 +27,7 @@ typedef struct ScopePlan {
 /* Exactly once, never before the function that began it has returned; error NULL: done. UnitFailed with what the manager said. */
 typedef void (*UnitDone)(const GError *error, void *userdata);
 
-/* StartTransientUnit. The process is handed over by its pidfd where the manager takes one (systemd 255), else by its number, which an unreaped child keeps. Stopped at shutdown only after conbus.service, which stops what runs in it in the right order. */
+/* StartTransientUnit. The process is handed over by its pidfd where the manager takes one (systemd 255), else by its number, which an unreaped child keeps. Stopped at shutdown only after conbus.service (conbus-containers.target is between them), which stops what runs in it in the right order. */
 UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, void *userdata);
 /* StopUnit, and waits until the unit is gone from the manager, so that its name can be taken again. A unit that is not there is no error. */
 UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *userdata);
