@@ -69,7 +69,7 @@ class Census:
         self.client = client
         _warm_up(client)
         self.pid = client.service_pid()
-        wait_for(lambda: not any("/conbus/" in group for group in _groups()) and not any(name.startswith("exe ") for name in _processes().values()), "rest", poll=True)
+        wait_for(lambda: not any("/conbus/" in group for group in _groups()) and not any(name.startswith("exe ") or name.endswith(" Z") for name in _processes().values()), "rest", poll=True)
         self.before = self._take()
 
     def _take(self):
