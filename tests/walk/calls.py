@@ -154,7 +154,8 @@ class Call:
         request = self._request_for(wanted)
         end = self.ends[path]
         answer = (condition, run, details["exit-code"], details["signal"], details["result"], details)
-        check_answer(self, container, request, (self.first[path], end, end), "", answer, end, container.lives_of(self.reply_epoch)[self.first[path]] is None)
+        was_gone = None in container.lives_of(self.reply_epoch)[self.first[path] : end + 1]  # then the records alone answer, whatever the condition
+        check_answer(self, container, request, (self.first[path], end, end), "", answer, end, was_gone)
 
     def is_overdue(self):
         """After all is quiet: a wait that must have been answered by now."""

@@ -168,7 +168,7 @@ class Container:
             if not self.gone:
                 check(self.lossy, "it vanished without a signal")
                 self.gone, self.last = True, self.lives[-1]
-                self.lives.append(None)
+                self.lives = [None] * len(self.lives)  # the signal was lost with the service that removed it: this one never knew it
             return
         life = {key: properties[key] for key in self.life}
         check(life["Run"] >= self.life["Run"] - 0 and life["Run"] <= self.life["Run"] + 1, f"after the restart of the service Run is {life['Run']}, it was {self.life['Run']}")
