@@ -123,7 +123,8 @@ static unsigned take_fds(struct msghdr *message, int fds[CHANNEL_FDS_MAX]) {
 }
 
 static bool deliver(Channel *channel, guint8 *bytes, size_t size, int fds[CHANNEL_FDS_MAX]) {
-        g_autoptr(GVariant) value = g_variant_ref_sink(g_variant_new_from_data(G_VARIANT_TYPE(PACKET_TYPE), g_memdup2(bytes, size), size, FALSE, g_free, NULL));
+        g_autoptr(GBytes) copy = g_bytes_new(bytes, size);
+        g_autoptr(GVariant) value = g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE(PACKET_TYPE), copy, FALSE));
         g_autoptr(GVariant) fields = NULL;
         const char *word;
 
