@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""tests/measure/attach.py [MEGABYTES [ROUNDS]]: the throughput of an attachment as a share of conmon's bare socket, in turns, in the sandbox. The median of the rounds counts."""
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if "CONBUS_SANDBOX" not in os.environ:
+    os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", os.path.abspath(__file__), *sys.argv[1:]])
+from harness import CONTAINER, Client, options  # noqa: E402
+
+SIZE = int(sys.argv[1] if len(sys.argv) > 1 else 300) * 1000 * 1000
+ROUNDS = int(sys.argv[2] if len(sys.argv) > 2 else 5)
+READER = f"{os.environ['CONBUS_SANDBOX']}/reader"
+
+
+def bare(client, path):
+    """conmon's own socket."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    directory = os.open(f"/run/conbus/containers/{path.rsplit('/', 1)[1]}/1", os.O_PATH)
+    connection.connect(f"/proc/self/fd/{directory}/attach")
+    os.close(directory)
+    return connection
+
+
+def attached(client, path):
+    client.call(path, CONTAINER, "OpenAttach", "a{sv}", options(streams=["stdout", "stderr"]))
+    return socket.socket(fileno=client.fds.get(0))
+
+
+def rate(client, connect, driver):
+    path = client.create("measured", "cat", "/data", log_driver=driver)
+    client.call(path, CONTAINER, "Init")
+    connection = connect(client, path)
+    reader = subprocess.Popen([READER, str(connection.fileno())], stdout=subprocess.PIPE, pass_fds=[connection.fileno()], text=True)
+    connection.close()
+    client.call(path, CONTAINER, "Start")
+    total, seconds = reader.communicate()[0].split()
+    assert int(total) >= SIZE, total
+    client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+    return int(total) / float(seconds) / 1e6
+
+
+def main():
+    client = Client()
+    subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
+    with open(f"{os.environ['CONBUS_TEST_ROOTFS']}/data", "wb") as file:
+        for _ in range(SIZE // 1000000):
+            file.write(os.urandom(1000000))
+    for driver in ("k8s-file",):
+        rates = {bare: [], attached: []}
+        for _ in range(ROUNDS):
+            for connect, found in rates.items():
+                found.append(rate(client, connect, driver))
+        socket_, attachment = (statistics.median(found) for found in rates.values())
+        print(f"{driver}: bare socket {socket_:.0f} MB/s, attachment {attachment:.0f} MB/s, {100 * attachment / socket_:.0f} %", flush=True)
+
+
+if __name__ == "__main__":
+    main()
