@@ -33,9 +33,10 @@ def side_by_side(rows, path):
     rows = [row for row in rows if row["unit"] == "us" and ("floor" in row or "peer" in row)]
     if not rows:
         return
+    names = [name for name in COLOURS if any(name in row for row in rows)]
     lines = "".join('"{}" {}\n'.format(row["name"].replace(", ", ",\\n").replace(" of ", "\\nof ").replace(" to ", "\\nto "),
-                                       " ".join(str(row[name]["median"] / 1000) if name in row else "NaN" for name in COLOURS)) for row in rows)
-    plots = ", ".join(f"$data using {i + 2}:xtic(1) title '{NAMES[name]}' lc rgb '{colour}'" for i, (name, colour) in enumerate(COLOURS.items()))
+                                       " ".join(str(row[name]["median"] / 1000) if name in row else "NaN" for name in names)) for row in rows)
+    plots = ", ".join(f"$data using {i + 2}:xtic(1) title '{NAMES[name]}' lc rgb '{COLOURS[name]}'" for i, name in enumerate(names))
     gnuplot(HEAD.format(path) + f"$data << END\n{lines}END\nset style data histogram\nset style histogram clustered gap 1\nset style fill solid 0.9\nset logscale y\nset ylabel 'milliseconds (median)'\n"
             f"set xtics font ',10'\nset key top right\nplot {plots}\n")
 

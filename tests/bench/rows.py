@@ -131,7 +131,8 @@ def health(conbus, floor, podman, scale):
     row = Row("one health check", "us", "at most 1.2x a bare crun exec", met=at_most_floor(1.2))
     writes = Row("store writes in 1000 unchanged checks" if scale > 1 else "store writes in 100 unchanged checks", "", "0", met=lambda m: m["conbus"] == 0)
     conbus.create("checked", "/bin/sleep", "100000", config=("key", "health", "a{sv}", 2, "test", "as", 2, "CMD", "/bin/true", "interval-usec", "t", 0))
-    conbus.container("checked", "StartWith", "a{sv}", 1, "wait", "s", "healthy")
+    conbus.container("checked", "Start")
+    conbus.client("call", 1, "/container/checked", "io.conbus1.Health", "Check")
     wal = "/var/lib/conbus/conbus.db-wal"
     before = os.stat(wal)
     for _ in range(5):
