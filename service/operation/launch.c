@@ -263,8 +263,6 @@ static bool store_monitor(Operation *operation, GError **error) {
 
         if (!pidref_find(held->pid, held->start_time, &monitor))
                 return error_set(error, CONBUS_ERROR_MONITOR_FAILED, "start %s: conmon ended before it began", container_title(container));
-        if (!operation->engine->units && !cgroup_move_monitor(container->id, held->pid, error))
-                return false;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
         commit->life.mounted = true;
         commit_set_monitor(commit, &monitor);
@@ -349,7 +347,13 @@ static void launch(Operation *operation) {
         g_autofree char *persist = run_path(operation, "persist");
         g_autofree char *exits = g_build_filename(operation->engine->paths->run, "exits", NULL);
         g_autofree char *log = paths_state_of(operation->engine->paths, container->id, "log");
+        g_autofree char *group = NULL;
         GError *error = NULL;
+
+        if (!operation->engine->units && !cgroup_make_monitor(container->id, &group, &error)) {
+                undo(operation, error);
+                return;
+        }
         ConmonLaunch plan = {.id = container->id,
                              .name = container->name,
                              .bundle = bundle,
@@ -357,6 +361,7 @@ static void launch(Operation *operation) {
                              .exit_dir = exits,
                              .log_driver = config_string(container->config, "log-driver", "k8s-file"),
                              .log_path = log,
+                             .cgroup_file = group,
                              .terminal = config_bool(container->config, "terminal", false),
                              .stdin_open = config_bool(container->config, "stdin-open", false),
                              .stdin_once = config_bool(container->config, "stdin-once", false),

@@ -142,18 +142,20 @@ static bool move_process(const char *hierarchy, const char *cgroup, pid_t pid) {
         return make_group(hierarchy, cgroup) && write_text(procs, number);
 }
 
-bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) {
+bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) {
         g_autofree char *cgroup = cgroup_path_for_monitor(id);
         const char *hierarchy = main_hierarchy();
         g_autofree char *root = group_path(hierarchy, "", "cgroup.procs");
 
         if (!exists(root)) {
                 log_debug("there are no control groups here; conmon stays in ours");
+                *ret_file = NULL;
                 return true;
         }
-        if (move_process(hierarchy, cgroup, pid))
-                return true;
-        return error_errno(error, errno, "move conmon to the control group %s", cgroup);
+        if (!make_group(hierarchy, cgroup))
+                return error_errno(error, errno, "make the control group %s of conmon", cgroup);
+        *ret_file = group_path(hierarchy, cgroup, cgroup_is_unified() ? "cgroup.procs" : "tasks");
+        return true;
 }
 
 bool cgroup_kill_monitor(const char *id, GError **error) {

@@ -20,8 +20,9 @@ char *cgroup_path_for(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 
 char *cgroup_path_for_monitor(const char *id) G_GNUC_WARN_UNUSED_RESULT; /* "/conbus/monitor-<id>" */
 
-/* Makes the monitor's own cgroup (in the v1 hierarchy that stands for membership, or in v2) and moves the process there. */
-bool cgroup_move_monitor(const char *id, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Makes the monitor's own cgroup (in the v1 hierarchy that stands for membership, or in v2). *ret_file is where a process with one thread writes "0" to enter it, NULL where there are no control groups.
+ * It does so itself: moving another process waits for an RCU grace period (cgroup_threadgroup_rwsem), 5 to 50 ms in which the loop would stand still; its own thread moves without (kernel/cgroup/cgroup.c, cgroup_procs_write_start, Linux 5.16). */
+bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* conmon and what it began: crun create outlives it */
 /* "conbus-<id>.scope" */
 char *cgroup_scope_of(const char *id) G_GNUC_WARN_UNUSED_RESULT;

@@ -270,7 +270,7 @@ static GPtrArray *build_argv(const Paths *paths, const ConmonLaunch *launch, con
         return argv;
 }
 
-static bool spawn(Conmon *conmon, Reaper *reaper, GPtrArray *argv, GError **error) {
+static bool spawn(Conmon *conmon, Reaper *reaper, GPtrArray *argv, const char *cgroup_file, GError **error) {
         int sync[2], start[2];
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
@@ -285,7 +285,7 @@ static bool spawn(Conmon *conmon, Reaper *reaper, GPtrArray *argv, GError **erro
         const int fds[] = {child_sync, child_start};
         const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", NULL};
         autofd int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        ProcessSpec spec = {.argv = (const char *const *) argv->pdata, .environment = environment, .fds = fds, .n_fds = 2, .stdin_fd = -1, .output_fd = null, .errors_fd = conmon->errors_fd, .hold = true};
+        ProcessSpec spec = {.argv = (const char *const *) argv->pdata, .environment = environment, .fds = fds, .n_fds = 2, .stdin_fd = -1, .output_fd = null, .errors_fd = conmon->errors_fd, .hold = true, .cgroup_file = cgroup_file};
         conmon->process = process_begin(conmon->event, reaper, &spec, on_process_ended, conmon, error);
         return conmon->process != NULL;
 }
@@ -304,7 +304,7 @@ Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const 
         conmon->log = g_steal_pointer(&log);
         conmon->timeout_usec = launch->timeout_usec ? launch->timeout_usec : CREATE_USEC;
         g_autoptr(GPtrArray) argv = build_argv(paths, launch, crun, conmon->log);
-        if (!spawn(conmon, reaper, argv, error)) {
+        if (!spawn(conmon, reaper, argv, launch->cgroup_file, error)) {
                 really_free(conmon);
                 return NULL;
         }

@@ -11,6 +11,7 @@ typedef struct ConmonLaunch {
         const char *id, *name, *bundle, *persist_dir, *exit_dir;
         const char *log_driver; /* "k8s-file" with log_path, "journald", "none" or "passthrough" */
         const char *log_path;
+        const char *cgroup_file; /* of the group that conmon enters before it begins (cgroup_make_monitor); NULL where it is moved, or stays */
         bool terminal, stdin_open, stdin_once, systemd_cgroup;
         const char *notify_socket; /* unused by conmon itself; NULL */
         guint64 timeout_usec; /* for crun create; 0: 240 s */
@@ -24,7 +25,7 @@ typedef void (*ConmonLaunched)(PidRef *main, const GError *error, void *userdata
 /* conmon itself ended (later, any time after a successful launch, while this service started it). */
 typedef void (*ConmonEnded)(int wait_status, void *userdata);
 
-/* Forks conmon, held before exec: store conmon_pid() and move it to its cgroup, then call conmon_release. NULL with HelperMissing (no conmon), Internal. */
+/* Forks conmon, held before exec: store conmon_pid() (and move it to its scope), then call conmon_release. NULL with HelperMissing (no conmon), Internal. */
 Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* After a successful launch, or before conmon_kill: tells when conmon ends; at most one callback, never before this has returned. */
 void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata);

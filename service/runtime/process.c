@@ -6,6 +6,7 @@
 #include "base/auto.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 
 #define CAPTURE_LIMIT (64 * 1024)
 #define FDS_MAX 16
+#define GROUP_ATTEMPTS 8
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct Process {
@@ -83,12 +85,23 @@ static int place_fds(const ProcessSpec *spec, int output, int errors, int *exec_
         return (int) syscall(SYS_close_range, n, ~0U, 0);
 }
 
-static void write_own_pid(const char *path) {
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
+static bool enter_group_once(const char *file) {
+        int fd = open(file, O_WRONLY | O_CLOEXEC);
+        bool entered = fd >= 0 && write(fd, "0", 1) == 1;
 
-        if (fd < 0 || write(fd, "0", 1) < 0)
-                _exit(127);
-        close(fd);
+        if (fd >= 0)
+                close(fd);
+        return entered;
+}
+
+/* An empty group may be removed at any time, by the end of who was in it before (ENODEV: between the open and the write). */
+static void enter_group(const char *file, int exec_fd) {
+        char directory[PATH_MAX];
+
+        (void) snprintf(directory, sizeof directory, "%.*s", (int) (strrchr(file, '/') - file), file);
+        for (int i = 0; i < GROUP_ATTEMPTS && !enter_group_once(file); i++)
+                if ((errno != ENOENT && errno != ENODEV) || (mkdir(directory, 0755) < 0 && errno != EEXIST) || i == GROUP_ATTEMPTS - 1)
+                        die(exec_fd);
 }
 
 static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd, pid_t service) {
@@ -101,8 +114,8 @@ static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *progr
         reset_signals();
         if (hold_fd >= 0 && read(hold_fd, &byte, 1) != 1)
                 _exit(127);
-        if (spec->cgroup_procs)
-                write_own_pid(spec->cgroup_procs);
+        if (spec->cgroup_file)
+                enter_group(spec->cgroup_file, exec_fd);
         if (children_nofile != RLIM_INFINITY) {
                 struct rlimit limit;
                 if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -112,6 +125,12 @@ static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *progr
         }
         if (chdir(spec->directory ? spec->directory : "/") < 0 || place_fds(spec, output, errors, &exec_fd) < 0)
                 die(exec_fd);
+        if (spec->call) {
+                errno = spec->call(spec->argv);
+                if (errno != 0)
+                        die(exec_fd);
+                _exit(0);
+        }
         execve(program, (char *const *) spec->argv, (char *const *) environment);
         die(exec_fd);
         __builtin_unreachable();
@@ -230,7 +249,7 @@ static bool start(Process *process, const ProcessSpec *spec, GError **error) {
 }
 
 Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec, ProcessDone done, void *userdata, GError **error) {
-        g_autofree char *program = g_find_program_in_path(spec->argv[0]);
+        g_autofree char *program = spec->call ? g_strdup(spec->argv[0]) : g_find_program_in_path(spec->argv[0]);
 
         g_assert(spec->n_fds <= FDS_MAX);
         if (!program) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A helper program: the only fork in the tree. An argument vector, never a shell; a clean environment (PATH and what is given); default signal mask and dispositions, own process group (setsid);
+/* A helper program, or one slow system call: the only fork in the tree. An argument vector, never a shell; a clean environment (PATH and what is given); default signal mask and dispositions, own process group (setsid);
  * every descriptor but the mapped ones closed; resource limits as conbusd was started with. Output is captured in a memfd (or two) and read back after the end, up to a limit; nothing is drained while it runs. */
 
 #include "base/error.h"
@@ -22,6 +22,7 @@ typedef void (*ProcessDone)(const ProcessResult *result, void *userdata);
 
 typedef struct ProcessSpec {
         const char *const *argv; /* argv[0] is looked up in PATH */
+        int (*call)(const char *const *argv); /* NULL, or what the child does instead of a program: system calls alone, since it is a copy of the service; 0 or an errno, which is told as a failed exec is. argv[0] is its name */
         const char *const *environment; /* NULL: PATH, LANG=C.UTF-8 and nothing else */
         const char *directory; /* working directory or NULL: / */
         const int *fds; /* mapped to 3, 4, … in the child */
@@ -30,7 +31,7 @@ typedef struct ProcessSpec {
         gsize capture_limit; /* bytes read back of each stream; 0: 64 KiB */
         int output_fd, errors_fd; /* instead of the memfd; -1: captured */
         guint64 timeout_usec; /* 0: none. Then SIGTERM, and SIGKILL a second later */
-        const char *cgroup_procs; /* NULL, or a cgroup.procs file that the child writes itself into before exec */
+        const char *cgroup_file; /* NULL, or the file of a control group that the child writes itself into before exec: cgroup.procs, or tasks (cgroup_make_monitor) */
         bool hold; /* the child waits before exec until process_release; if conbusd dies first it ends without exec */
 } ProcessSpec;
 #define PROCESS_SPEC_INIT { .stdin_fd = -1, .output_fd = -1, .errors_fd = -1 }

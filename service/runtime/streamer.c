@@ -187,8 +187,11 @@ static void begin_scope(Streamer *streamer, const StreamerSource *source) {
 static bool run(Streamer *streamer, sd_event *event, Reaper *reaper, const Paths *paths, const StreamerSource *source, int control_fd, int directory_fd, GError **error) {
         g_autoptr(GPtrArray) argv = g_ptr_array_new();
         const int fds[] = {control_fd, directory_fd, source->monitor ? source->monitor->fd : -1};
+        g_autofree char *group = NULL;
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
+        if (!streamer->units && source->monitor && !cgroup_make_monitor(source->group_id, &group, error))
+                return false;
         g_ptr_array_add(argv, paths->stream);
         if (source->log) {
                 g_ptr_array_add(argv, (void *) "--log");
@@ -205,6 +208,7 @@ static bool run(Streamer *streamer, sd_event *event, Reaper *reaper, const Paths
         spec.fds = fds;
         spec.n_fds = fds[2] >= 0 ? 3 : 2;
         spec.errors_fd = STDERR_FILENO;
+        spec.cgroup_file = group;
         spec.hold = true; /* it does not die with the service */
         streamer->process = process_begin(event, reaper, &spec, on_process_ended, streamer, error);
         if (!streamer->process)
@@ -213,8 +217,6 @@ static bool run(Streamer *streamer, sd_event *event, Reaper *reaper, const Paths
                 begin_scope(streamer, source);
                 return true;
         }
-        if (source->monitor && !cgroup_move_monitor(source->group_id, process_pid(streamer->process)->pid, error))
-                return false;
         let_go(streamer);
         return true;
 }

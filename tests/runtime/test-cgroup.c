@@ -2,6 +2,7 @@
 /* Control groups on the kernel's own, in the view of tests/sandbox: version 1 or unified, as the machine has it. */
 
 #include "runtime/cgroup.h"
+#include "runtime/process.h"
 #include "testing.h"
 #include <errno.h>
 #include <signal.h>
@@ -120,30 +121,58 @@ static void test_a_process_is_found_in_its_group(void) {
         cgroup_remove(GROUP);
 }
 
-static void test_a_monitor_gets_a_group_of_its_own(void) {
-        pid_t pid = testing_child_new();
-        g_autoptr(GError) error = NULL;
+typedef struct Monitor {
+        unsigned n;
+        char *cgroup;
+} Monitor;
 
-        g_assert_true(cgroup_move_monitor(ID, pid, &error));
+static void on_monitor_ended(const ProcessResult *result, void *userdata) {
+        Monitor *monitor = userdata;
+
+        g_assert_cmpstr(result->errors, ==, "");
+        monitor->cgroup = g_strdup(result->output);
+        monitor->n++;
+}
+
+/* The group may go before the process has entered it: the monitor of the run before ends. */
+static void test_a_monitor_enters_a_group_of_its_own(gconstpointer removed) {
+        g_autofree char *file = NULL;
+        g_autoptr(GError) error = NULL;
+        sd_event *event = NULL;
+        Monitor monitor = {};
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        g_assert_cmpint(sd_event_new(&event), >=, 0);
+        g_autoptr(Reaper) reaper = reaper_new(event);
+        g_assert_true(cgroup_make_monitor(ID, &file, &error));
         g_assert_no_error(error);
-        g_autofree char *cgroup = cgroup_of_pid(pid);
-        g_assert_cmpstr(cgroup, ==, "/conbus/monitor-" ID);
-        cgroup_remove_monitor(ID);
-        g_assert_true(exists("pids", "/conbus/monitor-" ID)); /* not while it lives */
-        end(pid);
+        spec.argv = (const char *const[]) {"cat", "/proc/self/cgroup", NULL};
+        spec.cgroup_file = file;
+        spec.hold = true;
+        Process *process = process_begin(event, reaper, &spec, on_monitor_ended, &monitor, &error);
+        g_assert_nonnull(process);
+        if (GPOINTER_TO_INT(removed)) {
+                cgroup_remove_monitor(ID);
+                g_assert_false(exists("pids", "/conbus/monitor-" ID));
+        }
+        process_release(process);
+        testing_run_until_count(event, &monitor.n, 1);
+        g_assert_nonnull(strstr(monitor.cgroup, ":/conbus/monitor-" ID "\n"));
         cgroup_remove_monitor(ID);
         g_assert_false(exists("pids", "/conbus/monitor-" ID));
         cgroup_remove_monitor(ID);
+        g_free(monitor.cgroup);
+        sd_event_unref(event);
 }
 
-static void test_a_monitor_that_is_gone_cannot_be_moved(void) {
-        pid_t pid = testing_child_new();
+static void test_a_monitors_group_that_cannot_be_made(void) {
+        g_autofree char *file = NULL;
         g_autoptr(GError) error = NULL;
 
-        end(pid);
-        g_assert_false(cgroup_move_monitor(ID, pid, &error));
-        testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "move conmon to the control group /conbus/monitor-");
-        cgroup_remove_monitor(ID);
+        g_assert_false(cgroup_make_monitor("no/such/parent", &file, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "make the control group /conbus/monitor-no/such/parent");
+        g_assert_null(file);
+        cgroup_remove_monitor("no");
 }
 
 static int compare_pids(const void *a, const void *b) {
@@ -353,8 +382,9 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/cgroup/the-id-in-a-path", test_the_id_in_a_path);
         g_test_add_func("/cgroup/the-path-of-an-id-leads-back", test_the_path_of_an_id_leads_back);
         g_test_add_func("/cgroup/a-process-is-found-in-its-group", test_a_process_is_found_in_its_group);
-        g_test_add_func("/cgroup/a-monitor-gets-a-group-of-its-own", test_a_monitor_gets_a_group_of_its_own);
-        g_test_add_func("/cgroup/a-monitor-that-is-gone-cannot-be-moved", test_a_monitor_that_is_gone_cannot_be_moved);
+        g_test_add_data_func("/cgroup/a-monitor-enters-a-group-of-its-own", GINT_TO_POINTER(false), test_a_monitor_enters_a_group_of_its_own);
+        g_test_add_data_func("/cgroup/a-monitor-enters-a-group-that-went-meanwhile", GINT_TO_POINTER(true), test_a_monitor_enters_a_group_of_its_own);
+        g_test_add_func("/cgroup/a-monitors-group-that-cannot-be-made", test_a_monitors_group_that_cannot_be_made);
         g_test_add_func("/cgroup/a-list-holds-the-groups-below", test_a_list_holds_the_groups_below);
         g_test_add_func("/cgroup/the-root-is-no-group", test_the_root_is_no_group);
         g_test_add_func("/cgroup/a-removal-takes-the-groups-below", test_a_removal_takes_the_groups_below);

@@ -258,7 +258,7 @@ static void test_it_enters_its_control_group_before_it_runs(Fixture *fixture, gc
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
         testing_write(fixture->directory, "cgroup.procs", "");
-        spec.cgroup_procs = procs;
+        spec.cgroup_file = procs;
         run(fixture, spec, (const char *const[]) {"cat", procs, NULL});
         g_assert_cmpstr(fixture->output, ==, "0"); /* the writer itself */
 }
@@ -266,10 +266,37 @@ static void test_it_enters_its_control_group_before_it_runs(Fixture *fixture, gc
 static void test_without_its_control_group_it_does_not_run(Fixture *fixture, gconstpointer unused) {
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
-        spec.cgroup_procs = "/no/such/cgroup.procs";
+        spec.cgroup_file = "/no/such/cgroup.procs";
         run_shell(fixture, spec, "echo ran");
         g_assert_cmpint(WEXITSTATUS(fixture->status), ==, 127);
+        g_assert_nonnull(strstr(fixture->errors, "No such file or directory"));
         g_assert_cmpstr(fixture->output, ==, "");
+}
+
+static int succeed(const char *const *argv) {
+        return argv[1] && argv[1][0] == 'x' && write(STDOUT_FILENO, "done", 4) == 4 ? 0 : EINVAL;
+}
+
+static int fail(const char *const *argv) {
+        return EBUSY;
+}
+
+static void test_a_call_in_a_child(Fixture *fixture, gconstpointer unused) {
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        spec.call = succeed;
+        run(fixture, spec, (const char *const[]) {"no-such-program", "x", NULL});
+        g_assert_cmpint(fixture->status, ==, 0);
+        g_assert_cmpstr(fixture->output, ==, "done");
+}
+
+static void test_a_call_that_fails_says_why(Fixture *fixture, gconstpointer unused) {
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        spec.call = fail;
+        run(fixture, spec, (const char *const[]) {"unmount", NULL});
+        g_assert_cmpint(WEXITSTATUS(fixture->status), ==, 127);
+        g_assert_cmpstr(fixture->errors, ==, "unmount: Device or resource busy");
 }
 
 /* --- how it ends --- */
@@ -450,6 +477,8 @@ int main(int argc, char *argv[]) {
                 {"/process/the-limit-of-descriptors-is-the-one-of-before", test_the_limit_of_descriptors_is_the_one_of_before},
                 {"/process/it-enters-its-control-group-before-it-runs", test_it_enters_its_control_group_before_it_runs},
                 {"/process/without-its-control-group-it-does-not-run", test_without_its_control_group_it_does_not_run},
+                {"/process/a-call-in-a-child", test_a_call_in_a_child},
+                {"/process/a-call-that-fails-says-why", test_a_call_that_fails_says_why},
                 {"/process/at-the-deadline-it-is-asked-to-end", test_at_the_deadline_it_is_asked_to_end},
                 {"/process/what-does-not-end-is-killed-a-second-later", test_what_does_not_end_is_killed_a_second_later},
                 {"/process/a-deadline-that-is-kept-changes-nothing", test_a_deadline_that_is_kept_changes_nothing},
