@@ -36,6 +36,7 @@ void failure_remember(Operation *operation); /* LastError* of the verbs that kee
 /* Runs crun as this operation's process; the next step on the stack runs after it with operation->step_error set or NULL and operation->output. */
 void operation_crun(Operation *operation, const char *const *arguments);
 void operation_process(Operation *operation, const char *const *argv); /* the same for another helper */
+void operation_call(Operation *operation, int (*call)(const char *const *argv), const char *const *argv); /* and for a system call that can take long (ProcessSpec.call) */
 
 /* Verbs: first steps. */
 void init_step(Operation *operation);

@@ -73,11 +73,25 @@ static char *group_of(const Operation *operation) {
         return operation->engine->units ? scope_group(operation->engine, container) : cgroup_path_for(container->id);
 }
 
-static void on_deleted(Operation *operation) {
+static void on_unmounted(Operation *operation) {
         Container *container = operation->container;
         g_autofree char *merged = paths_run_of(operation->engine->paths, container->id, "rootfs");
         g_autofree char *exits = g_build_filename(operation->engine->paths->run, "exits", NULL);
         GError *error = NULL;
+
+        /* What the child could not do is tried again here, and says what is wrong. */
+        g_clear_error(&operation->step_error);
+        if (!operation->keep_rootfs && !rootfs_release(merged, &error))
+                operation_fail(operation, error);
+        (void) conmon_remove_exit_file(exits, container->id);
+        discard_run_directory(operation);
+        operation_continue(operation);
+}
+
+static void on_deleted(Operation *operation) {
+        Container *container = operation->container;
+        g_autofree char *merged = paths_run_of(operation->engine->paths, container->id, "rootfs");
+        const char *const unmount[] = {"unmount", merged, NULL};
 
         /* A crun that is not there need not be asked about a container that it has never heard of. */
         if (container->life.run == 0 && g_error_matches(operation->step_error, CONBUS_ERROR, CONBUS_ERROR_HELPER_MISSING))
@@ -87,11 +101,11 @@ static void on_deleted(Operation *operation) {
         g_autofree char *cgroup = group_of(operation);
         cgroup_remove(cgroup);
         cgroup_remove_monitor(container->id);
-        if (!operation->keep_rootfs && !rootfs_release(merged, &error))
-                operation_fail(operation, error);
-        (void) conmon_remove_exit_file(exits, container->id);
-        discard_run_directory(operation);
-        operation_continue(operation);
+        operation_then(operation, on_unmounted);
+        if (!operation->keep_rootfs && rootfs_is_mounted(merged))
+                operation_call(operation, rootfs_unmount, unmount);
+        else
+                operation_continue(operation);
 }
 
 static void on_crun_deleted(Operation *operation) {

@@ -226,9 +226,14 @@ static void on_process(const ProcessResult *result, void *userdata) {
 }
 
 void operation_process(Operation *operation, const char *const *argv) {
+        operation_call(operation, NULL, argv);
+}
+
+void operation_call(Operation *operation, int (*call)(const char *const *argv), const char *const *argv) {
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
         spec.argv = argv;
+        spec.call = call;
         g_clear_error(&operation->step_error);
         operation->process = process_begin(operation->engine->event, operation->engine->reaper, &spec, on_process, operation, &operation->step_error);
         if (!operation->process)

@@ -76,10 +76,16 @@ char *rootfs_prepare(const RootfsPlan *plan, GError **error) {
         return g_strdup(plan->merged);
 }
 
+int rootfs_unmount(const char *const *argv) {
+        return umount2(argv[1], UMOUNT_NOFOLLOW) < 0 && umount2(argv[1], UMOUNT_NOFOLLOW | MNT_DETACH) < 0 ? errno : 0;
+}
+
 bool rootfs_release(const char *merged, GError **error) {
-        while (rootfs_is_mounted(merged))
-                if (umount2(merged, UMOUNT_NOFOLLOW) < 0 && umount2(merged, UMOUNT_NOFOLLOW | MNT_DETACH) < 0)
-                        return error_errno(error, errno, "unmount %s", merged);
+        const char *const argv[] = {"unmount", merged, NULL};
+
+        for (int number; rootfs_is_mounted(merged);)
+                if ((number = rootfs_unmount(argv)) != 0)
+                        return error_errno(error, number, "unmount %s", merged);
         if (rmdir(merged) < 0 && errno != ENOENT)
                 return error_errno(error, errno, "remove the mount point %s", merged);
         return true;

@@ -16,4 +16,6 @@ typedef struct RootfsPlan {
 char *rootfs_prepare(const RootfsPlan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Unmounts merged (lazily only if busy) and removes that directory; true if nothing is mounted afterwards. Nothing below a mount is ever deleted. */
 bool rootfs_release(const char *merged, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The unmount alone, for a child of its own: {"unmount", merged, NULL} to 0 or an errno. It writes back the whole file system below the overlay (ovl_sync_fs), which takes as long as the disk does. */
+int rootfs_unmount(const char *const *argv);
 bool rootfs_is_mounted(const char *merged);
