@@ -21,24 +21,41 @@ G_STATIC_ASSERT(sizeof(struct pidfd_info_v0) == 64);
 #define PIDFD_GET_INFO_V0 _IOWR(0xFF, 11, struct pidfd_info_v0)
 #define PIDFD_INFO_EXIT_FLAG (1u << 3)
 
-guint64 pid_start_time(pid_t pid) {
+enum { STAT_FLAGS = 9, STAT_START_TIME = 22 };
+#define PF_EXITING_FLAG 0x4 /* of the kernel's task flags, which proc(5) stat shows */
+
+/* A numeric field of proc(5) stat, from the fourth on. False if there is no such process. */
+static bool read_stat(pid_t pid, int wanted, guint64 *ret) {
         char path[64];
         g_autofree char *text = NULL;
 
         snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
         if (!g_file_get_contents(path, &text, NULL, NULL))
-                return 0;
+                return false;
         /* The second field is the command in parentheses and may hold anything, so count from its end. */
         const char *p = strrchr(text, ')');
         if (!p)
-                return 0;
+                return false;
         p++;
-        for (int field = 3; field < 22; field++) {
+        for (int field = 3; field < wanted; field++) {
                 p = strchr(p + 1, ' ');
                 if (!p)
-                        return 0;
+                        return false;
         }
-        return g_ascii_strtoull(p, NULL, 10);
+        *ret = g_ascii_strtoull(p, NULL, 10);
+        return true;
+}
+
+guint64 pid_start_time(pid_t pid) {
+        guint64 start_time = 0;
+
+        return read_stat(pid, STAT_START_TIME, &start_time) ? start_time : 0;
+}
+
+bool pid_is_exiting(pid_t pid) {
+        guint64 flags = 0;
+
+        return !read_stat(pid, STAT_FLAGS, &flags) || (flags & PF_EXITING_FLAG);
 }
 
 bool pidref_open(pid_t pid, PidRef *ret, GError **error) {

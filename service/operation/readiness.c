@@ -98,6 +98,11 @@ static bool is_inside(Container *container, pid_t pid) {
         return cgroup && *container->life.cgroup && g_str_has_prefix(cgroup, container->life.cgroup);
 }
 
+/* A sender that is about to end, as systemd-notify(1) is right after its message, cannot be looked up any more; only processes of the container can reach the socket, for its directory is private. */
+static bool is_stranger(Container *container, pid_t pid) {
+        return pid > 0 && !is_inside(container, pid) && !pid_is_exiting(pid);
+}
+
 static int on_message(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct Readiness *readiness = userdata;
         char buffer[MESSAGE_MAX + 1];
@@ -124,8 +129,7 @@ static int on_message(sd_event_source *source, int fd, uint32_t revents, void *u
         if (message.msg_flags & MSG_TRUNC)
                 return 0;
         buffer[n] = '\0';
-        /* A sender that has ended already cannot be looked up; only processes of the container can reach the socket, for its directory is private. */
-        if (credentials.pid > 0 && pid_start_time(credentials.pid) != 0 && !is_inside(readiness->container, credentials.pid)) {
+        if (is_stranger(readiness->container, credentials.pid)) {
                 log_debug("a readiness message for %s came from process %d outside of it", container_title(readiness->container), (int) credentials.pid);
                 return 0;
         }

@@ -47,6 +47,20 @@ static void test_open_of_nothing_fails(void) {
         g_assert_false(pidref_is_set(&ref));
 }
 
+static void test_exiting_is_told_of_the_unreaped_and_the_gone(void) {
+        pid_t pid = testing_child_new();
+        g_auto(PidRef) ref = PIDREF_NULL;
+
+        g_assert_true(pidref_find(pid, pid_start_time(pid), &ref));
+        g_assert_false(pid_is_exiting(pid));
+        g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+        await_end(&ref);
+        g_assert_true(pid_is_exiting(pid));
+        g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+        g_assert_true(pid_is_exiting(pid));
+        g_assert_cmpuint(pid_start_time(pid), ==, 0);
+}
+
 static void test_find_wants_the_same_start_time(void) {
         pid_t pid = testing_child_new();
         g_auto(PidRef) ref = PIDREF_NULL, stranger = PIDREF_NULL;
@@ -196,6 +210,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/pidref/open-knows-pid-and-start-time", test_open_knows_pid_and_start_time);
         g_test_add_func("/pidref/open-of-nothing-fails", test_open_of_nothing_fails);
+        g_test_add_func("/pidref/exiting-is-told-of-the-unreaped-and-the-gone", test_exiting_is_told_of_the_unreaped_and_the_gone);
         g_test_add_func("/pidref/find-wants-the-same-start-time", test_find_wants_the_same_start_time);
         g_test_add_func("/pidref/a-command-with-parentheses-does-not-mislead", test_a_command_with_parentheses_does_not_mislead);
         g_test_add_func("/pidref/start-time-of-nothing-is-zero", test_start_time_of_nothing_is_zero);

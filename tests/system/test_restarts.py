@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What starts a container without a call: policies with their back-off, the boot rule, dependencies; and what a start waits for."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -333,19 +334,38 @@ for place in sys.argv[3:]:
     with open(place, "w") as procs:
         procs.write(str(os.getpid()))
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-    sender.sendto(sys.argv[2].encode(), sys.argv[1])
+    sender.connect(sys.argv[1])
+    print("connected", flush=True)
+    for line in sys.stdin:
+        sender.send(sys.argv[2].encode())
+        print("sent", flush=True)
 """
 
 
-def notify(client, path, text, inside=True):
-    """A message of sd_notify(3) from a process of the container, or from one outside."""
+@contextlib.contextmanager
+def sender(client, path, text, inside=True):
+    """A process of the container, or one from outside, that sends a message of sd_notify(3) for each line it is given and lives until its input ends."""
     group = client.get(path, "ControlGroup")
     places = [f"/sys/fs/cgroup/{top}{group}/cgroup.procs" for top in ("pids", "freezer", ".")]
     places = [place for place in places if os.path.exists(place)] if inside else []
     address = f"/run/conbus/containers/{path.rsplit('/', 1)[1]}/{client.get(path, 'Run')}/notify/notify"
     os.symlink(os.path.dirname(address), f"{SANDBOX}/n")  # a socket's path has 108 bytes
-    subprocess.run([sys.executable, "-c", NOTIFY, f"{SANDBOX}/n/notify", text, *places], check=True, timeout=30)
-    os.unlink(f"{SANDBOX}/n")
+    with subprocess.Popen([sys.executable, "-c", NOTIFY, f"{SANDBOX}/n/notify", text, *places], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "connected\n"
+        os.unlink(f"{SANDBOX}/n")
+        yield process
+
+
+def send(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "sent\n"
+
+
+def notify(client, path, text):
+    with sender(client, path, text) as process:
+        send(process)
+        wait_for(lambda: client.get(path, "StatusText") == text.split("\n")[0].removeprefix("STATUS="), "the status", poll=True)
 
 
 @on_real_runtime
@@ -354,8 +374,11 @@ def test_ready_is_what_the_payload_says(client):
     starting = client.begin(path, CONTAINER, "StartWith", "a{sv}", options(wait="ready"))
     wait(client, path, "running")
     notify(client, path, "STATUS=loading\nsecond line")
-    wait_for(lambda: client.get(path, "StatusText") == "loading", "the status", poll=True)
     assert not client.get(path, "Ready") and not starting
+    with sender(client, path, "STATUS=hacked\nREADY=1", inside=False) as stranger:
+        send(stranger)
+        notify(client, path, "STATUS=listening")
+    assert not client.get(path, "Ready") and not starting, "what comes from outside does not count"
     notify(client, path, "STATUS=up\nREADY=1")
     assert client.finish(starting) == (1, {"started": True})
     assert client.get(path, "Ready") and client.get(path, "StatusText") == "up"
@@ -365,6 +388,23 @@ def test_ready_is_what_the_payload_says(client):
     stop(client, path)
     client.wait_signal("ReadyChanged", 2)
     assert wait(client, path, "ready")[:2] == ("stopped", 1)
+
+
+@on_real_runtime
+def test_the_last_words_of_a_sender_count(client):
+    """As of systemd-notify(1): it has ended, and nobody has reaped it yet, before the service comes to read what it has sent."""
+    path = client.create("daemon", "sleep", "1000", notify="ready")
+    client.call(path, CONTAINER, "Start")
+    service = client.service_pid()
+    with sender(client, path, "STATUS=up\nREADY=1") as process:
+        os.kill(service, signal.SIGSTOP)
+        try:
+            send(process)
+            process.stdin.close()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            os.kill(service, signal.SIGCONT)
+        assert wait(client, path, "ready", timeout_usec=5000000)[:2] == ("ready", 1)
 
 
 def test_a_start_that_waits_ends_with_the_run(client):
