@@ -21,7 +21,7 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
-DEADLINE = 30  # seconds for anything that is waited for
+DEADLINE = 60  # seconds for anything that is waited for
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NAME, MANAGER, CONTAINER, HEALTH, JOB = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health", "io.conbus1.Job"
 FAULT_PLAN = "/run/conbus/faults"  # of tests/fakes, see tests/faults.py
@@ -180,15 +180,15 @@ class Client:
             return ""
 
 
-def wait_for(condition, what, poll=False):
+def wait_for(condition, what, poll=False, deadline=DEADLINE):
     """Runs the main loop until the condition holds. With poll the condition asks for itself and there is no event to wait for: only for ends of processes."""
     context = GLib.MainContext.default()
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + deadline
     timer = GLib.timeout_add(5 if poll else 200, lambda: True)
     try:
         while not condition():
             if time.monotonic() > end:
-                raise AssertionError(f"no {what} within {DEADLINE} s")
+                raise AssertionError(f"no {what} within {deadline} s")
             context.iteration(True)
     finally:
         GLib.source_remove(timer)

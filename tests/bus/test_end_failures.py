@@ -57,7 +57,7 @@ def test_conmon_hangs_at_the_end(client):
     if not kernel_tells():
         raise Skip("the kernel does not tell the status of a process that somebody else has reaped")
     census = Census(client)
-    with client.settings(ExitFileUSec=100000):
+    with client.settings(ExitFileUSec=2000000):  # twice that long conmon has to get so far as to hang
         path = client.create("web", "sh", "-c", "exit 7")
         faults.order("conmon", "ended", "hang")
         client.call(path, CONTAINER, "Start")

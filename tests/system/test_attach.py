@@ -101,13 +101,17 @@ def test_the_last_words_of_a_client_that_has_gone(client):
 
 
 def test_multiplexed_and_raw(client):
-    path = client.create("a", "sh", "-c", "printf out; sleep 0.2; printf error >&2")
+    path = client.create("a", "sh", "-c", "printf out; read x; printf error >&2", stdin_open=True)
     attached = start(client, path, framing="multiplexed")
     assert attached.framing == "multiplexed"
+    attached.read_until(b"out")
+    attached.send(b"\n")
     attached.read_to_end()
     assert demultiplex(attached.out) == [(1, b"out"), (2, b"error")], attached.out
-    attached = start(client, path, framing="raw").read_to_end()
-    assert attached.out == b"outerror", attached.out
+    attached = start(client, path, framing="raw")
+    attached.read_until(b"out")
+    attached.send(b"\n")
+    assert attached.read_to_end().out == b"outerror", attached.out
 
 
 # --- the log ---
@@ -345,6 +349,7 @@ def test_packets_that_are_none(client):
 
 
 def test_clients_that_vanish(client):
+    wait_no_streamers()
     path = running(client, "a", "sh", "-c", "while read x; do echo $x; done", stdin_open=True)
     stays = attach(client, path)
     for i in range(50):
@@ -410,6 +415,7 @@ def test_a_client_leaves_while_the_service_is_down(client):
 
 
 def test_the_streamer_is_killed(client):
+    wait_no_streamers()
     path = client.create("a", "sh", "-c", "while read x; do echo got $x; done; exit 6", stdin_open=True, stdin_once=True)
     attached = start(client, path)
     attached.send(b"1\n")
@@ -427,6 +433,7 @@ def test_the_streamer_is_killed(client):
 
 def test_a_stopped_streamer_does_not_last_for_ever(client):
     """A streamer that hangs in the middle of a run is found out by nobody but its clients; the run and its record do not depend on it once it is gone."""
+    wait_no_streamers()
     path = client.create("a", "sh", "-c", "echo begin; read x", stdin_open=True)
     attached = start(client, path)
     attached.read_until(b"begin\n")

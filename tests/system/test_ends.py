@@ -162,12 +162,15 @@ def test_the_service_dies_while_containers_live(client):
 
 
 def test_a_stop_goes_on_after_the_service_died(client):
-    path = client.create("slow", "sh", "-c", "trap 'sleep 0.5; exit 13' TERM; echo ready; while :; do sleep 0.05; done")
+    path = client.create("slow", "sh", "-c", "trap 'while ! test -e /go; do sleep 0.05; done; exit 13' TERM; echo ready; while :; do sleep 0.05; done", stop_timeout_usec=600000000)
     client.call(path, CONTAINER, "Start")
     wait_output(path, "ready")
+    root = f"/proc/{client.get(path, 'MainPID')}/root"
     client.begin(path, CONTAINER, "Stop")
     wait_for(lambda: client.get(path, "State") == "stopping", "the stop", poll=True)
     client.kill_service()
+    assert client.get(path, "State") == "stopping"
+    open(f"{root}/go", "w", encoding="ascii").close()
     assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})[0] == "exited"
     assert client.get(path, "StoppedByUser") and client.get(path, "State") == "exited" and client.get(path, "ExitCode") == 13
 

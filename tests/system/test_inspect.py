@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, Client, GLib, expect, main, on_real_runtime, options, wait_for  # noqa: E402
+from harness import CONTAINER, DEADLINE, Client, GLib, expect, main, on_real_runtime, options, wait_for  # noqa: E402
 
 FIELDS = """Id Name Created Path Args Image Driver MountLabel ProcessLabel State RestartCount ExecIDs Mounts Dependencies IsInfra Pod Config HostConfig NetworkSettings LogPath PidFile ConmonPidFile
 BoundingCaps EffectiveCaps Run""".split()
@@ -97,19 +98,28 @@ def find_du(service):
     return 0
 
 
+def is_held(pid):
+    """Stops it; False when it had come to its end already."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        while True:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+                state = stat.read().rsplit(")", 1)[1].split()[0]
+            if state in "TZX":
+                return state == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def begin_and_hold(client, other, path, **keys):
     """A call for the size whose du is stopped in the middle of its walk."""
-    service = client.service_pid()
-    for _ in range(20):
+    service, end = client.service_pid(), time.monotonic() + DEADLINE
+    while time.monotonic() < end:
         box = other.begin(path, CONTAINER, "InspectWith", "a{sv}", options(size=True, **keys))
         other.connection.flush_sync(None)
         while not box:
             du = find_du(service)
-            if du:
-                try:
-                    os.kill(du, signal.SIGSTOP)
-                except ProcessLookupError:
-                    break
+            if du and is_held(du):
                 return box, du
             GLib.MainContext.default().iteration(False)
         other.finish(box)

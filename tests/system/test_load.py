@@ -40,7 +40,7 @@ def one_round(client, clients, name):
     boxes, most = begin_waits(clients, path), anonymous_memory(client.service_pid())
     began = time.monotonic()
     client.call(path, CONTAINER, "Kill", "si", "leader", 9)
-    wait_for(lambda: all(boxes), f"{len(boxes)} answers")
+    wait_for(lambda: all(boxes), f"{len(boxes)} answers", deadline=240)
     took = time.monotonic() - began
     answers = set()
     for box in boxes:
@@ -106,7 +106,7 @@ def test_fast_restarts_under_fifty_waiters(client):
     last = client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(final=True))[1]
     took = time.monotonic() - began
     client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True))
-    wait_for(lambda: all(waiter.done for waiter in waiters), "the last answers")
+    wait_for(lambda: all(waiter.done for waiter in waiters), "the last answers", deadline=240)
     print(f"# {last} runs in {took:.1f} s, one each {1000 * took / last:.0f} ms; {sum(len(waiter.runs) for waiter in waiters)} answers")
     assert not [waiter.failure for waiter in waiters if waiter.failure]
     assert all(waiter.runs == ([last] if waiter.form == "final" else list(range(1, last + 1))) for waiter in waiters), "a run was skipped or doubled"

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, HEALTH, MANAGER, Client, GLib, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, HEALTH, MANAGER, Client, Error, GLib, expect, main, options, wait_for  # noqa: E402
 
 COUNTING = ("sh", "-c", "n=0; test ! -e /n || read n < /n; n=$((n + 1)); echo $n > /n; exit $n")  # run N ends with code N
 ERRORS_ONLY = {"retries": GLib.Variant("u", 3), "interval_usec": 20000}
@@ -47,6 +47,11 @@ def test_auto_remove_loses_no_code(client):
 
 
 def test_the_end_is_told_after_the_output_is_there(client):
+    with client.settings(ExitFileUSec=600000000):  # conmon is held up by this test, not by a fault
+        check_output_of_a_held_conmon(client)
+
+
+def check_output_of_a_held_conmon(client):
     path = client.create("loud", "sh", "-c", "read go < /go; i=0; while test $i -lt 4000; do echo line $i; i=$((i + 1)); done; echo last", rootfs_mode="overlay")
     os.mkfifo(os.environ["CONBUS_TEST_ROOTFS"] + "/go")
     try:
@@ -96,17 +101,20 @@ def test_a_long_wait_costs_nothing(client):
 
 def test_fast_restarts_hang_nobody(client):
     path = client.create("fast", "false", restart_policy="always", restart_sec_usec=1000)
-    began = time.monotonic()
+    moments = [time.monotonic()]
     client.call(path, CONTAINER, "Start")
     for run in range(8):
         assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], options(after_run=run))[:3] == ("exited", run + 1, 1)
+        moments.append(time.monotonic())
     try:
         client.call(path, CONTAINER, "Stop")
-    except Exception as error:
+    except Error as error:
         assert error.name == "NotRunning", error  # it was between two runs
-    took = time.monotonic() - began
-    print(f"# eight runs and a stop took {took:.2f} s")
-    assert took < 10 and client.get(path, "StoppedByUser") and client.get(path, "NextRestartTimestamp") == 0
+    moments.append(time.monotonic())
+    longest = max(later - earlier for earlier, later in zip(moments, moments[1:]))
+    print(f"# eight runs and a stop took {moments[-1] - moments[0]:.2f} s, none longer than {longest:.2f} s")
+    assert longest < 15, "a hang of the kind took 20 s"
+    assert client.get(path, "StoppedByUser") and client.get(path, "NextRestartTimestamp") == 0
     run = client.get(path, "Run")
     assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["initialized", "running"], options(timeout_usec=300000))[0] == "timeout" and client.get(path, "Run") == run
 

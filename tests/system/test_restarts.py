@@ -62,11 +62,12 @@ def make_tool():
 
 
 def test_the_back_off_doubles_and_begins_anew_after_a_long_run(client):
+    reset, most = 1500000, 150000
     with open(f"{SANDBOX}/backoff.conf", "w", encoding="ascii") as file:
-        file.write("[Restart]\nBackoffResetUSec=400000\nBackoffMaxUSec=150000\n")
+        file.write(f"[Restart]\nBackoffResetUSec={reset}\nBackoffMaxUSec={most}\n")
     client.restart_with(CONBUS_CONFIG=f"{SANDBOX}/backoff.conf")
     directory, mounts = shared("backoff")
-    script = "n=$(cat /shared/n); echo $((n + 1)) >/shared/n; if [ $n = 5 ]; then sleep 0.6; fi; exit 1"
+    script = "n=$(cat /shared/n); echo $((n + 1)) >/shared/n; if [ $n = 5 ]; then sleep 1.6; fi; exit 1"
     with open(f"{directory}/n", "w", encoding="ascii") as file:
         file.write("1")
     path = client.create("backoff", "sh", "-c", script, restart_policy="always", restart_sec_usec=40000, mounts=mounts)
@@ -74,11 +75,13 @@ def test_the_back_off_doubles_and_begins_anew_after_a_long_run(client):
     client.call(path, CONTAINER, "Start")
     assert wait(client, path, "stopped", run=7)[1] == 7
     wait_for(lambda: len(planned(client, path)) >= 6, "six plans")
-    delays = [round(delay / 10000) * 10000 for delay in planned(client, path)[:6]]
-    assert delays == [40000, 80000, 150000, 150000, 40000, 80000], planned(client, path)
-    runs = records(client, path)
-    for earlier, later, delay in zip(runs, runs[1:], planned(client, path)):
-        assert later["start"] - earlier["finish"] >= delay - 1000, "a restart comes after its back-off"
+    runs, delay = records(client, path), 0
+    assert runs[4]["finish"] - runs[4]["start"] >= reset
+    for earlier, later, told in zip(runs, runs[1:], planned(client, path)[:6]):
+        lasted = earlier["finish"] - earlier["start"] >= reset  # any run may, on a slow machine
+        delay = 40000 if lasted or not delay else min(2 * delay, most)
+        assert min((40000, 80000, most), key=lambda one, told=told: abs(one - told)) == delay, (delay, told, planned(client, path), runs)
+        assert later["start"] - earlier["finish"] >= told - 1000, "a restart comes after its back-off"
     client.call(path, CONTAINER, "SetRestartPolicy", "su", "no", 0)
     wait(client, path, "stopped", final=True)
     assert client.call(path, CONTAINER, "ShouldRestart") == (False, "policy")
@@ -124,37 +127,42 @@ def test_a_restart_for_health_survives_the_service(client):
     stop(client, path)
 
 
-def runs_again(client, path):
+def asked(client, path, condition):
+    """condition(), of a service that may die of a crash point at any time."""
     try:
-        return client.get(path, "State") == "running" and client.get(path, "Run") > 1
+        return condition()
     except Error as error:
-        assert error.name == "NoReply", error  # it died of a crash point after RunStarted
+        assert error.name == "NoReply", error
         return False
 
 
-def test_death_at_each_step_of_a_policy_restart(client):
-    """Whatever the service has done of it, the next one restarts the container."""
+def test_death_at_each_step_from_an_end_to_its_restart(client):
+    """The end is recorded, cleaned up, and the policy restarts the container: whatever of it the service has done, the next one does the rest."""
     crash = f"{SANDBOX}/crash"
-    for step in range(1, 40):
-        path = client.create(f"crash{step}", "sleep", "1000", restart_policy="always", restart_sec_usec=300000)
+    for step in range(1, 60):
+        path = client.create(f"crash{step}", "sleep", "1000", restart_policy="always", restart_sec_usec=10000)
         client.call(path, CONTAINER, "Start")
-        os.kill(client.get(path, "MainPID"), signal.SIGKILL)
-        wait_for(lambda at=path: client.get(at, "NextRestartTimestamp") > 0 and client.get(at, "Operation") == "", "its plan", poll=True)
-        service = client.service_pid()
+
+        def runs_again(at=path):
+            return asked(client, at, lambda: client.get(at, "State") == "running" and client.get(at, "Run") > 1 and client.get(at, "Operation") == "")
+
         with open(crash, "w", encoding="ascii") as file:
             file.write(str(step))
-        wait_for(lambda at=path: not os.path.exists(f"/proc/{service}") or any(signal_[0] == at and signal_[2] == "RunStarted" and signal_[3][0] == 2 for signal_ in client.signals),
-                 "the restart or a death", poll=True)
-        died = not os.path.exists(f"/proc/{service}")
-        if os.path.exists(crash):
+        os.kill(client.get(path, "MainPID"), signal.SIGKILL)
+        wait_for(lambda: not os.path.exists(crash) or runs_again(), "the restart or a death", poll=True)
+        died = not os.path.exists(crash)
+        if not died:
             os.unlink(crash)
-        wait_for(lambda at=path: runs_again(client, at), f"the restart after a death at step {step}", poll=True)
-        assert client.get(path, "RestartCount") >= 1 and all(run["result"] for run in client.call(path, CONTAINER, "ListRuns", "u", 0)[0][1:])
+        wait_for(runs_again, f"the restart after a death at step {step}", poll=True)
+        records_ = records(client, path)
+        assert client.get(path, "RestartCount") >= 1 and [run["run"] for run in records_] == list(range(1, client.get(path, "Run") + 1)) and all(run["result"] for run in records_[:-1]), records_
+        assert (records_[0]["exit-code"], records_[0]["signal"], records_[0]["result"]) == (137, 9, "signal"), records_[0]
         client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
         if not died:
-            assert step > 2, "the service has no crash points: is it built with -Dcrash-points=true?"
+            assert step > 5, "the service has no crash points: is it built with -Dcrash-points=true?"
+            print(f"# {step - 1} deaths")
             return
-    raise AssertionError("a restart has more than 40 steps")
+    raise AssertionError("a restart has more than 60 steps")
 
 
 def test_auto_remove_comes_after_the_policy_has_declined(client):
@@ -404,7 +412,7 @@ def test_the_last_words_of_a_sender_count(client):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         finally:
             os.kill(service, signal.SIGCONT)
-        assert wait(client, path, "ready", timeout_usec=5000000)[:2] == ("ready", 1)
+        assert wait(client, path, "ready")[:2] == ("ready", 1)
 
 
 def test_a_start_that_waits_ends_with_the_run(client):
