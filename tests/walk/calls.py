@@ -5,9 +5,9 @@ import json
 import os
 import time
 
-from connection import GLib
 from life import check, expected
 from waits import NEVER, Request, answers, refusal
+from wire import Variant
 from world import CONTAINER, MANAGER, MANAGER_PATH, NAME
 
 PREFIXES = ("io.conbus1.Error.", "org.freedesktop.DBus.Error.")
@@ -39,10 +39,10 @@ class Call:
         return " ".join([*words, str(self.request) if self.request else "", *[show(value) for value in self.values if self.verb]])
 
     def answer(self, message, fds, peer):
-        name, body = message.get_error_name() or "", message.get_body()
+        name = message.error
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)
-        self.reply, self.fds = (name, body.unpack() if body else ()), fds
+        self.reply, self.fds = (name, message.body), fds
         self.reply_epoch, self.reply_seq, self.reply_time = peer.epoch, peer.seq, time.monotonic()
         self.end = peer.position(self.path)
         self.ends = {path: peer.position(path) for path in self.first}
@@ -236,9 +236,9 @@ class Pipe:
 
 
 def show(value):
-    return " ".join(f"{key}={variant.unpack()}" for key, variant in value.items()) if isinstance(value, dict) else str(value)
+    return " ".join(f"{key}={variant.value}" for key, variant in value.items()) if isinstance(value, dict) else str(value)
 
 
 def options(**keys):
     types = {bool: "b", int: "t", str: "s"}
-    return {key.replace("_", "-"): GLib.Variant(types[type(value)], value) for key, value in keys.items()}
+    return {key.replace("_", "-"): Variant(types[type(value)], value) for key, value in keys.items()}

@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One connection to the bus whose messages are taken one by one in the order in which the bus sent them. GDBus spreads signals and replies over a thread and idle sources and promises no order between them, and that order is what the walk checks.
-Only the encoding of messages is GLib's."""
+"""One connection to the bus whose messages are taken one by one in the order in which the bus sent them. GDBus spreads signals and replies over a thread and idle sources and promises no order between them, and that order is what the walk checks."""
 
 import os
 import socket
 import struct
 
-import gi
-
-gi.require_version("Gio", "2.0")
-from gi.repository import Gio, GLib  # noqa: E402
+import wire
 
 BUS = "org.freedesktop.DBus"
-HEADER_UNIX_FDS = 9
 
 
 class Connection:
@@ -38,28 +33,22 @@ class Connection:
     def send(self, destination, path, interface, member, signature="", *values):
         """Sends a call and returns its serial."""
         self.serial += 1
-        message = Gio.DBusMessage.new_method_call(destination, path, interface, member)
-        if signature:
-            message.set_body(GLib.Variant(f"({signature})", values))
-        message.set_serial(self.serial)
-        self.socket.setblocking(True)
-        self.socket.sendall(message.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING))
+        self.socket.sendall(wire.method_call(self.serial, destination, path, interface, member, signature, values))
         return self.serial
 
     def ask(self, member, signature="", *values):
         """Asks the bus itself and waits; only before anything else is under way."""
         serial = self.send(BUS, "/org/freedesktop/DBus", BUS, member, signature, *values)
         while True:
-            self._receive(blocking=True)
+            self._receive(0)
             for message, _ in self.messages():
-                if message.get_reply_serial() == serial:
-                    return message.get_body().unpack() if message.get_body() else ()
+                if message.reply_serial == serial:
+                    return message.body
 
-    def _receive(self, blocking=False):
+    def _receive(self, flags):
         """False when there is nothing more at present."""
-        self.socket.setblocking(blocking)
         try:
-            data, control, _, _ = self.socket.recvmsg(1 << 18, socket.CMSG_SPACE(16 * 4), socket.MSG_CMSG_CLOEXEC)
+            data, control, _, _ = self.socket.recvmsg(1 << 18, socket.CMSG_SPACE(16 * 4), socket.MSG_CMSG_CLOEXEC | flags)
         except BlockingIOError:
             return False
         if not data:
@@ -72,16 +61,15 @@ class Connection:
 
     def messages(self):
         """The complete messages received so far: (message, descriptors)."""
-        while len(self.data) >= 16:
-            size = Gio.DBusMessage.bytes_needed(bytes(self.data[:16]))
-            if len(self.data) < size:
+        while True:
+            size = wire.size_of(self.data)
+            if size is None or len(self.data) < size:
                 return
-            message = Gio.DBusMessage.new_from_blob(bytes(self.data[:size]), Gio.DBusCapabilityFlags.UNIX_FD_PASSING)
+            message = wire.parse(bytes(self.data[:size]))
             del self.data[:size]
-            n_fds = message.get_num_unix_fds()
-            fds, self.fds = self.fds[:n_fds], self.fds[n_fds:]
+            fds, self.fds = self.fds[: message.n_fds], self.fds[message.n_fds :]
             yield message, fds
 
     def read(self):
-        while self._receive():
+        while self._receive(socket.MSG_DONTWAIT):
             yield from self.messages()

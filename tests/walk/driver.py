@@ -6,10 +6,10 @@ import select
 import time
 
 from calls import Call, Pipe, options
-from connection import GLib
 from life import ACTIVE, check, decide, run_is_open
 from sequence import PAYLOAD
 from waits import Request
+from wire import Variant
 from world import CONTAINER, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Peer, World
 
 DEADLINE = 60  # seconds until everything must be quiet
@@ -91,8 +91,8 @@ class Driver(World):
     def create(self, config):
         name = f"c{self.n_sequences}-{len(self.configs)}"
         self.configs[name] = config
-        keys = {"rootfs": GLib.Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": GLib.Variant("as", PAYLOAD), "restart-policy": GLib.Variant("s", config["policy"]),
-                "restart-max": GLib.Variant("u", config["max"] if config["policy"] == "on-failure" else 0), "network": GLib.Variant("s", "none"),
+        keys = {"rootfs": Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": Variant("as", PAYLOAD), "restart-policy": Variant("s", config["policy"]),
+                "restart-max": Variant("u", config["max"] if config["policy"] == "on-failure" else 0), "network": Variant("s", "none"),
                 **options(restart_sec_usec=config["restart_sec"], auto_remove=config["auto_remove"], stop_timeout_usec=60_000)}
         before = set(self.containers)
         self.ask("CreateContainer", "ssa{sv}", name, "", keys)
@@ -105,8 +105,8 @@ class Driver(World):
         serial = self.observer.send(NAME, path, interface, member, signature, *values)
         self.mirror[serial] = lambda message: box.append(message)
         self.wait(lambda: box, f"answer to {member}")
-        check(not box[0].get_error_name(), f"{member} fails: {box[0].get_body()}")
-        return box[0].get_body().unpack() if box[0].get_body() else ()
+        check(not box[0].error, f"{member} fails: {box[0].body}")
+        return box[0].body
 
     # --- steps ---
 

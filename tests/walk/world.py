@@ -32,24 +32,24 @@ class Peer:
 
     def read(self):
         for message, fds in self.connection.read():
-            serial = message.get_reply_serial()
-            if message.get_sender() not in (BUS, self.service):
-                self.service, self.epoch, self.positions = message.get_sender(), epoch_of(message.get_sender()), {}
+            serial = message.reply_serial
+            if message.sender not in (BUS, self.service):
+                self.service, self.epoch, self.positions = message.sender, epoch_of(message.sender), {}
             if serial:
                 self._on_reply(message, fds, serial)
             else:
                 self._on_signal(message)
 
     def _on_signal(self, message):
-        member, body = message.get_member(), message.get_body()
+        member = message.member
         if member == "PropertiesChanged":
-            path = message.get_path()
+            path = message.path
             self.positions[path] = self.position(path) + 1
         elif member == "InterfacesRemoved":
-            path = body.get_child_value(0).get_string()
+            path = message.body[0]
             self.positions[path] = self.position(path) + 1
         elif member == "Event":
-            self.seq = body.get_child_value(0).get_uint64()
+            self.seq = message.body[0]
 
     def _on_reply(self, message, fds, serial):
         call = self.pending.pop(serial, None)
@@ -57,7 +57,7 @@ class Peer:
             if other.serial < serial and other.received is None and other.path and other.epoch == self.epoch:
                 other.received = self.position(other.path)
         if call:
-            self.world.trace(f"    {call} -> {message.get_error_name() or (message.get_body().unpack() if message.get_body() else '')}")
+            self.world.trace(f"    {call} -> {message.error or message.body}")
             call.answer(message, fds, self)
 
 
@@ -219,16 +219,16 @@ class World:
 
     def observe(self):
         for message, _ in self.observer.read():
-            serial = message.get_reply_serial()
-            if message.get_sender() not in (BUS, self.service):
-                self._on_successor(message.get_sender())
+            serial = message.reply_serial
+            if message.sender not in (BUS, self.service):
+                self._on_successor(message.sender)
             if not serial:
                 self._on_signal(message)
             elif serial in self.mirror:
                 self.mirror.pop(serial)(message)
             elif serial in self.reading:  # else it was killed before it could answer
-                check(not message.get_error_name(), f"the successor answers {message.get_error_name()}: {message.get_body()}")
-                self.reading.pop(serial)(message.get_body().unpack())
+                check(not message.error, f"the successor answers {message.error}: {message.body}")
+                self.reading.pop(serial)(message.body)
                 self.synced = self.synced or not self.reading
 
     def _on_pid(self, body):
@@ -253,7 +253,7 @@ class World:
         self.seq = max([self.seq, *numbers])
 
     def _on_signal(self, message):
-        member, path, body = message.get_member(), message.get_path(), message.get_body().unpack()
+        member, path, body = message.member, message.path, message.body
         container = self.containers.get(path)
         if member == "NameOwnerChanged":
             if not body[2]:
@@ -334,5 +334,5 @@ def epoch_of(name):
 
 def flat_event(body):
     seq, usec, _, action, _, identity, details = body
-    actor = details.pop("actor", None)
+    actor = details.get("actor")
     return {**details, "seq": seq, "usec": usec, "action": action, "id": identity, "actor": actor["bus-name"] if actor else ""}
