@@ -12,7 +12,7 @@ from waits import Request
 from wire import Variant
 from world import CONTAINER, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Peer, World
 
-DEADLINE = 60  # seconds until everything must be quiet
+DEADLINE = 150  # seconds for anything that is waited for
 N_PEERS = 4
 CHUNK = 8  # calls that one client has open at most before the walk waits for some answer
 
@@ -219,6 +219,7 @@ class Driver(World):
             self.pipes.remove(pipe)
             os.close(pipe.fd)
         self.peers.remove(peer)
+        self.leaving.add(peer.name)
         peer.connection.close()
 
     def do_settle(self, step, container, peer):
@@ -240,7 +241,7 @@ class Driver(World):
 
     def settle(self, present):
         def quiet():
-            return self.synced and not self.answered and not self.n_open_pipes and not any(call.verb for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
+            return self.synced and not self.leaving and not self.answered and not self.n_open_pipes and not any(call.verb for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
 
         while True:
             self.wait(quiet, lambda: self.unsettled(present))
@@ -255,7 +256,7 @@ class Driver(World):
 
     def finish_doubtful(self, present):
         """A run that was sent a signal it may or may not end of is made to end, so that nothing happens by itself from now on. True when there was none."""
-        doubtful = [container for container in present if not container.gone and run_is_open(container.life) and container.ends.get(container.life["Run"])]
+        doubtful = [container for container in present if not container.gone and run_is_open(container.life) and container.outcomes(container.life)]
         for container in doubtful:
             run = container.life["Run"]
             self.send(self.peers[0], container, "StopWith", (options(timeout_usec=0),), "Stop")

@@ -91,11 +91,11 @@ REASONS = {"signal": "signal", "never-ran": "not-started", "start-failed": "star
 
 
 class Rules:
-    """The steps of one container. `world` says what is under way: causes(verbs), outcomes(run), may_fail_to_launch()."""
+    """The steps of one container. `world` says what is under way: causes(verbs), outcomes(run), was_disturbed()."""
 
     def __init__(self, config, world):
         self.auto_remove, self.first_backoff, self.backoff_max = config["auto_remove"], config["restart_sec"], config["backoff_max"]
-        self.world, self.backoff = world, 0
+        self.world, self.backoffs = world, {0}  # what the service may count as the last back-off; more than one after a restart of the service, which may have planned unseen
 
     def explain(self, old, new, facts):
         changed = {key for key in new if new[key] != old[key]}
@@ -167,12 +167,13 @@ class Rules:
         event = facts.event("restart")
         if event and not event["actor"]:
             check(old["NextRestartTimestamp"], "the policy restarts, but no restart was planned")
-            check(event["usec"] >= old["NextRestartTimestamp"] - 2000, f"the policy restarts {old['NextRestartTimestamp'] - event['usec']} us before its time")
+            early = old["NextRestartTimestamp"] - event["usec"]
+            check(early <= 2000 + self.world.clock_slack(), f"the policy restarts {early} us before its time")
             check(new["RestartCount"] == old["RestartCount"] + 1, "RestartCount does not count")
         else:
             check(self.world.causes(LAUNCH_VERBS), "a run is opened that nobody asked for")
             check(new["RestartCount"] == 0, "RestartCount is not reset by a caller's start")
-            self.backoff = 0
+            self.backoffs = {0}
         return {"Run", "InvocationId", "ExitCode", "ExitSignal", "Result", "StartTimestamp", "FinishTimestamp", "NextRestartTimestamp", "RestartCount"}, ("restart",) if event else ()
 
     def _launch(self, old, new, facts):
@@ -196,6 +197,9 @@ class Rules:
     def _freeze(self, old, new, facts):
         pause = new["State"] == "paused"
         check(self.world.causes({"Pause" if pause else "Resume"}), "a freeze or thaw that nobody asked for")
+        if facts.event("sync"):  # the service was killed between the freezer and the commit; its successor found out
+            check(self.world.was_disturbed() and not facts.event("sync")["actor"], "a Sync finds what nobody has interrupted")
+            return STATE, ()
         return STATE, ("pause" if pause else "resume",)
 
     def _stopping(self, old, new, facts):
@@ -212,7 +216,7 @@ class Rules:
         possible = self.world.outcomes(old)
         check(run_is_open(old), "an end without an open run")
         if new["Result"] == "start-failed":
-            check(old["State"] == "initialized" and new["ExitCode"] in (125, 126, 127) and self.world.may_fail_to_launch(), "a start failed without a reason")
+            check(old["State"] == "initialized" and new["ExitCode"] in (125, 126, 127) and self.world.was_disturbed(), "a start failed without a reason")
         else:
             check(outcome in possible, f"it ended with {outcome}, what was done to it allows {sorted(possible)}")
             check(new["Result"] == result_of(old, *outcome), f"Result is {new['Result']}")
@@ -223,20 +227,31 @@ class Rules:
 
     def _undone(self, old, new, facts):
         check(new["Result"] == "start-failed" and new["ExitCode"] in (125, 126, 127), "a launch is undone, but not start-failed")
-        check(self.world.may_fail_to_launch(), "a launch failed without a reason")
+        check(self.world.was_disturbed(), "a launch failed without a reason")
         if new["NextRestartTimestamp"]:
             self._check_plan(old, new)
         return STATE | {"FinishTimestamp", "ExitCode", "Result", "MonitorPID", "NextRestartTimestamp", "Supervised", "ControlGroup"}, ()
 
     def _failed_attempt(self, old, new, facts):
-        check(self.world.may_fail_to_launch(), "an attempt of the policy failed without a reason")
+        check(self.world.was_disturbed(), "an attempt of the policy failed without a reason")
         return {"RestartCount", "NextRestartTimestamp"}, ()
 
     def _check_plan(self, old, new):
-        lasted = old["FinishTimestamp"] - old["StartTimestamp"] >= 10_000_000 and old["StartTimestamp"]
-        self.backoff = self.first_backoff if not self.backoff or lasted else max(self.first_backoff, min(2 * self.backoff, self.backoff_max))
-        delay = new["NextRestartTimestamp"] - max(new["StateTimestamp"], new["FinishTimestamp"])  # a launch that is undone changes no state
-        check(self.backoff - 1000 <= delay <= self.backoff + 100_000, f"the back-off is {delay} us, it should be {self.backoff}")
+        """The time is taken after those of the commit and before the commit is told; how much later the service comes to it is the machine's affair."""
+        lasted = new["FinishTimestamp"] - new["StartTimestamp"] >= 10_000_000 and new["StartTimestamp"]
+        due, slack = new["NextRestartTimestamp"], self.world.clock_slack()
+        earliest = max(new["StateTimestamp"], new["FinishTimestamp"])  # a launch that is undone changes no state
+        planned = {self._next_backoff(backoff, lasted) for backoff in self.backoffs}
+        self.backoffs = {backoff for backoff in planned if earliest + backoff - slack <= due <= self.world.told_usec + backoff + slack}
+        check(self.backoffs, f"the restart is due {due - earliest} us after the end, the back-off should be {sorted(planned)}")
+
+    def _next_backoff(self, backoff, lasted):
+        return self.first_backoff if not backoff or lasted else max(self.first_backoff, min(2 * backoff, self.backoff_max))
+
+    def resume(self, life):
+        """A successor of the service: what it has planned before it was asked nobody was told."""
+        more = {self._next_backoff(backoff, False) for backoff in self.backoffs}
+        self.backoffs |= more | {self._next_backoff(backoff, False) for backoff in more} | {0, self.first_backoff}
 
     def _cleanup(self, old, new, facts):
         event = facts.event("cleanup")

@@ -5,16 +5,18 @@ An epoch is one process of the service; it ends with the first message of its su
 then the observer reads what is true from the successor, and the event log must fill the gap without a hole."""
 
 import os
+import time
 
 from connection import BUS, Connection
 from life import ACTIVE, STOP_VERBS, Facts, Rules, check, run_is_open
 
 NAME, MANAGER, CONTAINER, PROPERTIES = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "org.freedesktop.DBus.Properties"
 MANAGER_PATH = "/io/conbus1"
-RULE_OWNER = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{NAME}'"
+RULE_OWNER = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg2=''"
 RULES_OBSERVER = ("type='signal',path_namespace='/io/conbus1'", RULE_OWNER)
 RULES_PEER = (f"type='signal',member='PropertiesChanged',arg0='{CONTAINER}'", f"type='signal',interface='{MANAGER}',member='Event'",
               "type='signal',path='/io/conbus1',interface='org.freedesktop.DBus.ObjectManager'")
+OLDEST_EXIT_INFO = (6, 15)  # Linux whose pidfds tell the status of a process that somebody else has reaped
 EXITS = {10: (0, 0), 12: (3, 0), 15: (7, 0), 9: (137, 9)}  # what the payload makes of a signal; HUP it ignores
 
 
@@ -33,8 +35,12 @@ class Peer:
     def read(self):
         for message, fds in self.connection.read():
             serial = message.reply_serial
-            if message.sender not in (BUS, self.service):
-                self.service, self.epoch, self.positions = message.sender, epoch_of(message.sender), {}
+            sender = message.sender
+            if sender not in (BUS, self.service):
+                if epoch_of(sender) < self.epoch:  # the bus had not read it yet when the successor spoke already
+                    self.pending.pop(serial, None)
+                    continue
+                self.service, self.epoch, self.positions = sender, epoch_of(sender), {}
             if serial:
                 self._on_reply(message, fds, serial)
             else:
@@ -73,6 +79,10 @@ class Container:
         self.calls = []  # not yet checked, and those whose caller has gone
         self.killed_monitors, self.killed_services = set(), set()  # runs
         self.disturbed, self.lossy, self.seq, self.gone = False, False, 0, False
+        self.told_usec = 0  # when the last commit was told
+        self.has_gap = False  # transitions may have been lost with a service that was killed
+        self.base = 0  # the first life of which all that was announced is known
+        self.offset = clock_offset()
 
     @property
     def life(self):
@@ -98,11 +108,15 @@ class Container:
         for call in self.calls:
             if call.member == "Kill":
                 possible |= self.world.outcomes_of(call.values[1])
-        if run in self.killed_monitors and run in self.killed_services:
+        if run in self.killed_monitors and (run in self.killed_services or not self.world.has_exit_info):
             possible.add((-1, 0))
         return possible
 
-    def may_fail_to_launch(self):
+    def clock_slack(self):
+        """By how much the wall clock has been set, in usec."""
+        return abs(clock_offset() - self.offset) // 1000 + 1000
+
+    def was_disturbed(self):
         return self.disturbed
 
     def monitor_was_killed(self, run):
@@ -113,19 +127,20 @@ class Container:
     def on_properties(self, changed):
         check(not self.gone, "it changes after it has gone")
         self.close()
+        self.told_usec = time.time_ns() // 1000
         self.lives.append({**self.lives[-1], **changed})
 
     def close(self):
         """The commit is complete: put it through the rules."""
         facts, self.facts = self.facts, Facts()
-        if self.world.synced and len(self.lives) > 1 and not self.gone:
+        if self.world.synced and len(self.lives) > self.base + 1 and not self.gone:
             rule = self.rules.explain(self.lives[-2], self.lives[-1], facts)
             self.world.rules_seen[rule] = self.world.rules_seen.get(rule, 0) + 1
         self.calls = [call for call in self.calls if call.may_still_cause(self.world.epoch, len(self.lives) - 1)]
 
     def on_transition(self, old, new, reason, run, seq):
-        check(seq == self.seq + 1 or (self.lossy and self.seq < seq <= self.seq + 4), f"StateChanged has the number {seq} after {self.seq}")
-        self.seq = seq
+        check(seq == self.seq + 1 or (self.has_gap and self.seq < seq), f"StateChanged has the number {seq} after {self.seq}")
+        self.seq, self.has_gap = seq, False
         self.facts.transitions.append((old, new, reason, run))
 
     def on_started(self, run, pid):
@@ -157,9 +172,9 @@ class Container:
     def on_service_left(self, crashed):
         self.history[self.world.epoch] = self.lives
         self.lives = [self.lives[-1]]
-        self.facts = Facts()
+        self.facts, self.base = Facts(), 0
         self.disturbed = True
-        self.lossy = self.lossy or crashed
+        self.lossy, self.has_gap = self.lossy or crashed, self.has_gap or crashed
         self.killed_services.add(self.life["Run"])
 
     def on_read(self, properties):
@@ -171,12 +186,13 @@ class Container:
                 self.lives = [None] * len(self.lives)  # the signal was lost with the service that removed it: this one never knew it
             return
         life = {key: properties[key] for key in self.life}
-        check(life["Run"] >= self.life["Run"] - 0 and life["Run"] <= self.life["Run"] + 1, f"after the restart of the service Run is {life['Run']}, it was {self.life['Run']}")
+        check(life["Run"] >= self.life["Run"], f"after the restart of the service Run is {life['Run']}, it was {self.life['Run']}")
         for key in ("MainPID", "InvocationId", "StartTimestamp"):
             if life["State"] in ACTIVE and self.life["State"] in ACTIVE and life["Run"] == self.life["Run"] and self.life["State"] != "initialized":
                 check(life[key] == self.life[key], f"after the restart of the service {key} is another")
-        self.rules.backoff = 0 if life["Run"] != self.life["Run"] and not life["RestartCount"] else self.rules.backoff
-        self.lives[-1] = life
+        self.rules.resume(life)
+        # What led there may have been told in part only, by a service that was killed.
+        self.lives[-1], self.facts, self.base = life, Facts(), len(self.lives) - 1
 
     def learn(self, event):
         """An event from the log that no signal brought."""
@@ -187,16 +203,16 @@ class Container:
         elif event["action"] == "remove":
             self.facts.events.append(event)
         self.log.append((self.world.epoch, 0, event))
-        self.seq += 1 if event["action"] in ("init", "start", "stop", "died", "cleanup", "pause", "resume") else 0
 
 
 class World:
     def __init__(self, fakes, trace):
         self.fakes, self._trace = fakes, trace
+        self.has_exit_info = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= OLDEST_EXIT_INFO
         self.service, self.epoch, self.seq, self.known_seq, self.synced, self.crashed, self.killed = None, 0, 0, 0, False, False, False
         self.containers, self.by_id, self.configs = {}, {}, {}
         self.rules_seen, self.n_services, self.n_left, self.pid = {}, 0, 0, 0
-        self.reading = {}
+        self.reading, self.leaving = {}, set()  # leaving: clients that the bus has not missed yet
         self.observer = Connection(RULES_OBSERVER)
         self._read_state()
 
@@ -220,8 +236,13 @@ class World:
     def observe(self):
         for message, _ in self.observer.read():
             serial = message.reply_serial
-            if message.sender not in (BUS, self.service):
-                self._on_successor(message.sender)
+            sender = message.sender
+            if sender not in (BUS, self.service):
+                if epoch_of(sender) < self.epoch:  # the bus had not read it yet when the successor spoke already: as good as lost
+                    for container in self.containers.values():
+                        container.lossy = container.has_gap = True
+                    continue
+                self._on_successor(sender)
             if not serial:
                 self._on_signal(message)
             elif serial in self.mirror:
@@ -256,7 +277,8 @@ class World:
         member, path, body = message.member, message.path, message.body
         container = self.containers.get(path)
         if member == "NameOwnerChanged":
-            if not body[2]:
+            self.leaving.discard(body[0])
+            if body[0] == NAME:
                 check(self.killed, "the service left by itself")
                 self.killed = False
                 self.n_left += 1
@@ -330,6 +352,10 @@ class World:
 def epoch_of(name):
     """The bus gives unique names in order."""
     return int(name.rsplit(".", 1)[1])
+
+
+def clock_offset():
+    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def flat_event(body):
