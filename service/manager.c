@@ -301,8 +301,6 @@ static bool open_parts(Manager *manager, GError **error) {
 static bool open_bus(Manager *manager, GError **error) {
         int r = sd_bus_open_system(&manager->connection);
 
-        if (r >= 0)
-                r = sd_bus_attach_event(manager->connection, manager->event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0)
                 return error_errno(error, -r, "connect to the system bus");
         (void) sd_bus_set_exit_on_disconnect(manager->connection, true);

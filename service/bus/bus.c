@@ -11,6 +11,7 @@
 #include "bus/log-control.h"
 #include "bus/peers.h"
 #include "bus/polkit.h"
+#include "bus/turns.h"
 #include "base/log.h"
 #include "container-interface.h"
 #include "bus/job-object.h"
@@ -233,7 +234,10 @@ Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error
         bus->slots = g_ptr_array_new_with_free_func((GDestroyNotify) sd_bus_slot_unref);
         bus->jobs = job_objects_new(bus);
         attach_calls_adopt(bus);
-        int r = polkit_new(bus);
+        int r = 0;
+        bus->turns = turns_new(connection, event, &r);
+        if (r >= 0)
+                r = polkit_new(bus);
         if (r >= 0)
                 r = peers_watch(bus);
         if (r >= 0)
@@ -259,6 +263,7 @@ void bus_free(Bus *bus) {
         peers_free(bus);
         polkit_free(bus);
         users_free(bus);
+        turns_free(bus->turns);
         g_free(bus->runtime_version);
         g_free(bus->monitor_version);
         sd_bus_unref(bus->connection);

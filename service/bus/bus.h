@@ -13,6 +13,7 @@ typedef struct Check Check;
 struct Bus {
         sd_bus *connection;
         sd_event *event;
+        struct Turns *turns; /* bus/turns.h */
         Engine *engine;
         Registry *registry;
         GHashTable *peers; /* unique name -> struct Peer (bus/peers.c): credentials asked for once, calls and waits of that client */

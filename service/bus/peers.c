@@ -3,6 +3,7 @@
  * Messages that the client sent meanwhile may stand before them in that queue; they are moved behind, so that one client's messages keep their order. */
 
 #include "bus/gate.h"
+#include "bus/turns.h"
 #include "base/log.h"
 #include <errno.h>
 #include <stdio.h>
@@ -144,6 +145,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
         const char *name = sd_bus_message_get_sender(message);
         uint8_t type;
 
+        turns_count(bus->turns);
         if (!name || sd_bus_message_get_type(message, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL)
                 return 0;
         Peer *peer = peer_find(bus, name);
