@@ -23,6 +23,8 @@
 
 #define BUS_NAME "io.conbus1"
 #define FREE_MEMORY_MAX (1u << 20)
+#define CROWD 256
+#define LARGE_BLOCK (256 * 1024)
 
 #define CHECKPOINT_RETRY_USEC (60 * G_USEC_PER_SEC)
 
@@ -39,6 +41,7 @@ typedef struct Manager {
         Units *units;
         Bus *bus;
         Process *checkpoint;
+        unsigned n_activities; /* since the heap was looked at */
         guint64 checkpoint_due; /* not before: after one that failed, as on a full disk */
         sd_event_source *idle_timer, *idle_check, *reload;
         Departure *departure; /* NULL until the service leaves */
@@ -141,8 +144,12 @@ static void tell_status(Manager *manager) {
         manager->status = g_steal_pointer(&status);
 }
 
-/* What a crowd of callers needed is not kept for the next one. */
-static void give_memory_back(void) {
+/* What a crowd of callers needed is not kept for the next one. A look at the heap walks all that is free in it, more than a millisecond with thousands of containers, and is not taken after every lone call; a single large answer
+ * never comes to lie in the heap (M_MMAP_THRESHOLD is fixed in start). */
+static void give_memory_back(Manager *manager) {
+        if (manager->n_activities < CROWD)
+                return;
+        manager->n_activities = 0;
         if (mallinfo2().fordblks > FREE_MEMORY_MAX)
                 (void) malloc_trim(0);
 }
@@ -152,7 +159,7 @@ static int on_idle_check(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
 
         sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        give_memory_back();
+        give_memory_back(manager);
         g_clear_pointer(&manager->idle_timer, sd_event_source_disable_unref);
         if (manager->departure) {
                 departure_look_again(manager->departure);
@@ -172,6 +179,7 @@ static int on_idle_check(sd_event_source *source, void *userdata) {
 static void on_activity(void *userdata) {
         Manager *manager = userdata;
 
+        manager->n_activities++;
         sd_event_source_set_enabled(manager->idle_check, SD_EVENT_ONESHOT);
 }
 
@@ -356,6 +364,7 @@ static bool start(Manager *manager, GError **error) {
                 return error_errno(error, -r, "make the event loop");
         (void) sd_event_set_watchdog(manager->event, true);
         raise_nofile_limit();
+        (void) mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK); /* as it is, the first large block that is freed would raise it (mallopt(3)) */
         /* Adoption comes before the name: whoever sees the service sees what lives. */
         if (!take_lock(manager, error) || !open_parts(manager, error) || !open_bus(manager, error))
                 return false;
