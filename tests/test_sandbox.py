@@ -50,9 +50,15 @@ def left_of(directory):
     return found
 
 
+def hear_signals():
+    """What nohup(1) or a runner in the background ignores stays ignored over exec, and a shell cannot trap it then."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def begin(script):
     """A sandbox that says its directory first and then runs the script; returns both."""
-    process = subprocess.Popen([SANDBOX, "bash", "-c", "echo $CONBUS_SANDBOX; " + script], stdout=subprocess.PIPE, encoding="utf-8")
+    process = subprocess.Popen([SANDBOX, "bash", "-c", "echo $CONBUS_SANDBOX; " + script], stdout=subprocess.PIPE, encoding="utf-8", preexec_fn=hear_signals)
     return process, process.stdout.readline().strip()
 
 
