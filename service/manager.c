@@ -353,6 +353,16 @@ static int on_name(sd_bus_message *answer, void *userdata, sd_bus_error *error) 
         return 1;
 }
 
+static void ask_for_name(void *userdata) {
+        Manager *manager = userdata;
+        int r = sd_bus_request_name_async(manager->connection, &manager->name_request, BUS_NAME, 0, on_name, manager);
+
+        if (r < 0) {
+                log_error("ask for the name " BUS_NAME ": %s", g_strerror(-r));
+                (void) sd_event_exit(manager->event, EXIT_FAILURE);
+        }
+}
+
 static bool start(Manager *manager, GError **error) {
         int r = sd_event_default(&manager->event);
 
@@ -374,9 +384,7 @@ static bool start(Manager *manager, GError **error) {
         fd_store_drop_rest();
         ask_version(manager, manager->paths->crun, on_runtime_version);
         ask_version(manager, manager->paths->conmon, on_monitor_version);
-        r = sd_bus_request_name_async(manager->connection, &manager->name_request, BUS_NAME, 0, on_name, manager);
-        if (r < 0)
-                return error_errno(error, -r, "ask for the name " BUS_NAME);
+        engine_when_adopted(manager->engine, ask_for_name, manager);
         return true;
 }
 

@@ -14,6 +14,8 @@
 #include "storage/rootfs.h"
 #include <string.h>
 
+#define ADOPTED_USEC G_USEC_PER_SEC
+
 static void end_run_as(Commit *commit, Result result, Reason reason, int code) {
         Life *life = &commit->life;
         Run *run = commit_edit_run(commit);
@@ -225,4 +227,32 @@ bool engine_adopt(Engine *engine, GError **error) {
                 resume(engine, container);
         }
         return true;
+}
+
+static void tell_adopted(Engine *engine) {
+        void (*adopted)(void *userdata) = engine->adopted;
+
+        engine->adopted = NULL;
+        g_clear_pointer(&engine->adopted_timer, sd_event_source_disable_unref);
+        if (adopted)
+                adopted(engine->adopted_userdata);
+}
+
+void adoption_look(Engine *engine) {
+        if (engine->adopted && attachments_are_ready(engine))
+                tell_adopted(engine);
+}
+
+static int on_late(sd_event_source *source, guint64 usec, void *userdata) {
+        log_warning("a conbus-stream does not say who is attached; it is not waited for");
+        tell_adopted(userdata);
+        return 0;
+}
+
+void engine_when_adopted(Engine *engine, void (*adopted)(void *userdata), void *userdata) {
+        engine->adopted = adopted;
+        engine->adopted_userdata = userdata;
+        adoption_look(engine);
+        if (engine->adopted && sd_event_add_time(engine->event, &engine->adopted_timer, CLOCK_BOOTTIME, clock_boottime_in(ADOPTED_USEC), 10000, on_late, engine) < 0)
+                tell_adopted(engine);
 }

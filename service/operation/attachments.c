@@ -329,9 +329,21 @@ static void free_if_alone(RunStreams *streams) {
                 run_streams_free(streams);
 }
 
+static Attachment *adopt_attachment(RunStreams *streams, guint64 id, GVariant *tag) {
+        struct Attachments *attachments = streams->engine->attachments;
+        AttachPlan plan = {.follow = true};
+        Attachment *attachment = attachment_new(streams->engine, streams->container, &plan, tag, -1, -1);
+
+        attachment->id = id;
+        attachment->streams = streams;
+        g_queue_push_tail(&streams->attachments, attachment);
+        if (attachments->adopted)
+                attachments->adopted(streams->container, attachment, tag, attachments->userdata);
+        return attachment;
+}
+
 static void on_ready(GVariant *clients, void *userdata) {
         RunStreams *streams = userdata;
-        struct Attachments *attachments = streams->engine->attachments;
         GVariantIter iter;
         GVariant *tag;
         guint64 id;
@@ -340,17 +352,11 @@ static void on_ready(GVariant *clients, void *userdata) {
         g_variant_iter_init(&iter, clients);
         while (g_variant_iter_next(&iter, "(t@a{sv})", &id, &tag)) {
                 g_autoptr(GVariant) owned = tag;
-                if (find_attachment(streams, id))
-                        continue;
-                AttachPlan plan = {.follow = true};
-                Attachment *attachment = attachment_new(streams->engine, streams->container, &plan, owned, -1, -1);
-                attachment->id = id;
-                attachment->streams = streams;
-                g_queue_push_tail(&streams->attachments, attachment);
-                if (attachments->adopted)
-                        attachments->adopted(streams->container, attachment, owned, attachments->userdata);
+                if (!find_attachment(streams, id))
+                        (void) adopt_attachment(streams, id, owned);
         }
         let_waiting_go(streams);
+        adoption_look(streams->engine);
 }
 
 static void on_added(guint64 id, void *userdata) {
@@ -387,6 +393,11 @@ static void on_gone(guint64 id, GVariant *report, void *userdata) {
         Attachment *attachment = find_attachment(streams, id);
         const char *reason = NULL, *name = "", *message = "";
 
+        /* Its end came while no service was there; those reports come before the word that makes the streamer ready. */
+        if (!attachment && !streams->ready) {
+                g_autoptr(GVariant) tag = g_variant_lookup_value(report, "tag", G_VARIANT_TYPE_VARDICT);
+                attachment = tag ? adopt_attachment(streams, id, tag) : NULL;
+        }
         if (!attachment) {
                 free_if_alone(streams);
                 return;
@@ -446,6 +457,7 @@ static void on_closed(void *userdata) {
         Attachment *attachment;
         while ((attachment = g_queue_pop_head(&lost)))
                 lose_attachment(attachment);
+        adoption_look(engine);
 }
 
 static const StreamerEvents streamer_events = {on_ready, on_added, on_refused, on_gone, on_closed};
@@ -486,6 +498,15 @@ void attachments_monitor_lost(Engine *engine, Container *container) {
                 streamer_lose(streams->streamer);
         else
                 run_streams_free(streams);
+}
+
+bool attachments_are_ready(const Engine *engine) {
+        for (GList *link = engine->attachments->runs.head; link; link = link->next) {
+                const RunStreams *streams = link->data;
+                if (streams->streamer && !streams->ready)
+                        return false;
+        }
+        return true;
 }
 
 void attachments_adopt(Engine *engine, Container *container) {

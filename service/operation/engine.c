@@ -107,6 +107,7 @@ void engine_free(Engine *engine) {
         shutdown_free(engine);
         g_clear_pointer(&engine->exit_watch, sd_event_source_disable_unref);
         g_clear_pointer(&engine->pump_source, sd_event_source_disable_unref);
+        g_clear_pointer(&engine->adopted_timer, sd_event_source_disable_unref);
         g_queue_clear_full(&engine->ready, (GDestroyNotify) container_unref);
         g_autoptr(GPtrArray) containers = registry_list(engine->registry);
         for (guint i = 0; i < containers->len; i++) {

@@ -125,6 +125,8 @@ void attachments_free(struct Attachments *attachments); /* clients stay attached
 void attachments_settle(Operation *operation); /* operation_continue once a streamer that is being started is connected to conmon: nothing may execute before */
 void attachments_run_ended(Engine *engine, Container *container); /* after the commit of the end */
 void attachments_monitor_lost(Engine *engine, Container *container);
+bool attachments_are_ready(const Engine *engine); /* every streamer has said who is attached */
+void adoption_look(Engine *engine); /* something of a former life has been heard of */
 void attachments_adopt(Engine *engine, Container *container); /* finds the streamer of the latest run */
 
 /* policy.c */

@@ -317,8 +317,8 @@ static bool connect_control(Server *server, int fd, GError **error) {
         if (!server->channel)
                 return false;
         server->was_connected = true;
+        send_reports(server); /* of those who went while no service was there: it hears of them before it is ready */
         say_hello(server);
-        send_reports(server);
         return true;
 }
 

@@ -414,6 +414,20 @@ def test_a_client_leaves_while_the_service_is_down(client):
     assert end_of(client, attached.job)[1]["reason"] == "client-closed"
 
 
+def test_a_silent_streamer_is_not_waited_for(client):
+    wait_no_streamers()
+    path = client.create("a", "sleep", "100")
+    attached = start(client, path)
+    (streamer,) = streamers()
+    os.kill(streamer, signal.SIGSTOP)
+    try:
+        client.kill_service()
+        assert client.get(path, "State") == "running"
+    finally:
+        os.kill(streamer, signal.SIGCONT)
+    attached.socket.close()
+
+
 def test_the_streamer_is_killed(client):
     wait_no_streamers()
     path = client.create("a", "sh", "-c", "while read x; do echo got $x; done; exit 6", stdin_open=True, stdin_once=True)
