@@ -77,7 +77,10 @@ class Client:
         self.connection = Gio.DBusConnection.new_for_address_sync(os.environ["DBUS_SYSTEM_BUS_ADDRESS"], flags, None, None)
         self.signals = []
         if signals:
-            self.connection.signal_subscribe(NAME, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+            self.subscription = self.connection.signal_subscribe(NAME, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+
+    def ignore_signals(self):
+        self.connection.signal_unsubscribe(self.subscription)
 
     def _on_signal(self, connection, sender, path, interface, member, arguments):
         self.signals.append((path, interface, member, arguments.unpack()))

@@ -66,20 +66,20 @@ class Driver(World):
             self.turn()
             check(time.monotonic() < end, f"no {what() if callable(what) else what} within {DEADLINE} s")
 
-    # --- a sequence ---
+    # --- a batch ---
 
-    def perform(self, sequence):
-        self.trace(f"sequence {sequence.seed}")
+    def perform(self, batch):
+        self.trace(f"batch {batch.seed}")
         while len(self.peers) < N_PEERS:
             self.peers.append(Peer(self))
-        present = [self.create(config) for config in sequence.containers]
-        for step in sequence.steps:
+        present = self.create(batch.containers)
+        for step in batch.steps:
             self.perform_step(step, present[step["container"]])
             self.n_steps += 1
         self.settle(present)
         self.compare(present)
         self.remove(present)
-        self.n_sequences += 1
+        self.n_sequences += len(batch.sequences())
 
     def perform_step(self, step, container):
         peer = self.peers[step["peer"] % len(self.peers)]
@@ -88,25 +88,32 @@ class Driver(World):
         getattr(self, "do_" + step["kind"])(step, container, peer)
         self.turn(0)
 
-    def create(self, config):
-        name = f"c{self.n_sequences}-{len(self.configs)}"
+    def create(self, configs):
+        boxes = [self.begin_create(config) for config in configs]
+        return [self.containers[self.finish(box)[0]] for box in boxes]
+
+    def begin_create(self, config):
+        name = f"c{len(self.configs)}"
         self.configs[name] = config
         keys = {"rootfs": Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": Variant("as", PAYLOAD), "restart-policy": Variant("s", config["policy"]),
                 "restart-max": Variant("u", config["max"] if config["policy"] == "on-failure" else 0), "network": Variant("s", "none"),
                 **options(restart_sec_usec=config["restart_sec"], auto_remove=config["auto_remove"], stop_timeout_usec=60_000)}
-        before = set(self.containers)
-        self.ask("CreateContainer", "ssa{sv}", name, "", keys)
-        (path,) = set(self.containers) - before
-        return self.containers[path]
+        return self.begin("CreateContainer", "ssa{sv}", name, "", keys)
 
-    def ask(self, member, signature="", *values, path=MANAGER_PATH, interface=MANAGER):
+    def begin(self, member, signature="", *values, path=MANAGER_PATH, interface=MANAGER):
         """A call of the walk's own, answered at once."""
-        box = []
+        box = [member]
         serial = self.observer.send(NAME, path, interface, member, signature, *values)
-        self.mirror[serial] = lambda message: box.append(message)
-        self.wait(lambda: box, f"answer to {member}")
-        check(not box[0].error, f"{member} fails: {box[0].body}")
-        return box[0].body
+        self.mirror[serial] = box.append
+        return box
+
+    def finish(self, box):
+        self.wait(lambda: len(box) > 1, f"answer to {box[0]}")
+        check(not box[1].error, f"{box[0]} fails: {box[1].body}")
+        return box[1].body
+
+    def ask(self, *words, **place):
+        return self.finish(self.begin(*words, **place))
 
     # --- steps ---
 
@@ -223,7 +230,8 @@ class Driver(World):
         peer.connection.close()
 
     def do_settle(self, step, container, peer):
-        self.wait(lambda: self.synced and not any(call.verb for peer in self.peers for call in peer.pending.values()), "answer")
+        sequence = container.config["sequence"]
+        self.wait(lambda: self.synced and not any(call.verb and call.container.config["sequence"] == sequence for peer in self.peers for call in peer.pending.values()), "answer")
 
     def do_turn(self, step, container, peer):
         for _ in range(step["count"]):
@@ -273,12 +281,14 @@ class Driver(World):
         lives = [container.life for container in self.containers.values() if not container.gone]
         check(manager["NContainers"] == len(lives) and manager["NRunning"] == sum(life["State"] == "running" for life in lives), "the manager counts wrongly")
         check(manager["EventSeq"] == self.seq, "EventSeq is not the last Event's")
-        for container in present:
-            self.compare_records(container)
-            if not container.gone:
-                self.compare_container(container, objects[container.path][CONTAINER])
+        records = [self.begin("ListRuns", "su", container.life["Id"], 0) if container.life["Run"] or container.finished else ["none", None] for container in present]
+        answers = [None if container.gone else self.begin("ShouldRestart", path=container.path, interface=CONTAINER) for container in present]
+        for container, box, answer in zip(present, records, answers, strict=True):
+            self.compare_records(container, self.finish(box)[0] if box[1:] != [None] else [])
+            if answer:
+                self.compare_container(container, objects[container.path][CONTAINER], self.finish(answer))
 
-    def compare_container(self, container, properties):
+    def compare_container(self, container, properties, answer):
         life = container.life
         for key, value in life.items():
             check(properties[key] == value, f"{key} is {properties[key]}, the last signal said {value}")
@@ -286,12 +296,10 @@ class Driver(World):
         check(bool(life["MainPID"]) == (life["State"] in ACTIVE) == run_is_open(life), "State, MainPID and Result contradict one another")
         check(life["Supervised"] == (life["State"] in ACTIVE and life["Run"] not in container.killed_monitors), "Supervised is not true")
         check(not (container.config["auto_remove"] and life["State"] == "exited" and container.finished), "auto-remove did not remove it")
-        answer = self.ask("ShouldRestart", path=container.path, interface=CONTAINER)
         check(answer == decide(life), f"ShouldRestart says {answer}, the model {decide(life)}")
 
-    def compare_records(self, container):
-        identity, n_runs = container.life["Id"], max([container.life["Run"], *container.finished])
-        records = self.ask("ListRuns", "su", identity, 0)[0] if n_runs else []
+    def compare_records(self, container, records):
+        n_runs = max([container.life["Run"], *container.finished])
         check([record["run"] for record in records] == list(range(n_runs, 0, -1)), f"the records are of runs {[record['run'] for record in records]}, there were {n_runs}")
         for record in records:
             run, said = record["run"], (record["exit-code"], record["signal"], record["result"])

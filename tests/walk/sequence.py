@@ -1,30 +1,61 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A random sequence: containers with their configurations, and steps. Made from a seed alone; what depends on the moment (the number of a run to wait for) is left to the step."""
+"""Random sequences: containers with their configurations, and steps. Made from a seed alone; what depends on the moment (the number of a run to wait for) is left to the step.
+A batch is what the service has to do with at once: some sequences, each from a seed of its own, with their steps interleaved."""
 
+import json
 import random
 
 PAYLOAD = ("sh", "-c", "trap 'exit 0' USR1; trap 'exit 3' USR2; trap 'exit 7' TERM; trap '' HUP; while :; do sleep 100000 & wait; done")
 STEPS = {"start": 14, "init": 4, "stop": 8, "restart": 6, "kill": 6, "pause": 3, "resume": 3, "rename": 2, "policy": 3, "remove": 3, "cleanup": 3, "sync": 2,
-         "wait": 22, "end": 12, "conmon": 2, "service": 1.2, "vanish": 1, "settle": 5, "turn": 10}
+         "wait": 22, "end": 12, "conmon": 1.5, "service": 0.3, "vanish": 0.4, "settle": 4, "turn": 8}
 SIGNALS = (9, 15, 1, 10, 12)
 CONDITIONS = ("stopped", "exited", "running", "initialized", "paused", "created", "removed", "ready", "removing")
 
 
-class Sequence:
-    def __init__(self, seed, n_peers):
+class Batch:
+    def __init__(self, seed, n_sequences, n_peers):
+        self.seed, self.containers, self.steps = seed, [], []
+        lanes = [make_sequence(number, self.containers, n_peers) for number in range(seed, seed + n_sequences)]
         choose = random.Random(seed)
-        self.seed = seed
-        self.containers = [make_config(choose) for _ in range(choose.choice((1, 1, 2, 3)))]
-        kinds, weights = list(STEPS), list(STEPS.values())
-        self.steps = [make_step(choose, kind, len(self.containers), n_peers) for kind in choose.choices(kinds, weights, k=choose.randrange(6, 30))]
+        while any(lanes):
+            lane = choose.choices(lanes, [len(lane) for lane in lanes])[0]
+            self.steps.append(lane.pop(0))
+
+    @classmethod
+    def of(cls, seed, containers, steps):
+        batch = cls.__new__(cls)
+        batch.seed, batch.containers, batch.steps = seed, containers, steps
+        return batch
+
+    @classmethod
+    def from_text(cls, text):
+        return cls.of(**json.loads(text))
+
+    def to_text(self):
+        return json.dumps(vars(self), separators=(",", ":"))
+
+    def sequences(self):
+        return sorted({config["sequence"] for config in self.containers})
+
+    def only(self, sequence):
+        """What one of its sequences does, alone."""
+        kept = [index for index, config in enumerate(self.containers) if config["sequence"] == sequence]
+        return Batch.of(self.seed, [self.containers[index] for index in kept], [{**step, "container": kept.index(step["container"])} for step in self.steps if step["container"] in kept])
 
     def without(self, start, count):
-        other = Sequence.__new__(Sequence)
-        other.seed, other.containers, other.steps = self.seed, self.containers, self.steps[:start] + self.steps[start + count :]
-        return other
+        return Batch.of(self.seed, self.containers, self.steps[:start] + self.steps[start + count :])
 
     def __str__(self):
         return "\n".join([f"container {i}: {config}" for i, config in enumerate(self.containers)] + [" ".join(f"{key}={value}" for key, value in step.items()) for step in self.steps])
+
+
+def make_sequence(seed, containers, n_peers):
+    """Adds its containers to the list, returns its steps."""
+    choose, first = random.Random(seed), len(containers)
+    for _ in range(choose.choice((1, 1, 1, 2))):
+        containers.append({"sequence": seed, **make_config(choose)})
+    kinds, weights = list(STEPS), list(STEPS.values())
+    return [make_step(choose, kind, choose.randrange(first, len(containers)), n_peers) for kind in choose.choices(kinds, weights, k=choose.randrange(4, 15))]
 
 
 def make_config(choose):
@@ -32,8 +63,8 @@ def make_config(choose):
             "auto_remove": choose.random() < 0.15, "backoff_max": 40000}
 
 
-def make_step(choose, kind, n_containers, n_peers):
-    step = {"kind": kind, "container": choose.randrange(n_containers), "peer": choose.randrange(n_peers)}
+def make_step(choose, kind, container, n_peers):
+    step = {"kind": kind, "container": container, "peer": choose.randrange(n_peers)}
     if kind in ("stop", "restart", "remove"):
         step["grace"] = choose.choice((None, 0, 10_000, 60_000))
     if kind == "remove":
@@ -45,7 +76,7 @@ def make_step(choose, kind, n_containers, n_peers):
     if kind == "service":
         step["signal"] = choose.choice((9, 9, 15))
     if kind == "rename":
-        step["name"] = f"n{choose.randrange(5)}"
+        step["name"] = f"n{choose.randrange(16)}"
     if kind == "policy":
         step["policy"] = choose.choice(("no", "on-failure", "always", "unless-stopped"))
         step["max"] = choose.choice((0, 2)) if step["policy"] == "on-failure" else 0

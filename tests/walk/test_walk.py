@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The random walk: sequences of calls, ends, kills and restarts of the service against the model of behaviour.md, until the time is over.
 
+A sequence is what one seed makes: one or two fresh containers, 4 to 14 random steps with them, rest, a comparison of everything that can be read with the model, and the removal of the containers. It is counted when all that has passed.
+N_SEQUENCES of consecutive seeds go through one service together, their steps interleaved (a batch); the service lives on from batch to batch, unless a step kills it, which then happens to all sequences of the batch.
+
 CONBUS_WALK_SECONDS  how long (default 60 on tests/fakes, 20 on the real conmon and crun)
-CONBUS_WALK_SEED     begins with this sequence; the number is printed at the beginning, and that of the sequence at a failure
+CONBUS_WALK_SEED     begins with the batch of this seed; the number is printed at the beginning, and that of the batch at a failure
+CONBUS_WALK_REPLAY   does this batch again and again instead; a failure prints it, whole and with what could be left out left out
 CONBUS_WALK_TRACE=1  prints every step as it is done"""
 
 import os
@@ -15,74 +19,99 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.p
 import harness  # noqa: E402
 from driver import N_PEERS, Driver  # noqa: E402
 from life import Wrong  # noqa: E402
-from sequence import Sequence  # noqa: E402
+from sequence import Batch  # noqa: E402
 
 FAKES = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
 SECONDS = float(os.environ.get("CONBUS_WALK_SECONDS") or (60 if FAKES else 20))
-MINIMISE_TRIES = 40
+N_SEQUENCES = 16  # at once
+MINIMISE_SECONDS, ATTEMPTS = 90, 3
 
 
 class Trace(list):
-    """Printed when something is wrong; only the present sequence is kept."""
+    """Printed when something is wrong; only the present batch is kept."""
 
     def append(self, line):
-        if line.startswith("sequence "):
+        if line.startswith("batch "):
             self.clear()
         super().append(line)
         if os.environ.get("CONBUS_WALK_TRACE"):
             print(f"# {line}", flush=True)
 
 
-def attempt(sequence):
-    """A sequence on its own, on a fresh view of the service: what was wrong, and the trace."""
+def attempt(batch):
+    """A batch on its own, on a fresh view of the service: what was wrong, and the trace."""
     trace = Trace()
     try:
         harness.remove_all(harness.Client())
-        Driver(FAKES, trace).perform(sequence)
+        Driver(FAKES, trace).perform(batch)
     except (Wrong, harness.Error) as wrong:
         return str(wrong), trace
     return None, trace
 
 
-def minimise(sequence, end):
-    """Leaves out steps as long as it still goes wrong."""
-    best, size = None, len(sequence.steps) // 2
+def fails(batch, end):
+    """What is wrong may depend on the moment: some attempts."""
+    for _ in range(ATTEMPTS):
+        wrong, trace = attempt(batch) if time.monotonic() < end else (None, None)
+        if wrong:
+            return wrong, trace
+    return None
+
+
+def minimise(batch, end):
+    """One sequence alone if that goes wrong too, then without steps as long as it does."""
+    best = None
+    for sequence in batch.sequences():
+        found = fails(batch.only(sequence), end)
+        if found:
+            batch, best = batch.only(sequence), found
+            break
+    size = len(batch.steps) // 2
     while size >= 1 and time.monotonic() < end:
         start = 0
-        while start < len(sequence.steps) and time.monotonic() < end:
-            shorter = sequence.without(start, size)
-            wrong, trace = attempt(shorter)
-            if wrong:
-                sequence, best = shorter, (wrong, trace)
+        while start < len(batch.steps) and time.monotonic() < end:
+            shorter = batch.without(start, size)
+            found = fails(shorter, end)
+            if found:
+                batch, best = shorter, found
             else:
                 start += size
         size //= 2
-    return sequence, best
+    return batch, best
 
 
-def report(sequence, wrong, trace):
-    print(f"# sequence {sequence.seed}: {wrong}")
-    for line in [*str(sequence).splitlines(), "trace:", *trace]:
+def report(batch, wrong, trace):
+    print(f"# batch {batch.seed}: {wrong}")
+    for line in [*str(batch).splitlines(), "trace:", *trace]:
         print(f"# {line[:400]}")
-    sys.stdout.flush()
+    print(f"# again: {'CONBUS_SANDBOX_FAKES=1 ' if FAKES else ''}CONBUS_WALK_REPLAY='{batch.to_text()}' tests/walk/test_walk.py", flush=True)
+
+
+def batches(first):
+    """Of the seeds from the first on; with CONBUS_WALK_REPLAY that batch again and again."""
+    replayed = os.environ.get("CONBUS_WALK_REPLAY")
+    while True:
+        yield Batch.from_text(replayed) if replayed else Batch(first, N_SEQUENCES, N_PEERS)
+        first += N_SEQUENCES
 
 
 def test_walk(client):
     first = int(os.environ.get("CONBUS_WALK_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"# CONBUS_WALK_SEED={first}", flush=True)
+    client.ignore_signals()
     client.restart_with(CONBUS_CONFIG=f"{harness.SOURCE}/tests/walk/walk.conf")
-    trace, end, seed = Trace(), time.monotonic() + SECONDS, first
+    trace, end = Trace(), time.monotonic() + SECONDS
     driver = Driver(FAKES, trace)
     try:
-        while time.monotonic() < end:
-            sequence = Sequence(seed, N_PEERS)
-            driver.perform(sequence)
-            seed += 1
+        for batch in batches(first):
+            if time.monotonic() >= end:
+                break
+            driver.perform(batch)
     except Exception as wrong:
-        report(sequence, wrong, trace)
-        shorter, best = minimise(sequence, time.monotonic() + MINIMISE_TRIES)
+        report(batch, wrong, trace)
+        shorter, best = minimise(batch, time.monotonic() + MINIMISE_SECONDS)
         if best:
-            print(f"# with {len(shorter.steps)} of {len(sequence.steps)} steps:")
+            print(f"# with {len(shorter.steps)} of {len(batch.steps)} steps:")
             report(shorter, *best)
         raise
     finally:
