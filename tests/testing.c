@@ -117,12 +117,14 @@ bool testing_is_under_valgrind(void) {
 }
 
 pid_t testing_child_new(void) {
-        pid_t pid = fork();
+        pid_t parent = getpid(), pid = fork();
 
         g_assert_cmpint(pid, >=, 0);
         if (pid > 0)
                 return pid;
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* A parent that died before the call sends no signal any more. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                _exit(1);
         for (;;)
                 pause();
 }

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define KILLED_USEC (10 * G_USEC_PER_SEC) /* for a killed conmon to be gone; only one that hangs in the kernel is not at once */
+
 struct Supervision {
         Engine *engine;
         Container *container; /* owns this */
@@ -226,15 +228,18 @@ static int on_patience_ended(sd_event_source *source, guint64 usec, void *userda
 static void wait_for_sources(struct Supervision *supervision) {
         Container *container = supervision->container;
 
+        guint64 patience = supervision->engine->settings.exit_file_usec;
+
         if (supervision->wait_timer)
                 return;
         if (supervision->n_patience == 1 && !supervision->monitor_gone) {
                 g_autoptr(GError) error = NULL;
+                patience = KILLED_USEC;
                 log_warning("%s ended, but conmon has not said so in %.1f s; killing conmon", container_title(container), (double) supervision->engine->settings.exit_file_usec / G_USEC_PER_SEC);
                 if (!pidref_signal(&container->monitor, SIGKILL, NULL, &error))
                         log_warning("kill conmon: %s", error->message);
         }
-        int r = sd_event_add_time(supervision->engine->event, &supervision->wait_timer, CLOCK_BOOTTIME, clock_boottime_in(supervision->engine->settings.exit_file_usec), 1000, on_patience_ended, supervision);
+        int r = sd_event_add_time(supervision->engine->event, &supervision->wait_timer, CLOCK_BOOTTIME, clock_boottime_in(patience), 1000, on_patience_ended, supervision);
         g_assert(r >= 0);
 }
 
