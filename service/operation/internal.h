@@ -105,9 +105,10 @@ bool descriptors_restore(const Container *container, const char *role, const Sto
 void shutdown_look_again(Engine *engine);
 void shutdown_free(Engine *engine);
 
-/* scope.c: only where engine->units is */
-void scope_begin(Operation *operation); /* conmon, still held, is put into its scope; then operation_continue, with step_error when that failed */
-void scope_end(Operation *operation); /* what is left in the scope is killed and the scope is gone; then operation_continue; failures are logged */
+/* scope.c */
+char *group_of(Engine *engine, const Container *container); /* its control group, also when no run has said where it is (teardown.c) */
+void scope_begin(Operation *operation); /* conmon, still held, is put into its scope; then operation_continue, with step_error when that failed; only where engine->units is */
+void scope_end(Operation *operation); /* what is left in the group is killed and has ended, and its scope is gone; then operation_continue; failures are logged */
 char *scope_group(Engine *engine, const Container *container); /* where it is, or is to be */
 void scope_forget(Operation *operation); /* the service leaves */
 

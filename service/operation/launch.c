@@ -182,6 +182,7 @@ static void undo(Operation *operation, GError *error) {
         launch_kill(operation->engine, operation->container);
         readiness_close(operation->container);
         operation->keep_rootfs = false;
+        operation->undoes_launch = true;
         operation_then(operation, on_undone);
         runtime_discard(operation);
 }

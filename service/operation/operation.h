@@ -139,6 +139,7 @@ struct Operation {
         bool stopped_for_restart; /* Restart: nothing runs any more, the start follows */
         bool dependencies_seen; /* dependencies_step has started them already */
         bool keep_rootfs; /* the next run uses it */
+        bool undoes_launch; /* of its conmon nothing stays */
         bool to_created; /* teardown ends in created: nothing ever ran */
         State from_state; /* where Init or Start began */
         bool has_slot;

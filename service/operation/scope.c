@@ -103,7 +103,7 @@ static void stop_scope(ScopeEnd *end) {
 
         g_clear_pointer(&end->timer, sd_event_source_disable_unref);
         g_ptr_array_set_size(end->watched, 0);
-        if (operation->engine->shutdown) { /* its stop is queued already, behind ours */
+        if (!operation->engine->units || operation->engine->shutdown) { /* at a shutdown its stop is queued already, behind ours */
                 on_scope_stopped(NULL, end);
                 return;
         }
@@ -127,7 +127,7 @@ static int on_patience_ended(sd_event_source *source, guint64 usec, void *userda
         return 0;
 }
 
-static void watch(ScopeEnd *end, pid_t pid) {
+static void watch_process(ScopeEnd *end, pid_t pid) {
         Engine *engine = end->operation->engine;
         g_auto(PidRef) ref = PIDREF_NULL;
 
@@ -141,18 +141,28 @@ static void watch(ScopeEnd *end, pid_t pid) {
         end->n_left++;
 }
 
+static void watch(ScopeEnd *end, const char *cgroup) {
+        g_autoptr(GPtrArray) left = cgroup_list(cgroup);
+
+        for (guint i = 0; i < left->len; i++)
+                watch_process(end, ((CgroupProcess *) left->pdata[i])->pid);
+}
+
 void scope_end(Operation *operation) {
+        Engine *engine = operation->engine;
         ScopeEnd *end = g_new0(ScopeEnd, 1);
         g_autoptr(GError) error = NULL;
         unsigned n = 0;
 
         end->operation = operation;
         end->watched = g_ptr_array_new_with_free_func(leftover_free);
-        end->cgroup = scope_group(operation->engine, operation->container);
+        end->cgroup = engine->units ? scope_group(engine, operation->container) : group_of(engine, operation->container);
         operation->scope_end = end;
-        g_autoptr(GPtrArray) left = cgroup_list(end->cgroup);
-        for (guint i = 0; i < left->len; i++)
-                watch(end, ((CgroupProcess *) left->pdata[i])->pid);
+        watch(end, end->cgroup);
+        if (operation->undoes_launch && !engine->units) { /* killed too; else conmon goes when its exit command has ended */
+                g_autofree char *monitor = cgroup_path_for_monitor(operation->container->id);
+                watch(end, monitor);
+        }
         if (end->n_left == 0) {
                 stop_scope(end);
                 return;

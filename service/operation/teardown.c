@@ -65,12 +65,10 @@ static void discard_run_directory(Operation *operation) {
 }
 
 /* A crun create that was killed may have made the group and PID 1 in it, but not yet the state by which crun delete would know of them. */
-static char *group_of(const Operation *operation) {
-        const Container *container = operation->container;
-
+char *group_of(Engine *engine, const Container *container) {
         if (*container->life.cgroup)
                 return g_strdup(container->life.cgroup);
-        return operation->engine->units ? scope_group(operation->engine, container) : cgroup_path_for(container->id);
+        return engine->units ? scope_group(engine, container) : cgroup_path_for(container->id);
 }
 
 static void on_unmounted(Operation *operation) {
@@ -98,7 +96,7 @@ static void on_deleted(Operation *operation) {
                 g_clear_error(&operation->step_error);
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
-        g_autofree char *cgroup = group_of(operation);
+        g_autofree char *cgroup = group_of(operation->engine, container);
         cgroup_remove(cgroup);
         cgroup_remove_monitor(container->id);
         operation_then(operation, on_unmounted);
@@ -110,17 +108,14 @@ static void on_deleted(Operation *operation) {
 
 static void on_crun_deleted(Operation *operation) {
         operation_then(operation, on_deleted);
-        if (operation->engine->units)
-                scope_end(operation);
-        else
-                operation_continue(operation);
+        scope_end(operation);
 }
 
 void runtime_discard(Operation *operation) {
         Container *container = operation->container;
         const char *const arguments[] = {"delete", "--force", container->id, NULL};
 
-        g_autofree char *cgroup = group_of(operation);
+        g_autofree char *cgroup = group_of(operation->engine, container);
         g_autoptr(GPtrArray) left = cgroup_list(cgroup);
         g_autoptr(GError) error = NULL;
         unsigned n = 0;
