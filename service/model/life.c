@@ -5,7 +5,7 @@
 #include <string.h>
 
 void life_init(Life *life) {
-        *life = (Life) {.state = STATE_CREATED, .exit_code = -1};
+        *life = (Life) {.state = STATE_CREATED, .exit_code = -1, .health_action = ""};
         life->status_text = g_strdup("");
         life->health = g_strdup("");
         life->cgroup = g_strdup("");

@@ -39,9 +39,12 @@ typedef struct Life {
 
         bool stopped_by_user;
         guint64 stop_deadline; /* CLOCK_BOOTTIME usec when SIGKILL is due while stopping; 0 none, UINT64_MAX never */
+        int stop_signal; /* of the stop in progress, still to be sent; 0: none, or it has been */
         guint32 restart_count;
         guint64 next_restart_usec; /* CLOCK_REALTIME, 0: none pending */
         guint64 backoff_usec; /* delay of the last restart; 0: start at restart-sec-usec */
+        const char *health_action; /* ordered and not done yet: kill, restart (until the restart is planned) or stop; "" none; never freed */
+        bool boot_due; /* the boot rule starts it, and that start has neither succeeded nor failed yet */
 
         char *error_name, *error_message; /* last failed operation; never NULL */
         guint64 error_usec;

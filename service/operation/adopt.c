@@ -5,8 +5,9 @@
  * (run open, state still created, stopped or exited) is undone: its conmon is killed, its container deleted, its run ends as start-failed. Then what was in progress goes on: a stop with its remaining grace (lifecycle_attach arms it), a cleanup, a removal, a pending restart.
  * The crash may have come between crun start and the commit of `running`, or between the freezer and the commit of `paused`: an `initialized` container, and one that is frozen though it should not be or the reverse, gets a Sync at the head of its queue.
  *
- * New boot. Nothing lives: open runs are lost with reason `boot`, and the boot rule of the policies applies once (life.boot_id is from then on the present one). */
+ * New boot. Nothing lives: open runs are lost with reason `boot`, and the boot rule of the policies applies once: the commit that makes life.boot_id the present one says in life.boot_due that a start is due, and the commits of that start take it back. */
 
+#include "operation/crash-point.h"
 #include "operation/internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,30 +16,6 @@
 #include <string.h>
 
 #define ADOPTED_USEC G_USEC_PER_SEC
-
-static void end_run_as(Commit *commit, Result result, Reason reason, int code) {
-        Life *life = &commit->life;
-        Run *run = commit_edit_run(commit);
-        PidRef none = PIDREF_NULL, none_too = PIDREF_NULL;
-
-        life->run_open = false;
-        life->result = result;
-        life->exit_code = code;
-        life->exit_signal = 0;
-        life->finish_usec = clock_realtime_usec();
-        life->ready = false;
-        life->supervised = false;
-        life->stop_deadline = 0;
-        run->result = result;
-        run->reason = reason;
-        run->exit_code = code;
-        run->finish_usec = life->finish_usec;
-        g_free(run->name);
-        run->name = g_strdup(commit->container->name);
-        commit_set_main(commit, &none);
-        commit_set_monitor(commit, &none_too);
-        commit_set_run_finished(commit);
-}
 
 /* --- the boot changed --- */
 
@@ -53,6 +30,7 @@ static bool boot_rule_applies(Container *container, const Life *old) {
         }
 }
 
+/* Also by a later service of the same boot, when one has died in the middle of it. */
 static void start_at_boot(Engine *engine, Container *container) {
         g_autoptr(GError) error = NULL;
         g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed("{'recursive': <true>}"));
@@ -61,20 +39,31 @@ static void start_at_boot(Engine *engine, Container *container) {
         if (!operation)
                 log_error("start %s at boot: %s", container_title(container), error->message);
         else
-                operation->is_due = true;
+                operation->boot_rule = true;
+}
+
+/* The boot has ended the run, of which nothing more will be known. */
+static void close_run_at_boot(Commit *commit, State state) {
+        if (state == STATE_INITIALIZED)
+                lifecycle_close_run(commit, RESULT_NEVER_RAN, REASON_BOOT, -1, 0);
+        else if (state_is_active(state) || state == STATE_UNKNOWN)
+                lifecycle_close_run(commit, RESULT_LOST, REASON_BOOT, -1, 0);
+        else
+                lifecycle_close_run(commit, RESULT_START_FAILED, REASON_BOOT, 125, 0);
 }
 
 static bool adopt_after_boot(Engine *engine, Container *container, GError **error) {
         State state = container->life.state;
-        bool due = boot_rule_applies(container, &container->life);
         bool was_open = container->life.run_open;
         g_autoptr(Commit) commit = commit_new(container, NULL);
         Life *life = &commit->life;
 
-        if (was_open && state == STATE_INITIALIZED)
-                end_run_as(commit, RESULT_NEVER_RAN, REASON_BOOT, -1);
-        else if (was_open)
-                end_run_as(commit, state_is_active(state) || state == STATE_UNKNOWN ? RESULT_LOST : RESULT_START_FAILED, REASON_BOOT, state_is_active(state) || state == STATE_UNKNOWN ? -1 : 125);
+        if (was_open)
+                close_run_at_boot(commit, state);
+        life->boot_due = state != STATE_REMOVING && boot_rule_applies(container, &container->life);
+        life->health_action = "";
+        if (container_has_health(container))
+                life_set_string(&life->health, "stopped");
         life->mounted = false;
         life->restart_count = 0;
         life->next_restart_usec = 0;
@@ -85,11 +74,9 @@ static bool adopt_after_boot(Engine *engine, Container *container, GError **erro
                 commit_enter(commit, STATE_CREATED, REASON_BOOT);
         else if (state != STATE_CREATED && state != STATE_EXITED && state != STATE_REMOVING)
                 commit_enter(commit, STATE_EXITED, REASON_BOOT);
-        if (!commit_apply(commit, error))
-                return false;
-        if (due && container->life.state != STATE_REMOVING)
-                start_at_boot(engine, container);
-        return true;
+        bool done = commit_apply(commit, error);
+        crash_point();
+        return done;
 }
 
 /* --- the same boot --- */
@@ -111,7 +98,7 @@ static bool undo_launch(Engine *engine, Container *container, GError **error) {
         kill_monitor(container);
         launch_kill(engine, container);
         commit = commit_new(container, NULL);
-        end_run_as(commit, RESULT_START_FAILED, REASON_START_FAILED, 125);
+        lifecycle_close_run(commit, RESULT_START_FAILED, REASON_START_FAILED, 125, 0);
         /* Through `stopped`, so that the cleanup empties the runtime of what crun may have made. */
         if (container->life.state != STATE_STOPPED)
                 commit_enter(commit, STATE_STOPPED, REASON_START_FAILED);
@@ -156,6 +143,8 @@ static bool adopt_living(Engine *engine, Container *container, GError **error) {
                 operation_submit_first(engine, container, VERB_SYNC, NULL, NULL, NULL);
         if (container->life.state == STATE_INITIALIZED && container->life.reason == REASON_POLICY)
                 finish_policy_restart(engine, container);
+        if (container->life.state == STATE_STOPPING)
+                stop_resume(container);
         if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
                 health_adopt(engine, container);
         if (!lost_supervision)
@@ -175,14 +164,6 @@ static bool adopt_ended(Engine *engine, Container *container) {
         return true;
 }
 
-/* Only the stop of a health action that restarts is entered with this reason. */
-static void restore_health_restart(Engine *engine, Container *container) {
-        const Life *life = &container->life;
-
-        if (life->state == STATE_STOPPING && life->reason == REASON_HEALTH && !life->stopped_by_user)
-                policy_want_restart(engine, container);
-}
-
 static bool adopt_same_boot(Engine *engine, Container *container, GError **error) {
         State state = container->life.state;
 
@@ -190,7 +171,6 @@ static bool adopt_same_boot(Engine *engine, Container *container, GError **error
                 return true;
         if (!state_is_active(state) && state != STATE_UNKNOWN)
                 return undo_launch(engine, container, error);
-        restore_health_restart(engine, container);
         return restore_processes(container) ? adopt_living(engine, container, error) : adopt_ended(engine, container);
 }
 
@@ -205,8 +185,10 @@ static void resume(Engine *engine, Container *container) {
                 lifecycle_ensure_cleanup(engine, container);
         else if (state == STATE_EXITED && container->life.next_restart_usec != 0)
                 policy_arm(engine, container);
-        else if (g_queue_is_empty(&container->operations)) /* else the boot rule starts it */
+        else if (!container->life.boot_due)
                 removal_ensure(engine, container);
+        if (container->life.boot_due)
+                start_at_boot(engine, container);
 }
 
 bool engine_adopt(Engine *engine, GError **error) {

@@ -6,6 +6,7 @@
 
 #include "operation/health.h"
 #include "operation/check.h"
+#include "operation/crash-point.h"
 #include "operation/health-log.h"
 #include "operation/internal.h"
 #include "base/clock.h"
@@ -85,8 +86,8 @@ char *health_last_output(Container *container) {
         return g_strdup(entry ? entry->output : "");
 }
 
-/* The status changes with its event; `healthy` makes a container of notify=healthy ready in the same commit. */
-static void set_status(struct Health *health, const char *status) {
+/* The status changes with its event and the action that it orders; `healthy` makes a container of notify=healthy ready in the same commit, and takes an order back that could not be followed. */
+static void set_status(struct Health *health, const char *status, const char *action) {
         Container *container = health->container;
         GVariantDict details;
         g_autoptr(GError) error = NULL;
@@ -95,6 +96,8 @@ static void set_status(struct Health *health, const char *status) {
                 return;
         g_autoptr(Commit) commit = commit_new(container, NULL);
         life_set_string(&commit->life.health, status);
+        if (action)
+                commit->life.health_action = action;
         if (g_str_equal(status, "healthy") && commit->life.run_open && g_str_equal(config_string(container->config, "notify", "started"), "healthy"))
                 commit->life.ready = true;
         g_variant_dict_init(&details, NULL);
@@ -119,19 +122,29 @@ static void submit_action(struct Health *health, Verb verb, GVariant *options, b
                 operation->not_by_user = !by_user;
 }
 
-static void restart_by_health(struct Health *health) {
-        policy_want_restart(health->engine, health->container);
-        submit_action(health, VERB_STOP, NULL, false);
-}
+/* What has been ordered is in the store, so that a service that dies before it is done leaves it to the next one. */
+static void act(struct Health *health) {
+        const char *action = health->container->life.health_action;
 
-static void act_on_unhealthy(struct Health *health, const char *action) {
-        log_info("%s turned unhealthy; action: %s", container_title(health->container), action);
+        crash_point();
+        if (!*action)
+                return;
+        log_info("%s is unhealthy; action: %s", container_title(health->container), action);
         if (g_str_equal(action, "kill"))
                 submit_action(health, VERB_KILL, g_variant_new_parsed("{'signal': <int32 9>}"), false);
-        else if (g_str_equal(action, "stop"))
-                submit_action(health, VERB_STOP, NULL, true);
-        else if (g_str_equal(action, "restart"))
-                restart_by_health(health);
+        else
+                submit_action(health, VERB_STOP, NULL, g_str_equal(action, "stop"));
+}
+
+static void restart_by_health(struct Health *health) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Commit) commit = commit_new(health->container, NULL);
+
+        commit->life.health_action = "restart";
+        if (commit_apply(commit, &error))
+                act(health);
+        else
+                log_error("order the restart of %s: %s", container_title(health->container), error->message);
 }
 
 /* --- what a result means --- */
@@ -159,23 +172,23 @@ static void count_regular(struct Health *health, const HealthSettings *settings,
 
         if (success) {
                 health->streak = 0;
-                set_status(health, "healthy");
+                set_status(health, "healthy", "");
                 return;
         }
         bool in_start_period = clock_boottime_usec() < clock_add_usec(health->since_usec, settings->start_period_usec) && !g_str_equal(container->life.health, "healthy");
         if (in_start_period) {
                 if (g_str_equal(container->life.health, "suspended"))
-                        set_status(health, "starting");
+                        set_status(health, "starting", NULL);
                 return;
         }
         health->streak++;
         if (health->streak >= settings->retries) {
                 bool turned = !g_str_equal(container->life.health, "unhealthy");
-                set_status(health, "unhealthy");
+                set_status(health, "unhealthy", g_str_equal(settings->on_failure, "none") ? "" : settings->on_failure);
                 if (turned)
-                        act_on_unhealthy(health, settings->on_failure);
+                        act(health);
         } else if (g_str_equal(container->life.health, "suspended"))
-                set_status(health, health->was_healthy ? "healthy" : "starting");
+                set_status(health, health->was_healthy ? "healthy" : "starting", NULL);
 }
 
 static void answer_waiters(struct Health *health, const HealthEntry *entry, const GError *error) {
@@ -329,7 +342,7 @@ void health_started(Engine *engine, Container *container) {
         health_log_clear(&health->log);
         health->streak = 0;
         health->last_usec = 0;
-        set_status(health, "starting");
+        set_status(health, "starting", NULL);
         health->active = container->life.state == STATE_RUNNING;
         health->startup = has_startup(container);
         health->startup_failures = health->startup_successes = health->troubles = 0;
@@ -361,11 +374,12 @@ void health_adopt(Engine *engine, Container *container) {
         const HealthEntry *last = g_queue_peek_head(&health->log.entries);
         health->last_usec = last ? last->end_usec : 0;
         if (unknown) /* the service ended between the start and its first word on it */
-                set_status(health, "starting");
+                set_status(health, "starting", NULL);
         health->active = container->life.state == STATE_RUNNING;
         health->startup = has_startup(container) && g_str_equal(container->life.health, "starting");
         set_since(health);
         schedule_first(health);
+        act(health);
 }
 
 static void end_check(struct Health *health, ConbusError code, const char *why) {
@@ -390,7 +404,7 @@ void health_ended(Container *container) {
                 return;
         health->active = false;
         end_check(health, CONBUS_ERROR_NOT_RUNNING, "it ended meanwhile");
-        set_status(health, "stopped");
+        set_status(health, "stopped", NULL);
 }
 
 void health_paused(Container *container) {
@@ -401,7 +415,7 @@ void health_paused(Container *container) {
         health->active = false;
         health->was_healthy = g_str_equal(container->life.health, "healthy");
         end_check(health, CONBUS_ERROR_INVALID_STATE, "it was paused meanwhile");
-        set_status(health, "suspended");
+        set_status(health, "suspended", NULL);
 }
 
 void health_resumed(Container *container) {

@@ -57,8 +57,10 @@ void create_step(Operation *operation);
 void init_begin(Operation *operation); /* launch.c: a state in which Init is allowed → initialized, or undone with an error */
 void launch_kill(Engine *engine, Container *container); /* launch.c: ends what a launch that is undone has begun */
 void removal_ensure(Engine *engine, Container *container); /* remove.c: submits the removal of an auto-remove container whose policy has declined, if it is one */
+Reason start_reason(const Operation *operation); /* start.c: of the states that its start enters */
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
+void stop_resume(Container *container); /* stop.c: adoption: sends the signal of a stop that may not have been sent */
 void stop_join(Operation *operation); /* stop.c: at submission: a call that comes during a stop shortens it; a Stop shares its end */
 void teardown_begin(Operation *operation); /* teardown.c: stopped, or an undone launch → nothing left in the runtime; then the commit of `exited` */
 void runtime_discard(Operation *operation); /* teardown.c: crun delete, cgroups, root file system unless operation->keep_rootfs, exit file; no commit */
@@ -83,6 +85,8 @@ void lifecycle_set_kill_deadline(Engine *engine, Container *container, guint64 b
 void lifecycle_main_is_gone(Container *container); /* adoption: PID 1 was not found any more */
 void lifecycle_ensure_cleanup(Engine *engine, Container *container); /* stopped and nothing runs: queue the cleanup at the head */
 void lifecycle_exit_file(Engine *engine, const char *id); /* inotify saw it */
+/* In the commit of its end: life, record, RunFinished and the event `died` of the open run, whatever way it ends. */
+void lifecycle_close_run(Commit *commit, Result result, Reason reason, int code, int signal);
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */
 void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool has_file, int file_code, guint64 oom_kills);
 
@@ -136,8 +140,6 @@ void policy_plan(Engine *engine, Container *container, Commit *commit, bool fail
 void policy_attempt_failed(Operation *operation); /* a policy restart that failed before a run was opened: counts, and is planned again */
 void policy_arm(Engine *engine, Container *container); /* timer for life.next_restart_usec; 0 disarms */
 void policy_arm_after(Engine *engine, Container *container, guint64 usec);
-void policy_want_restart(Engine *engine, Container *container); /* health action: restart at the end that is coming, whatever the policy */
-void policy_drop_restart(Container *container); /* of a health action, after all not */
 void policy_forget(Container *container); /* the container goes */
 
 /* readiness.c */

@@ -118,31 +118,18 @@ static void record_later(Operation *operation, const GError *error);
 /* Undoing a launch: the runtime has been emptied; the run ends as start-failed and the container is what it was, or `exited` if that was `stopped`. */
 static void on_undone(Operation *operation) {
         Container *container = operation->container;
-        PidRef none = PIDREF_NULL;
         g_autoptr(GError) error = NULL;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
         Life *life = &commit->life;
 
-        life->run_open = false;
-        life->result = RESULT_START_FAILED;
-        life->exit_code = crun_exit_code_of(operation->error);
-        life->finish_usec = clock_realtime_usec();
         life->mounted = false;
-        life->supervised = false;
+        life->boot_due = false;
         life_set_string(&life->cgroup, "");
-        commit_set_monitor(commit, &none);
-        Run *run = commit_edit_run(commit);
-        run->finish_usec = life->finish_usec;
-        run->exit_code = life->exit_code;
-        run->result = RESULT_START_FAILED;
-        run->reason = REASON_START_FAILED;
-        g_free(run->name);
-        run->name = g_strdup(container->name);
+        lifecycle_close_run(commit, RESULT_START_FAILED, REASON_START_FAILED, crun_exit_code_of(operation->error), 0);
         if (life->state == STATE_STOPPED)
                 commit_enter(commit, STATE_EXITED, REASON_START_FAILED);
         if (operation->internal_restart)
                 policy_plan(operation->engine, container, commit, true);
-        commit_set_run_finished(commit);
         if (!commit_apply(commit, &error)) {
                 record_later(operation, error);
                 return;
@@ -211,6 +198,8 @@ static void reset_life(Life *life, bool keep_count) {
         life->ready = false;
         life_set_string(&life->status_text, "");
         life->stop_deadline = 0;
+        life->stop_signal = 0;
+        life->health_action = "";
         life->next_restart_usec = 0;
         if (!keep_count) {
                 life->restart_count = 0;
@@ -240,6 +229,7 @@ static bool open_run(Operation *operation) {
         Life *life = &commit->life;
 
         reset_life(life, operation->internal_restart);
+        life->boot_due &= operation->boot_rule;
         life->run++;
         life->run_open = true;
         if (getrandom(life->invocation, INVOCATION_SIZE, 0) != INVOCATION_SIZE)
@@ -250,6 +240,9 @@ static bool open_run(Operation *operation) {
         }
         Run *run = commit_edit_run(commit);
         run->restarts = life->restart_count;
+        run->actor = actor_to_variant(operation->actor);
+        if (run->actor)
+                g_variant_ref_sink(run->actor);
         memcpy(run->invocation, life->invocation, INVOCATION_SIZE);
         g_free(run->log_cursor);
         run->log_cursor = log_position(operation);
@@ -286,7 +279,7 @@ static bool commit_initialized(Operation *operation, PidRef *main, GError **erro
         life_set_string(&commit->life.cgroup, cgroup);
         commit_set_error(commit, NULL);
         commit_set_main(commit, main);
-        commit_enter(commit, STATE_INITIALIZED, operation->internal_restart ? REASON_POLICY : REASON_USER);
+        commit_enter(commit, STATE_INITIALIZED, start_reason(operation));
         commit_event(commit, "init", NULL);
         return commit_apply(commit, error);
 }

@@ -100,6 +100,48 @@ static guint64 count_oom_kills(struct Supervision *supervision) {
         return supervision->oom_kills == 0 && access(file, F_OK) == 0 ? 1 : supervision->oom_kills;
 }
 
+static GVariant *died_details(const Life *life) {
+        GVariantDict details;
+
+        g_variant_dict_init(&details, NULL);
+        g_variant_dict_insert(&details, "exit-code", "i", life->exit_code);
+        g_variant_dict_insert(&details, "signal", "i", life->exit_signal);
+        g_variant_dict_insert(&details, "result", "s", result_to_string(life->result));
+        g_variant_dict_insert(&details, "oom", "b", life->result == RESULT_OOM_KILL);
+        return g_variant_dict_end(&details);
+}
+
+void lifecycle_close_run(Commit *commit, Result result, Reason reason, int code, int signal) {
+        PidRef none = PIDREF_NULL, none_too = PIDREF_NULL;
+        Container *container = commit->container;
+        Life *life = &commit->life;
+        Run *run = commit_edit_run(commit);
+
+        life->result = result;
+        life->exit_code = code;
+        life->exit_signal = signal;
+        life->finish_usec = clock_realtime_usec();
+        life->run_open = false;
+        life->ready = false;
+        life->supervised = false;
+        life->stop_deadline = 0;
+        life->stop_signal = 0;
+        commit_set_main(commit, &none);
+        commit_set_monitor(commit, &none_too);
+        run->finish_usec = life->finish_usec;
+        run->start_usec = life->start_usec;
+        run->exit_code = code;
+        run->exit_signal = signal;
+        run->result = result;
+        run->reason = reason;
+        g_free(run->health);
+        run->health = g_strdup(health_status(container));
+        g_free(run->name);
+        run->name = g_strdup(container->name);
+        commit_set_run_finished(commit);
+        commit_event(commit, "died", died_details(life));
+}
+
 static void fill_end(struct Supervision *supervision, Commit *commit, bool has_file, int file_code) {
         Container *container = supervision->container;
         Life *life = &commit->life;
@@ -114,40 +156,14 @@ static void fill_end(struct Supervision *supervision, Commit *commit, bool has_f
                 life->result = RESULT_TIMEOUT;
         else if (life->start_usec == 0 && life->exit_signal != 0) /* PID 1 waits for crun start and can only be killed before; one that has exited did run, and the service died before it could say so */
                 life->result = RESULT_NEVER_RAN;
-        life->finish_usec = clock_realtime_usec();
-        life->run_open = false;
-        life->ready = false;
-        life->supervised = false;
-        life->stop_deadline = 0;
+        life->boot_due = false;
         if (life->result == RESULT_LOST) {
                 g_autoptr(GError) lost = NULL;
                 error_set(&lost, CONBUS_ERROR_MONITOR_LOST, "run %" G_GUINT64_FORMAT " of %s ended, but neither the kernel nor conmon could say how", life->run, container_title(container));
                 commit_set_error(commit, lost);
         }
-
-        Run *run = commit_edit_run(commit);
-        run->finish_usec = life->finish_usec;
-        run->start_usec = life->start_usec;
-        run->exit_code = life->exit_code;
-        run->exit_signal = life->exit_signal;
-        run->result = life->result;
-        run->reason = reason_of_end(life);
-        run->oom_kills = oom_kills;
-        g_free(run->health);
-        run->health = g_strdup(health_status(container));
-        g_free(run->name);
-        run->name = g_strdup(container->name);
-}
-
-static GVariant *died_details(const Life *life) {
-        GVariantDict details;
-
-        g_variant_dict_init(&details, NULL);
-        g_variant_dict_insert(&details, "exit-code", "i", life->exit_code);
-        g_variant_dict_insert(&details, "signal", "i", life->exit_signal);
-        g_variant_dict_insert(&details, "result", "s", result_to_string(life->result));
-        g_variant_dict_insert(&details, "oom", "b", life->result == RESULT_OOM_KILL);
-        return g_variant_dict_end(&details);
+        commit_edit_run(commit)->oom_kills = oom_kills;
+        lifecycle_close_run(commit, life->result, reason_of_end(life), life->exit_code, life->exit_signal);
 }
 
 /* The commit closes the pidfds, so nothing may watch them any more: epoll keeps an entry whose descriptor was closed for as long as a copy is open, and a child has copies of everything between fork and exec. A commit that fails is tried again by
@@ -159,7 +175,6 @@ static void unwatch_processes(struct Supervision *supervision) {
 
 static bool commit_end(struct Supervision *supervision, bool has_file, int file_code, GError **error) {
         Container *container = supervision->container;
-        PidRef none = PIDREF_NULL, none_too = PIDREF_NULL;
         g_auto(PidRef) monitor = PIDREF_NULL;
         g_autoptr(Commit) commit = commit_new(container, NULL);
 
@@ -168,10 +183,6 @@ static bool commit_end(struct Supervision *supervision, bool has_file, int file_
         if (has_file && supervision->has_status && file_code >= 0 && file_code != commit->life.exit_code && container->failed_start_code == 0)
                 log_notice("%s: conmon says code %d, the kernel %d; the kernel counts", container_title(container), file_code, commit->life.exit_code);
         commit_enter(commit, STATE_STOPPED, reason_of_end(&commit->life));
-        commit_set_main(commit, &none);
-        commit_set_monitor(commit, &none_too);
-        commit_set_run_finished(commit);
-        commit_event(commit, "died", died_details(&commit->life));
         bool lingers = !supervision->monitor_gone && pidref_find(container->monitor.pid, container->monitor.start_time, &monitor);
         if (!commit_apply(commit, error))
                 return false;

@@ -135,7 +135,8 @@ struct Operation {
         bool at_shutdown; /* of the machine: StoppedByUser stays as it is */
         bool not_by_user; /* a health action: the policy still applies */
         guint64 joined_run; /* a Stop that came while this run was stopping, a Cleanup while it was stopping or stopped */
-        bool is_due; /* a start of the boot rule, or one that adoption goes on with: due without a pending restart */
+        bool boot_rule; /* its start */
+        bool is_due; /* a restart of a policy that adoption goes on with: due without a pending one */
         bool stopped_for_restart; /* Restart: nothing runs any more, the start follows */
         bool dependencies_seen; /* dependencies_step has started them already */
         bool keep_rootfs; /* the next run uses it */

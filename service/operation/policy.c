@@ -12,7 +12,6 @@ struct Restart {
         Engine *engine;
         Container *container; /* owns this */
         sd_event_source *timer;
-        bool health_action; /* an unhealthy `restart` is due at the next end */
 };
 
 static bool decide(Container *container, const Life *life, const char **ret_reason) {
@@ -20,7 +19,7 @@ static bool decide(Container *container, const Life *life, const char **ret_reas
         guint32 max = config_uint32(container->config, "restart-max", 0);
 
         *ret_reason = "policy";
-        if (container->restart && container->restart->health_action) {
+        if (g_str_equal(life->health_action, "restart")) {
                 *ret_reason = "health-action";
                 return true;
         }
@@ -75,8 +74,7 @@ void policy_plan(Engine *engine, Container *container, Commit *commit, bool fail
         bool own = failed_attempt || (life->result == RESULT_START_FAILED && life->restart_count > 0);
         bool again = own && life->start_usec == 0 ? !life->stopped_by_user && attempts_left(container, life) : decide(container, life, &why);
 
-        if (container->restart)
-                container->restart->health_action = false;
+        life->health_action = "";
         life->next_restart_usec = 0;
         if (again && !engine->shutdown)
                 plan(engine, container, life);
@@ -143,15 +141,6 @@ void policy_arm(Engine *engine, Container *container) {
         }
         /* A wall clock that was set back must not delay it for longer than the back-off was. */
         policy_arm_after(engine, container, due > now ? MIN(due - now, MAX(container->life.backoff_usec, 1)) : 1);
-}
-
-void policy_want_restart(Engine *engine, Container *container) {
-        restart_of(engine, container)->health_action = true;
-}
-
-void policy_drop_restart(Container *container) {
-        if (container->restart)
-                container->restart->health_action = false;
 }
 
 void policy_forget(Container *container) {

@@ -3,7 +3,12 @@
 
 #include "operation/internal.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "operation/attachments.h"
+
+Reason start_reason(const Operation *operation) {
+        return operation->internal_restart ? REASON_POLICY : operation->boot_rule ? REASON_BOOT : REASON_USER;
+}
 
 static bool commit_running(Operation *operation) {
         Container *container = operation->container;
@@ -11,11 +16,14 @@ static bool commit_running(Operation *operation) {
 
         commit->life.start_usec = clock_realtime_usec();
         commit->life.ever_started = true;
+        commit->life.boot_due = false;
         Run *run = commit_edit_run(commit);
         run->start_usec = commit->life.start_usec;
-        if (operation->actor)
+        if (operation->actor) { /* whoever starts it counts, not who has prepared it */
+                g_clear_pointer(&run->actor, g_variant_unref);
                 run->actor = g_variant_ref_sink(actor_to_variant(operation->actor));
-        commit_enter(commit, STATE_RUNNING, operation->internal_restart ? REASON_POLICY : REASON_USER);
+        }
+        commit_enter(commit, STATE_RUNNING, start_reason(operation));
         commit_set_run_started(commit);
         commit_event(commit, "start", NULL);
         return operation_commit(operation, commit);
@@ -168,9 +176,22 @@ static void set_start_result(Operation *operation) {
         operation_set_result(operation, g_variant_new("(t@a{sv})", operation->run, g_variant_dict_end(&result)));
 }
 
+/* One that failed before it had opened a run. */
+static void settle_boot_rule(Operation *operation) {
+        g_autoptr(GError) error = NULL;
+
+        if (!operation->boot_rule || !operation->error || !operation->container->life.boot_due)
+                return;
+        g_autoptr(Commit) commit = commit_new(operation->container, NULL);
+        commit->life.boot_due = false;
+        if (!commit_apply(commit, &error))
+                log_error("the start of %s at boot: %s", container_title(operation->container), error->message);
+}
+
 static void on_start_done(Operation *operation) {
         if (operation->internal_restart && operation->error)
                 policy_attempt_failed(operation);
+        settle_boot_rule(operation);
         const char *wait = g_str_equal(config_string(operation->container->config, "notify", "started"), "healthy") ? "healthy" : "started";
 
         wait = option_string(operation, "wait", wait);
@@ -195,17 +216,19 @@ static bool check_wait_possible(Operation *operation) {
         return false;
 }
 
-/* Policy restarts are answered by nobody; what the policy may not do any more (the user stopped it meanwhile, or it was started) ends here. */
-static bool internal_restart_is_due(Operation *operation) {
+/* Starts of the service itself are answered by nobody; what it may not do any more (the user stopped it meanwhile, or it was started) ends here. */
+static bool internal_start_is_due(Operation *operation) {
         Container *container = operation->container;
 
+        if (operation->boot_rule)
+                return container->life.boot_due;
         return !operation->internal_restart || (container->life.state == STATE_EXITED && container->life.next_restart_usec != 0) || operation->is_due;
 }
 
 void start_step(Operation *operation) {
         State state = operation->container->life.state;
 
-        if (!internal_restart_is_due(operation)) {
+        if (!internal_start_is_due(operation)) {
                 operation_continue(operation);
                 return;
         }

@@ -2,6 +2,7 @@
 /* Stop and Kill. Stop stores the wish (StoppedByUser, `stopping`, the time of the SIGKILL) before the first signal, so that a restarted service goes on with it; from then on the pidfd ends it.
  * Where nothing lives the wish to stay down is kept all the same and a pending restart is cancelled, though the call says NotRunning. */
 
+#include "operation/crash-point.h"
 #include "operation/internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,11 +32,11 @@ void stop_join(Operation *operation) {
                 return;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
         commit->life.stopped_by_user |= wished;
+        if (wished)
+                commit->life.health_action = "";
         commit->life.stop_deadline = MIN(deadline, container->life.stop_deadline);
         if (!commit_apply(commit, &error))
                 log_warning("join the stop of %s: %s", container_title(container), error->message);
-        else if (wished)
-                policy_drop_restart(container);
         if (shorter)
                 lifecycle_set_kill_deadline(operation->engine, container, deadline);
 }
@@ -50,6 +51,14 @@ static GVariant *stop_details(Operation *operation) {
         return g_variant_dict_end(&details);
 }
 
+/* 0: nothing that can act on one runs, or it is to be killed at once. */
+static int signal_of(Operation *operation) {
+        Container *container = operation->container;
+        bool at_once = container->life.start_usec == 0 || option_uint64(operation, "timeout-usec", 1) == 0;
+
+        return at_once ? 0 : option_int32(operation, "signal", container_stop_signal(container));
+}
+
 static bool enter_stopping(Operation *operation) {
         Container *container = operation->container;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
@@ -57,7 +66,11 @@ static bool enter_stopping(Operation *operation) {
         if (!operation->at_shutdown)
                 commit->life.stopped_by_user = operation->verb != VERB_RESTART && !operation->not_by_user;
         commit->life.next_restart_usec = 0;
+        commit->life.boot_due = false;
+        if (!operation->not_by_user) /* else it is the restart that health has ordered */
+                commit->life.health_action = "";
         if (container->life.state != STATE_STOPPING) {
+                commit->life.stop_signal = signal_of(operation);
                 commit->life.stop_deadline = container->life.state == STATE_INITIALIZED ? clock_boottime_usec() : deadline_of(operation);
                 commit_enter(commit, STATE_STOPPING, operation->at_shutdown ? REASON_NONE : operation->not_by_user ? REASON_HEALTH : REASON_USER);
                 commit_event(commit, "stop", stop_details(operation));
@@ -102,22 +115,33 @@ static void on_stopped(Operation *operation) {
         teardown_begin(operation);
 }
 
-static void send_stop_signal(Operation *operation, bool paused) {
-        Container *container = operation->container;
+/* That it has been sent is stored afterwards: a service that dies in between sends it again, since twice is better than never. */
+void stop_resume(Container *container) {
         g_autoptr(GError) error = NULL;
-        int signal = option_int32(operation, "signal", container_stop_signal(container));
+        int signal = container->life.stop_signal;
 
-        if (container->life.start_usec == 0 || option_uint64(operation, "timeout-usec", 1) == 0) {
-                kill_now(container);
+        if (signal == 0)
                 return;
-        }
         if (!signal_leader(container, signal, &error))
                 log_warning("stop %s: %s", container_title(container), error->message);
         g_clear_error(&error);
-        if (paused && !cgroup_thaw(container->life.cgroup, &error)) {
+        if (cgroup_is_frozen(container->life.cgroup) && !cgroup_thaw(container->life.cgroup, &error)) {
                 log_warning("thaw %s: %s", container_title(container), error->message);
                 kill_now(container);
         }
+        crash_point();
+        g_clear_error(&error);
+        g_autoptr(Commit) commit = commit_new(container, NULL);
+        commit->life.stop_signal = 0;
+        if (!commit_apply(commit, &error))
+                log_warning("%s", error->message);
+}
+
+static void send_stop_signal(Container *container) {
+        if (container->life.stop_signal == 0)
+                kill_now(container);
+        else
+                stop_resume(container);
 }
 
 void stop_begin(Operation *operation) {
@@ -134,8 +158,9 @@ void stop_begin(Operation *operation) {
                 health_resumed(container);
         operation_then(operation, on_stopped);
         arm_give_up(operation);
+        crash_point();
         if (state != STATE_STOPPING)
-                send_stop_signal(operation, state == STATE_PAUSED);
+                send_stop_signal(container);
         lifecycle_await_end(operation);
 }
 
@@ -148,10 +173,11 @@ static void on_stop_done(Operation *operation) {
 static void keep_down(Operation *operation) {
         Container *container = operation->container;
 
-        if (!container->life.stopped_by_user || container->life.next_restart_usec != 0) {
+        if (!container->life.stopped_by_user || container->life.next_restart_usec != 0 || container->life.boot_due) {
                 g_autoptr(Commit) commit = commit_new(container, operation->actor);
                 commit->life.stopped_by_user = true;
                 commit->life.next_restart_usec = 0;
+                commit->life.boot_due = false;
                 if (!operation_commit(operation, commit))
                         return;
                 policy_arm(operation->engine, container);
@@ -229,6 +255,8 @@ static bool commit_kill(Operation *operation, int signal) {
 
         if (is_wish_to_stop(container, signal))
                 commit->life.stopped_by_user = !operation->not_by_user;
+        if (operation->not_by_user) /* it is health's */
+                commit->life.health_action = "";
         g_variant_dict_init(&details, NULL);
         g_variant_dict_insert(&details, "signal", "i", signal);
         commit_event(commit, "kill", g_variant_dict_end(&details));

@@ -7,8 +7,8 @@
 #define LIFE_COLUMNS                                                                                                                                                         \
         "state, reason, state_usec, transitions, run, invocation, start_usec, finish_usec, exit_code, exit_signal, result, run_open, ever_started, ready, status_text, "     \
         "health, monitor_pid, monitor_start, main_pid, main_start, supervised, cgroup, stopped_by_user, stop_deadline, restart_count, next_restart_usec, backoff_usec, "     \
-        "error_name, error_message, error_usec, boot_id, mounted, remove_volumes"
-#define N_LIFE_COLUMNS 33
+        "error_name, error_message, error_usec, boot_id, mounted, remove_volumes, stop_signal, health_action, boot_due"
+#define N_LIFE_COLUMNS 36
 
 static void bind_life(sqlite3_stmt *s, int c, const Life *life) {
         store_bind_text(s, c++, state_to_string(life->state));
@@ -44,6 +44,9 @@ static void bind_life(sqlite3_stmt *s, int c, const Life *life) {
         store_bind_text(s, c++, life->boot_id);
         sqlite3_bind_int(s, c++, life->mounted);
         sqlite3_bind_int(s, c++, life->remove_volumes);
+        sqlite3_bind_int(s, c++, life->stop_signal);
+        store_bind_text(s, c++, life->health_action);
+        sqlite3_bind_int(s, c++, life->boot_due);
 }
 
 static bool read_words(sqlite3_stmt *s, int c, Life *life, GError **error) {
@@ -90,13 +93,16 @@ static bool read_life(sqlite3_stmt *s, int c, Life *life, GError **error) {
         life_set_string(&life->boot_id, store_column_text(s, c + 30));
         life->mounted = sqlite3_column_int(s, c + 31);
         life->remove_volumes = sqlite3_column_int(s, c + 32);
+        life->stop_signal = sqlite3_column_int(s, c + 33);
+        life->health_action = g_intern_string(store_column_text(s, c + 34));
+        life->boot_due = sqlite3_column_int(s, c + 35);
         return true;
 }
 
 bool store_put_life(Store *store, const char *id, const Life *life, GError **error) {
         sqlite3_stmt *s = store_statement(store, STATEMENT_PUT_LIFE,
                                           "INSERT OR REPLACE INTO life (id, " LIFE_COLUMNS ") VALUES "
-                                          "(?, ?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?)",
+                                          "(?, ?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?)",
                                           error);
 
         if (!s)

@@ -28,7 +28,20 @@ def failed_start(client, path, error, code=125, run=1, state="created", method="
     record = client.call(path, CONTAINER, "GetRun", "t", run)[0]
     assert (record["result"], record["exit-code"]) == ("start-failed", code) and record["finish"] > 0, record
     assert client.call(path, CONTAINER, "Wait") == (run, code, 0, "start-failed")
+    check_told(client, path, run, code)
     return message
+
+
+def check_told(client, path, run, code):
+    """One RunFinished, one event `died`, in this order."""
+    identity = path.rsplit("/", 1)[1]
+    told = [arguments for at, _, member, arguments in client.signals if (member == "RunFinished" and at == path and arguments[0] == run)
+            or (member == "Event" and arguments[3] == "died" and arguments[5] == identity and arguments[6]["run"] == run)]
+    assert len(told) == 2 and told[0][:4] == (run, code, 0, "start-failed"), told
+    details = told[1][6]
+    assert (details["exit-code"], details["signal"], details["result"], details["oom"]) == (code, 0, "start-failed", False) and details["actor"]["uid"] == 0, details
+    stored = [event for event in client.manager("GetEvents", "tua{sv}", told[1][0] - 1, 1, {})[0]]
+    assert stored[0][:6] == told[1][:6], stored
 
 
 def repeat(client, path, run):

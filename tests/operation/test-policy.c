@@ -79,17 +79,22 @@ static void test_never_started_is_no_end(Fixture *fixture, gconstpointer unused)
         g_assert_cmpstr(reason, ==, "no-end-seen");
 }
 
+static void order_restart(Life *life) {
+        life->health_action = "restart";
+}
+
 static void test_a_health_action_restarts_whatever_the_policy(Fixture *fixture, gconstpointer unused) {
         Container *container = fixture_add(fixture, "web", "{'restart-policy': <'no'>}");
+        g_autoptr(GError) error = NULL;
         const char *reason = NULL;
 
-        fixture_exit(fixture, container, NULL);
-        policy_want_restart(fixture->engine, container);
+        fixture_exit(fixture, container, order_restart);
         g_assert_true(policy_should_restart(container, &reason));
         g_assert_cmpstr(reason, ==, "health-action");
         g_autoptr(Commit) commit = commit_new(container, NULL);
         policy_plan(fixture->engine, container, commit, false);
         g_assert_cmpuint(commit->life.next_restart_usec, >, 0);
+        g_assert_true(commit_apply(commit, &error));
         g_assert_false(policy_should_restart(container, &reason)); /* once */
 }
 

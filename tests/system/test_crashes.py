@@ -6,8 +6,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, Error, expect, main, options  # noqa: E402
-from test_ends import crash_walk, settled  # noqa: E402
+from harness import CONTAINER, Error, GLib, expect, main, options, wait_for, wait_output  # noqa: E402
+from test_ends import CRASH, crash_walk, settled  # noqa: E402
 
 
 def exists(bus, name):
@@ -27,6 +27,8 @@ def check_runs(bus, path):
     assert open_runs == ([run] if state in ("initialized", "running", "paused") else []), (state, records)
     finished = [arguments[0] for event_path, _, member, arguments in bus.signals if member == "RunFinished" and event_path == path]
     assert len(finished) == len(set(finished)), "a run finished twice"
+    died = [(event[6]["run"], event[6]["exit-code"], event[6]["result"]) for event in bus.manager("GetEvents", "tua{sv}", 0, 10000, {})[0] if event[5] == path.rsplit("/", 1)[1] and event[3] == "died"]
+    assert died == [(record["run"], record["exit-code"], record["result"]) for record in records[::-1] if record["result"]], (died, records)
 
 
 def is_frozen(bus, path):
@@ -95,6 +97,83 @@ def test_death_at_each_step_of_restart(client):
     crash_walk(client, begin, check)
 
 
+POLITE = ("sh", "-c", "trap 'exit 13' TERM; echo ready; while :; do sleep 0.05; done")  # ends by the stop signal alone
+
+
+def check_polite_stop(bus, path, died, _):
+    if rested(bus, path, "running", "paused", "exited") != "exited":  # it died before the wish was stored
+        assert died
+        assert bus.call(path, CONTAINER, "StopWith", "a{sv}", options(signal=GLib.Variant("i", 15))) == (1,)
+    check_runs(bus, path)
+    assert bus.call(path, CONTAINER, "Wait") == (1, 13, 0, "exit-code") and bus.get(path, "StoppedByUser")
+
+
+def test_death_at_each_step_of_a_stop_without_a_deadline(client):
+    """The service dies between the commit of the wish and the signal, too: nobody would ever end the container."""
+
+    def begin(bus, path, prepare):
+        if not prepare:
+            return bus.call(path, CONTAINER, "Stop")
+        bus.call(path, CONTAINER, "Start")
+        return wait_output(path, "ready")
+
+    crash_walk(client, begin, check_polite_stop, *POLITE, stop_timeout_usec=2**64 - 1)
+
+
+def test_death_at_each_step_of_a_stop_of_a_paused_one(client):
+    def begin(bus, path, prepare):
+        if not prepare:
+            return bus.call(path, CONTAINER, "StopWith", "a{sv}", options(signal=GLib.Variant("i", 15)))
+        bus.call(path, CONTAINER, "Start")
+        wait_output(path, "ready")
+        return bus.call(path, CONTAINER, "Pause")
+
+    crash_walk(client, begin, check_polite_stop, *POLITE, stop_timeout_usec=2**64 - 1, stop_signal=GLib.Variant("i", 10))
+
+
+def test_death_at_each_step_of_an_action_of_health(client):
+    """The container turns unhealthy; whatever the service has done of what follows, the next one does the rest, once."""
+    cured = ("sh", "-c", "rm -f /bad; echo ready; exec sleep 1000")  # each run begins healthy
+    for action, follows in (("restart", "running"), ("kill", "exited"), ("stop", "exited")):
+        check_health_action(client, action, follows, cured)
+
+
+def check_health_action(client, action, follows, command):
+    check = GLib.Variant("a{sv}", options(test=["CMD-SHELL", "test ! -e /bad"], retries=GLib.Variant("u", 1), interval_usec=20000, on_failure=action))
+    for step in range(1, 60):
+        path = client.create(f"{action}{step}", *command, health=check, stop_timeout_usec=0, restart_sec_usec=1000)
+        client.call(path, CONTAINER, "Start")
+        wait_output(path, "ready")
+        client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["healthy"], {})
+        root = f"/proc/{client.get(path, 'MainPID')}/root"
+        with open(CRASH, "w", encoding="ascii") as file:
+            file.write(str(step))
+        open(f"{root}/bad", "w", encoding="ascii").close()
+
+        def followed(at=path):
+            try:
+                return client.get(at, "State") == follows and client.get(at, "Operation") == "" and (follows == "exited" or client.get(at, "Run") == 2)
+            except Error as error:
+                assert error.name == "NoReply", error
+                return False
+
+        wait_for(lambda: not os.path.exists(CRASH) or followed(), "the action or a death", poll=True)
+        died = not os.path.exists(CRASH)
+        if not died:
+            os.unlink(CRASH)
+        wait_for(followed, f"{action} after a death at step {step}", poll=True)
+        record = client.call(path, CONTAINER, "GetRun", "t", 1)[0]
+        assert (record["exit-code"], record["signal"], record["health"]) == (137, 9, "unhealthy"), record
+        check_runs(client, path)
+        assert client.get(path, "StoppedByUser") == (action == "stop") and client.get(path, "NextRestartTimestamp") == 0
+        client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+        if not died:
+            assert step > 3, "the service has no crash points: is it built with -Dcrash-points=true?"
+            print(f"# {action}: {step - 1} deaths")
+            return
+    raise AssertionError("an action has more than 60 steps")
+
+
 def check_freezer(bus, path, died, allowed):
     state = bus.get(path, "State")
     assert state in allowed, state
@@ -108,11 +187,10 @@ def check_freezer(bus, path, died, allowed):
     assert bus.call(path, CONTAINER, "Wait") == (1, 137, 9, "signal")
 
 
-def rested(bus, path):
+def rested(bus, path, *states):
     """Like settled, but a paused container rests too."""
-    bus.call(path, CONTAINER, "WaitFor", "asa{sv}", ["running", "paused"], {})
-    while bus.get(path, "Operation"):
-        pass
+    wait_for(lambda: bus.get(path, "State") in (states or ("running", "paused")) and bus.get(path, "Operation") == "", "rest", poll=True)
+    return bus.get(path, "State")
 
 
 def test_death_at_each_step_of_pause(client):

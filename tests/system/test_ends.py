@@ -178,10 +178,10 @@ def test_a_stop_goes_on_after_the_service_died(client):
 CRASH = os.environ.get("CONBUS_SANDBOX", "") + "/crash"
 
 
-def crash_walk(client, begin, check):
+def crash_walk(client, begin, check, *command, **config):
     """Lets the service die at each crash point of one operation; begin starts it on a fresh container, check looks at what a new service makes of it. Ends when the operation is through without a death."""
     for step in range(1, 40):
-        path = client.create(f"crash{step}", "sleep", "1000")
+        path = client.create(f"crash{step}", *(command or ("sleep", "1000")), **config)
         prepared = begin(client, path, True)
         with open(CRASH, "w", encoding="utf-8") as file:
             file.write(str(step))

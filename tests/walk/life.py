@@ -230,7 +230,7 @@ class Rules:
         check(self.world.was_disturbed(), "a launch failed without a reason")
         if new["NextRestartTimestamp"]:
             self._check_plan(old, new)
-        return STATE | {"FinishTimestamp", "ExitCode", "Result", "MonitorPID", "NextRestartTimestamp", "Supervised", "ControlGroup"}, ()
+        return STATE | {"FinishTimestamp", "ExitCode", "Result", "MonitorPID", "NextRestartTimestamp", "Supervised", "ControlGroup"}, ("died",)
 
     def _failed_attempt(self, old, new, facts):
         check(self.world.was_disturbed(), "an attempt of the policy failed without a reason")
