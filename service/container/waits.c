@@ -2,7 +2,7 @@
 /* Waits (api.md section 10). A wait is bound to a run when it begins, or to the first run above a number as soon as that opens; every commit of its container is looked at, so that no state is too short to match; the answer is read from the record.
  *
  * `stopped` is met by a record that has ended; `exited` also needs the cleanup, that is, the container is past `stopped` or on its way to the next run. A wait that cannot be met any more because its run has ended (ready, healthy …) is answered `stopped`,
- * and every wait on a container that goes is answered `removed`. */
+ * and every wait on a container that goes is answered `removed`. `final` is bound to no run, only to one at least: it is met when nothing restarts the container any more, and answers with its last run, or, when its time is up, with the latest. */
 
 #include "container/waits.h"
 #include "base/clock.h"
@@ -10,6 +10,8 @@
 #include <string.h>
 
 struct Wait {
+        unsigned n_references; /* answers of one change may cancel waits that are still to be looked at */
+        bool over; /* answered or cancelled */
         Waits *waits;
         char *id;
         char **conditions;
@@ -45,7 +47,14 @@ Waits *waits_new(sd_event *event, Registry *registry) {
         return waits;
 }
 
-static void wait_free(Wait *wait) {
+static Wait *wait_ref(Wait *wait) {
+        wait->n_references++;
+        return wait;
+}
+
+static void wait_unref(Wait *wait) {
+        if (--wait->n_references > 0)
+                return;
         g_clear_pointer(&wait->timer, sd_event_source_disable_unref);
         g_clear_pointer(&wait->now, sd_event_source_disable_unref);
         g_strfreev(wait->conditions);
@@ -63,7 +72,7 @@ void waits_free(Waits *waits) {
         g_hash_table_iter_init(&iter, waits->by_id);
         while (g_hash_table_iter_next(&iter, NULL, &list))
                 for (guint i = 0; i < ((GPtrArray *) list)->len; i++)
-                        wait_free(((GPtrArray *) list)->pdata[i]);
+                        wait_unref(((GPtrArray *) list)->pdata[i]);
         g_hash_table_unref(waits->by_id);
         sd_event_unref(waits->event);
         g_free(waits);
@@ -76,6 +85,9 @@ unsigned waits_count(const Waits *waits) {
 static void unlink_wait(Wait *wait) {
         GPtrArray *list = g_hash_table_lookup(wait->waits->by_id, wait->id);
 
+        wait->over = true;
+        g_clear_pointer(&wait->timer, sd_event_source_disable_unref);
+        g_clear_pointer(&wait->now, sd_event_source_disable_unref);
         if (!list || !g_ptr_array_remove_fast(list, wait))
                 return;
         wait->waits->n_waits--;
@@ -89,7 +101,7 @@ guint64 wait_run(const Wait *wait) {
 
 void wait_cancel(Wait *wait) {
         unlink_wait(wait);
-        wait_free(wait);
+        wait_unref(wait);
 }
 
 static bool wants(const Wait *wait, const char *condition) {
@@ -121,7 +133,7 @@ static void send_answer(Wait *wait, const char *condition, const Run *record) {
         }
         unlink_wait(wait);
         done(&answer, NULL, userdata);
-        wait_free(wait);
+        wait_unref(wait);
 }
 
 /* --- is it met --- */
@@ -146,12 +158,22 @@ static bool is_cleaned_up(const Wait *wait, const Life *life) {
 }
 
 static bool nothing_will_restart(const Life *life) {
-        return !life->run_open && life->next_restart_usec == 0 && (life->state == STATE_EXITED || life->state == STATE_CREATED || life->state == STATE_REMOVING);
+        return !life->run_open && life->next_restart_usec == 0 && !life->boot_due && (life->state == STATE_EXITED || life->state == STATE_CREATED || life->state == STATE_REMOVING);
+}
+
+/* The word for an end where every end has been cleaned up. */
+static const char *end_condition(const Wait *wait) {
+        return wants(wait, "exited") && !wants(wait, "stopped") ? "exited" : "stopped";
+}
+
+/* A final wait that names a run means that one or a later one. */
+static bool is_late_enough(const Wait *wait, guint64 run) {
+        return run > 0 && (!wait->has_run || run >= wait->run) && (!wait->has_after_run || run > wait->after_run);
 }
 
 static const char *met_by_end(const Wait *wait, const Life *life) {
         if (wait->final)
-                return nothing_will_restart(life) && life->run > 0 ? (wants(wait, "exited") && !wants(wait, "stopped") ? "exited" : "stopped") : NULL;
+                return nothing_will_restart(life) && is_late_enough(wait, life->run) ? end_condition(wait) : NULL;
         if (!run_is_over(wait, life))
                 return NULL;
         for (char **condition = wait->conditions; *condition; condition++) {
@@ -187,6 +209,8 @@ static const char *met_by_life(const Wait *wait, const Life *life, bool is_commi
 }
 
 static void bind(Wait *wait, const Life *life) {
+        if (wait->final)
+                return;
         if (wait->run == 0 && wait->has_after_run && life->run > wait->after_run)
                 wait->run = wait->after_run + 1;
         else if (wait->run == 0 && !wait->has_after_run && life->run_open)
@@ -195,7 +219,7 @@ static void bind(Wait *wait, const Life *life) {
 
 static const char *find_met(Wait *wait, const Life *life) {
         bind(wait, life);
-        if (wait->has_after_run && wait->run == 0)
+        if (wait->has_after_run && wait->run == 0 && !wait->final)
                 return NULL;
         bool another = wait->run != 0 && wait->run != life->run && (wait->has_run || wait->has_after_run);
         const char *met = wait->final ? NULL : met_by_life(wait, life, another);
@@ -215,6 +239,18 @@ static void give(Wait *wait, const char *met, const Run *finished) {
         send_answer(wait, met, is_about_end(met) && same && !wait->final ? finished : NULL);
 }
 
+static void unref_element(void *wait) {
+        wait_unref(wait);
+}
+
+static GPtrArray *copy_list(GPtrArray *list) {
+        GPtrArray *copy = g_ptr_array_new_full(list->len, unref_element);
+
+        for (guint i = 0; i < list->len; i++)
+                g_ptr_array_add(copy, wait_ref(list->pdata[i]));
+        return copy;
+}
+
 static void on_change(const Change *change, void *userdata) {
         Waits *waits = userdata;
         GPtrArray *list = g_hash_table_lookup(waits->by_id, change->container->id);
@@ -222,11 +258,11 @@ static void on_change(const Change *change, void *userdata) {
         if (!list || change->operation_changed)
                 return;
         /* An answer removes its wait; those that come meanwhile are no concern of this change. */
-        g_autoptr(GPtrArray) now = g_ptr_array_copy(list, NULL, NULL);
+        g_autoptr(GPtrArray) now = copy_list(list);
         for (guint i = 0; i < now->len; i++) {
                 Wait *wait = now->pdata[i];
-                if (wait->now)
-                        continue; /* it is being answered already */
+                if (wait->over || wait->now)
+                        continue; /* it has been answered, or is about to be */
                 const char *met = change->vanished ? "removed" : find_met(wait, change->now);
                 if (change->vanished && !wants(wait, "removed")) {
                         const char *end = find_met(wait, change->now);
@@ -244,10 +280,10 @@ void waits_health_changed(Waits *waits, Container *container, const char *status
 
         if (!list)
                 return;
-        g_autoptr(GPtrArray) now = g_ptr_array_copy(list, NULL, NULL);
+        g_autoptr(GPtrArray) now = copy_list(list);
         for (guint i = 0; i < now->len; i++) {
                 Wait *wait = now->pdata[i];
-                const char *met = wait->now ? NULL : find_met(wait, &container->life);
+                const char *met = wait->over || wait->now ? NULL : find_met(wait, &container->life);
                 if (met)
                         give(wait, met, NULL);
         }
@@ -262,19 +298,18 @@ static int on_now(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+/* No end is told, so there is no code: only the run to go on with. */
 static int on_deadline(sd_event_source *source, guint64 usec, void *userdata) {
         Wait *wait = userdata;
-        WaitAnswer answer = {.container = wait->id, .condition = "timeout", .run = wait->run, .exit_code = -1};
+        Container *container = registry_get(wait->waits->registry, wait->id);
         g_autoptr(GVariant) details = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
-        WaitDone done = wait->done;
-        void *data = wait->userdata;
+        WaitAnswer answer = {.container = wait->id, .condition = "timeout", .run = wait->final && container ? container->life.run : wait->run, .exit_code = -1, .details = details};
 
         if (wait->now)
                 return 0;
-        answer.details = details;
         unlink_wait(wait);
-        done(&answer, NULL, data);
-        wait_free(wait);
+        wait->done(&answer, NULL, wait->userdata);
+        wait_unref(wait);
         return 0;
 }
 
@@ -303,6 +338,7 @@ static bool is_ends_alone(const WaitOptions *options) {
 static Wait *wait_new(Waits *waits, const char *id, const WaitOptions *options, WaitDone done, void *userdata) {
         Wait *wait = g_new0(Wait, 1);
 
+        wait->n_references = 1;
         wait->waits = waits;
         wait->id = g_strdup(id);
         wait->conditions = g_strdupv((char **) options->conditions);
@@ -340,15 +376,17 @@ static const char *met_by_records(Wait *wait, GError **error) {
         Store *store = registry_store(wait->waits->registry);
         g_autoptr(Run) run = NULL;
 
-        bool read = wait->has_after_run ? store_get_run_after(store, wait->id, wait->after_run, &run, error) : store_get_run(store, wait->id, wait->run, &run, error);
+        bool read = wait->final           ? store_get_run(store, wait->id, 0, &run, error) :
+                    wait->has_after_run ? store_get_run_after(store, wait->id, wait->after_run, &run, error) :
+                                          store_get_run(store, wait->id, wait->run, &run, error);
         if (!read)
                 return NULL;
-        if (!run) {
+        if (!run || (wait->final && !is_late_enough(wait, run->number))) {
                 error_set(error, wait->has_run ? CONBUS_ERROR_NO_SUCH_RUN : CONBUS_ERROR_NO_SUCH_CONTAINER, "no container has the id \"%s\", and no record of such a run is kept", wait->id);
                 return NULL;
         }
         wait->run = run->number;
-        return wants(wait, "removed") ? "removed" : wants(wait, "exited") && !wants(wait, "stopped") ? "exited" : "stopped";
+        return wants(wait, "removed") ? "removed" : end_condition(wait);
 }
 
 static const char *met_at_once(Wait *wait, Container *container, const WaitOptions *options, GError **error) {
@@ -356,7 +394,7 @@ static const char *met_at_once(Wait *wait, Container *container, const WaitOptio
         g_autoptr(Run) record = NULL;
 
         if (wait->final) {
-                if (life->run == 0 && !wait->has_after_run) {
+                if (life->run == 0 && !wait->has_after_run && !wait->has_run) {
                         error_set(error, CONBUS_ERROR_NEVER_STARTED, "wait for %s: it was never started", container_title(container));
                         return NULL;
                 }
@@ -401,10 +439,10 @@ Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitD
         const char *met = container ? met_at_once(wait, container, options, &failure) : met_by_records(wait, &failure);
         if (failure) {
                 g_propagate_error(error, failure);
-                wait_free(wait);
+                wait_unref(wait);
                 return NULL;
         }
-        if (!met && container)
+        if (!met && container && !wait->final)
                 met = bind_after(wait, container);
         link_wait(wait, met, options->timeout_usec);
         return wait;

@@ -172,26 +172,15 @@ static void test_short_states_and_tied_conditions(Fixture *fixture, gconstpointe
         expect(&health, "stopped", 1, 3);
 }
 
-static void test_final_waits_for_the_policy(Fixture *fixture, gconstpointer unused) {
+static void remove_container(Fixture *fixture) {
         g_autoptr(GError) error = NULL;
-        Answer answer = {0};
-
-        open_run(fixture);
-        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .final = true}, &answer, NULL));
-        end_run(fixture, 1);
         g_autoptr(Commit) commit = commit_new(fixture->container, NULL);
-        commit_enter(commit, STATE_EXITED, REASON_EXIT);
-        commit->life.next_restart_usec = 5;
+
+        commit_set_remove(commit);
         g_assert_true(commit_apply(commit, &error));
-        open_run(fixture);
-        end_run(fixture, 2);
-        g_assert_cmpuint(answer.n, ==, 0);
-        enter(fixture, STATE_EXITED);
-        expect(&answer, "stopped", 2, 2);
 }
 
 static void test_removal_answers_everybody(Fixture *fixture, gconstpointer unused) {
-        g_autoptr(GError) error = NULL;
         Answer removed = {0}, next = {0}, record = {0};
 
         open_run(fixture);
@@ -199,24 +188,13 @@ static void test_removal_answers_everybody(Fixture *fixture, gconstpointer unuse
         g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = gone}, &removed, NULL));
         g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .has_after_run = true, .after_run = 1}, &next, NULL));
         enter(fixture, STATE_REMOVING);
-        g_autoptr(Commit) commit = commit_new(fixture->container, NULL);
-        commit_set_remove(commit);
-        g_assert_true(commit_apply(commit, &error));
+        remove_container(fixture);
         expect(&removed, "removed", 1, 4);
         g_assert_cmpstr(next.condition, ==, "removed");
         g_free(next.condition);
         g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1}, &record, NULL));
         turn(fixture);
         expect(&record, "stopped", 1, 4);
-}
-
-static void test_timeout(Fixture *fixture, gconstpointer unused) {
-        Answer answer = {0};
-
-        open_run(fixture);
-        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .timeout_usec = 1000}, &answer, NULL));
-        turn(fixture);
-        expect(&answer, "timeout", 1, -1);
 }
 
 static void test_a_timeout_beyond_the_clock_is_none(Fixture *fixture, gconstpointer unused) {
@@ -302,6 +280,42 @@ static void test_rule_2_which_run(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpuint(never.n, ==, 0);
         enter(fixture, STATE_EXITED);
         expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .final = true}, "stopped", 3, 3);
+}
+
+static void plan_restart(Fixture *fixture) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Commit) commit = commit_new(fixture->container, NULL);
+
+        commit_enter(commit, STATE_EXITED, REASON_EXIT);
+        commit->life.next_restart_usec = 5;
+        g_assert_true(commit_apply(commit, &error));
+}
+
+/* 2: final with a run means that one or a later one. */
+static void test_rule_2_final_and_a_run(Fixture *fixture, gconstpointer unused) {
+        Answer run = {0}, after = {0};
+
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .final = true, .has_run = true, .run = 2}, &run, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = exited, .final = true, .has_after_run = true, .after_run = 1}, &after, NULL));
+        open_run(fixture);
+        end_run(fixture, 1);
+        enter(fixture, STATE_EXITED);
+        g_assert_cmpuint(run.n + after.n, ==, 0);
+        open_run(fixture);
+        end_run(fixture, 2);
+        plan_restart(fixture);
+        open_run(fixture);
+        end_run(fixture, 3);
+        g_assert_cmpuint(run.n + after.n, ==, 0);
+        enter(fixture, STATE_EXITED);
+        expect(&run, "stopped", 3, 3);
+        expect(&after, "exited", 3, 3);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .final = true, .has_run = true, .run = 1}, "stopped", 3, 3);
+        enter(fixture, STATE_REMOVING);
+        remove_container(fixture);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .final = true, .has_run = true, .run = 1}, "stopped", 3, 3);
+        expect_at_once(fixture, (WaitOptions) {.conditions = exited, .final = true, .has_after_run = true, .after_run = 2}, "exited", 3, 3);
+        expect_refused(fixture, (WaitOptions) {.conditions = stopped, .final = true, .has_run = true, .run = 4}, CONBUS_ERROR_NO_SUCH_RUN);
 }
 
 /* 3: what was recorded is the answer, whatever the container is by now. */
@@ -470,6 +484,29 @@ static void test_rule_7_a_lossless_long_poll(Fixture *fixture, gconstpointer unu
         expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1, .timeout_usec = 1000}, "stopped", 1, 8);
 }
 
+/* 7: a final wait is bound to no run: it tells the latest and goes on as it was asked. */
+static void test_rule_7_final(Fixture *fixture, gconstpointer unused) {
+        Answer open = {0}, none = {0};
+        const WaitOptions final = {.conditions = stopped, .final = true, .timeout_usec = 1000};
+
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .final = true, .has_after_run = true, .timeout_usec = 1000}, &none, NULL));
+        turn(fixture);
+        expect(&none, "timeout", 0, -1);
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, final, &open, NULL));
+        turn(fixture);
+        expect(&open, "timeout", 1, -1);
+        g_assert_nonnull(begin(fixture, final, &open, NULL));
+        end_run(fixture, 4);
+        plan_restart(fixture);
+        turn(fixture);
+        expect(&open, "timeout", 1, -1); /* the latest one, of which it is not known whether it was the last */
+        open_run(fixture);
+        end_run(fixture, 5);
+        enter(fixture, STATE_EXITED);
+        expect_at_once(fixture, final, "stopped", 2, 5);
+}
+
 /* 8: who has left is not answered. */
 static void test_rule_8_a_dropped_wait(Fixture *fixture, gconstpointer unused) {
         Answer left = {0}, at_once = {0};
@@ -480,6 +517,35 @@ static void test_rule_8_a_dropped_wait(Fixture *fixture, gconstpointer unused) {
         wait_cancel(begin(fixture, (WaitOptions) {.conditions = stopped}, &at_once, NULL));
         g_assert_cmpint(sd_event_run(fixture->event, 2000), ==, 0);
         g_assert_cmpuint(left.n + at_once.n, ==, 0);
+        g_assert_cmpuint(waits_count(fixture->waits), ==, 0);
+}
+
+typedef struct Pair {
+        Wait *waits[2];
+        unsigned n;
+} Pair;
+
+static void on_first(const WaitAnswer *answer, const GError *error, void *userdata) {
+        Pair *pair = userdata;
+
+        pair->n++;
+        wait_cancel(pair->waits[1]);
+}
+
+static void on_second(const WaitAnswer *answer, const GError *error, void *userdata) {
+        g_assert_not_reached();
+}
+
+/* 8: as WaitAny that names a container twice. */
+static void test_rule_8_an_answer_drops_another_wait(Fixture *fixture, gconstpointer unused) {
+        WaitOptions options = {.conditions = stopped, .timeout_usec = UINT64_MAX};
+        Pair pair = {0};
+
+        open_run(fixture);
+        pair.waits[0] = wait_begin(fixture->waits, fixture->container->id, &options, on_first, &pair, NULL);
+        pair.waits[1] = wait_begin(fixture->waits, fixture->container->id, &options, on_second, &pair, NULL);
+        end_run(fixture, 1);
+        g_assert_cmpuint(pair.n, ==, 1);
         g_assert_cmpuint(waits_count(fixture->waits), ==, 0);
 }
 
@@ -502,12 +568,11 @@ int main(int argc, char *argv[]) {
                 {"/waits/binding-to-a-run", test_binding_to_a_run},
                 {"/waits/exited-needs-the-cleanup", test_exited_needs_the_cleanup},
                 {"/waits/short-states-and-tied-conditions", test_short_states_and_tied_conditions},
-                {"/waits/final-waits-for-the-policy", test_final_waits_for_the_policy},
                 {"/waits/removal-answers-everybody", test_removal_answers_everybody},
-                {"/waits/timeout", test_timeout},
                 {"/waits/a-timeout-beyond-the-clock-is-none", test_a_timeout_beyond_the_clock_is_none},
                 {"/waits/rule-1-binding", test_rule_1_binding},
                 {"/waits/rule-2-which-run", test_rule_2_which_run},
+                {"/waits/rule-2-final-and-a-run", test_rule_2_final_and_a_run},
                 {"/waits/rule-3-the-record", test_rule_3_the_record},
                 {"/waits/rule-4-exited", test_rule_4_exited},
                 {"/waits/rule-5-every-state", test_rule_5_every_state},
@@ -519,7 +584,9 @@ int main(int argc, char *argv[]) {
                 {"/waits/rule-6-tied-conditions", test_rule_6_tied_conditions},
                 {"/waits/rule-6-no-health-check", test_rule_6_no_health_check},
                 {"/waits/rule-7-a-lossless-long-poll", test_rule_7_a_lossless_long_poll},
+                {"/waits/rule-7-final", test_rule_7_final},
                 {"/waits/rule-8-a-dropped-wait", test_rule_8_a_dropped_wait},
+                {"/waits/rule-8-an-answer-drops-another-wait", test_rule_8_an_answer_drops_another_wait},
                 {"/waits/rule-10-a-lost-run", test_rule_10_a_lost_run},
                 {"/waits/ten-thousand-on-one-end", test_ten_thousand_on_one_end},
         };
