@@ -160,6 +160,7 @@ static bool adopt_living(Engine *engine, Container *container, GError **error) {
 /* PID 1 is gone and nobody holds its pidfd any more: the exit file is the source, and conmon may still be about to write it. */
 static bool adopt_ended(Engine *engine, Container *container) {
         lifecycle_attach(engine, container, NULL);
+        health_adopt_ended(engine, container);
         lifecycle_main_is_gone(container);
         return true;
 }

@@ -118,8 +118,10 @@ static void submit_action(struct Health *health, Verb verb, GVariant *options, b
 
         if (!operation)
                 log_error("health action on %s: %s", container_title(health->container), error->message);
-        else
+        else {
                 operation->not_by_user = !by_user;
+                operation->number = (gint64) health->container->life.run;
+        }
 }
 
 /* What has been ordered is in the store, so that a service that dies before it is done leaves it to the next one. */
@@ -150,6 +152,8 @@ static void restart_by_health(struct Health *health) {
 /* --- what a result means --- */
 
 static void count_startup(struct Health *health, const HealthSettings *settings, bool success) {
+        if (g_str_equal(health->container->life.health, "suspended"))
+                set_status(health, "starting");
         if (success) {
                 health->startup_failures = 0;
                 if (++health->startup_successes < settings->startup_successes)
@@ -380,6 +384,11 @@ void health_adopt(Engine *engine, Container *container) {
         set_since(health);
         schedule_first(health);
         act(health);
+}
+
+void health_adopt_ended(Engine *engine, Container *container) {
+        if (container_has_health(container))
+                (void) health_of(engine, container);
 }
 
 static void end_check(struct Health *health, ConbusError code, const char *why) {

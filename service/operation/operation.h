@@ -130,7 +130,7 @@ struct Operation {
         struct ScopeEnd *scope_end;
         sd_event_source *timer;
         GError *step_error;
-        gint64 number; /* verb-specific: signal of a kill; of a creation from a profile how many of it its creator may have, 0 for no limit */
+        gint64 number; /* verb-specific: of a health action the run that it is about; of a creation from a profile how many of it its creator may have, 0 for no limit */
         bool internal_restart; /* policy: RestartCount is kept and grows */
         bool at_shutdown; /* of the machine: StoppedByUser stays as it is */
         bool not_by_user; /* a health action: the policy still applies */

@@ -212,10 +212,23 @@ static void stop_unknown(Operation *operation) {
                 operation_continue(operation);
 }
 
+/* A stop that health has ordered is for one run. When its turn comes that may be over: then a restart has nothing left to do, while what was to stay down still is to, unless it was started again. */
+static bool is_about_another_run(const Operation *operation) {
+        const Life *life = &operation->container->life;
+
+        if (operation->number == 0 || life->state == STATE_UNKNOWN)
+                return false;
+        return life->run != (guint64) operation->number || (operation->not_by_user && !state_is_active(life->state));
+}
+
 void stop_step(Operation *operation) {
         Container *container = operation->container;
         State state = container->life.state;
 
+        if (is_about_another_run(operation)) {
+                operation_continue(operation);
+                return;
+        }
         if (operation->joined_run != 0 && operation->joined_run == container->life.run && !state_is_active(state) && state != STATE_STOPPED) {
                 operation->run = operation->joined_run;
                 on_stop_done(operation);
