@@ -23,6 +23,14 @@ static GVariant *remove_details(Container *container) {
         return g_variant_dict_end(&details);
 }
 
+/* What it depended on may be an auto-remove container whose removal it was in the way of. */
+static void let_dependencies_go(Operation *operation) {
+        g_autoptr(GPtrArray) dependencies = registry_dependencies(operation->engine->registry, operation->container);
+
+        for (guint i = 0; i < dependencies->len; i++)
+                removal_ensure(operation->engine, dependencies->pdata[i]);
+}
+
 static void on_files_gone(Operation *operation) {
         Container *container = operation->container;
 
@@ -39,6 +47,7 @@ static void on_files_gone(Operation *operation) {
                 operation_continue(operation);
                 return;
         }
+        let_dependencies_go(operation);
         store_sync(operation->engine->store, on_synced, operation);
 }
 

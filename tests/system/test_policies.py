@@ -96,5 +96,16 @@ def test_a_container_that_is_never_ready_is_killed(client):
     assert client.get(plain, "Ready")
 
 
+def test_auto_remove_waits_for_dependents(client):
+    base = client.create("base", "sleep", "1000", auto_remove=True)
+    top = client.create("top", "sleep", "1000", depends=["base"])
+    client.call(base, CONTAINER, "Start")
+    client.call(base, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
+    assert client.get(base, "State") == "exited"
+    wait = client.begin(base, CONTAINER, "WaitFor", "asa{sv}", ["removed"], {})
+    client.call(top, CONTAINER, "Remove")
+    assert client.finish(wait)[:2] == ("removed", 1)
+
+
 if __name__ == "__main__":
     main()
