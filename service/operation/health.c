@@ -153,7 +153,7 @@ static void restart_by_health(struct Health *health) {
 
 static void count_startup(struct Health *health, const HealthSettings *settings, bool success) {
         if (g_str_equal(health->container->life.health, "suspended"))
-                set_status(health, "starting");
+                set_status(health, "starting", NULL);
         if (success) {
                 health->startup_failures = 0;
                 if (++health->startup_successes < settings->startup_successes)

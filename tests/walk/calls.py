@@ -8,31 +8,62 @@ import time
 from life import check, expected
 from waits import NEVER, Request, answers, refusal
 from wire import Variant
-from world import CONTAINER, MANAGER, MANAGER_PATH, NAME
+from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME
 
 PREFIXES = ("io.conbus1.Error.", "org.freedesktop.DBus.Error.")
 LEFT = ("NoReply", "ServiceUnknown", "Disconnected", "NameHasNoOwner")  # the service died before it could answer
 GONE = ("Removed", "UnknownObject", "UnknownMethod", "NoSuchContainer")
+LAUNCHES = ("Init", "Start", "Restart")
 KEPT = {"Init", "Start", "Restart", "Stop"}  # whose failures LastErrorName remembers
-SIGNATURES = {"StartWith": "a{sv}", "StopWith": "a{sv}", "RestartWith": "a{sv}", "RemoveWith": "a{sv}", "Kill": "si", "Rename": "s", "SetRestartPolicy": "su", "Cleanup": "a{sv}",
+SIGNATURES = {"InitWith": "a{sv}", "StartWith": "a{sv}", "StopWith": "a{sv}", "RestartWith": "a{sv}", "RemoveWith": "a{sv}", "Kill": "si", "Rename": "s", "SetRestartPolicy": "su", "Cleanup": "a{sv}",
               "WaitFor": "asa{sv}", "OpenWait": "asa{sv}", "WaitAny": "a(ot)asa{sv}"}
 
 
+class Cause:
+    """A call as what may change one container."""
+
+    def __init__(self, call, container, verb):
+        self.call, self.path, self.verb, self.sender = call, container.path, verb, call.sender
+
+    def may_still_cause(self, epoch, index):
+        """Whether its effect may come after this life: it has not been answered, or not been answered by then."""
+        call = self.call
+        return not call.is_over or (call.reply_epoch == epoch and call.ends[self.path] > index)
+
+
 class Call:
-    def __init__(self, peer, container, member, values=(), verb=None, request=None, entries=None):
+    def __init__(self, peer, container, member, values=(), verb=None, request=None, entries=None, step=None):
         self.world, self.sender, self.container, self.member, self.values = peer.world, peer.name, container, member, values
         self.verb, self.request, self.entries = verb, request, entries
         self.path = container.path if container else None
+        self.recursive, self.with_dependents = bool(step and step.get("recursive")), bool(step and step.get("dependents"))
+        self.watched = [container, *container.all_dependencies(), *container.all_dependents()] if container else [entry for entry, _ in entries]
+        self.first = {other.path: peer.position(other.path) for other in self.watched}
         self.epoch, self.sent, self.sent_time = peer.epoch, peer.position(self.path), time.monotonic()
         self.received = None  # the latest position at which it can have been received, once that is known
-        self.first = {entry.path: peer.position(entry.path) for entry, _ in entries or ()}
         self.reply = None
         self.is_over, self.n_left = False, peer.world.n_left
-        path, interface = (self.path, CONTAINER) if container else (MANAGER_PATH, MANAGER)
+        self.codes = self._possible_codes() if verb == "Check" else ()
+        path, interface = (self.path, HEALTH if verb == "Check" else CONTAINER) if container else (MANAGER_PATH, MANAGER)
         self.serial = peer.connection.send(NAME, path, interface, member, SIGNATURES.get(member, ""), *values)
         peer.pending[self.serial] = self
         if container and verb:
-            container.calls.append(self)
+            self._become_cause()
+
+    def _become_cause(self):
+        self.container.calls.append(Cause(self, self.container, "Remove" if self.verb == "RemoveForce" else "Cleanup" if self.verb == "CleanupOnlyStopped" else self.verb))
+        if self.recursive:
+            for other in self.container.all_dependencies():
+                other.calls.append(Cause(self, other, "Start"))
+        if self.with_dependents:
+            for other in self.container.all_dependents():
+                other.calls.append(Cause(self, other, "Remove"))
+
+    def _possible_codes(self):
+        """From when on the file counts: a check that is under way is joined."""
+        config = self.container.config["health"]
+        alone = not config["interval"] and not config["startup"] and not self.container.causes({"Check"})
+        return self.sent_time if alone else 0
 
     def __str__(self):
         words = [self.sender, self.container.life["Name"] if self.container else "", self.member]
@@ -70,16 +101,27 @@ class Call:
         self.is_over = error not in LEFT
         return True
 
-    def may_still_cause(self, epoch, index):
-        """Whether its effect may come after this life: it has not been answered, or not been answered by then."""
-        return not self.is_over or (self.reply_epoch == epoch and self.end > index)
-
     def _positions(self):
-        return [(entry, self.ends[entry.path]) for entry, _ in self.entries] if self.entries else [(self.container, self.end)] if self.container else []
+        return [(other, self.ends[other.path]) for other in self.watched]
 
-    def _window(self):
-        lives = self.container.lives_of(self.reply_epoch)
-        return lives[self.sent : self.end + 1]
+    def _window(self, container=None):
+        container = container or self.container
+        return container.lives_of(self.reply_epoch)[self.first[container.path] : self.ends[container.path] + 1]
+
+    def _was_down(self, dependency):
+        return any(life is None or life["State"] != "running" for life in self._window(dependency))
+
+    def _allowed_by_others(self):
+        """Errors that come from what it depends on, or what depends on it."""
+        container, allowed = self.container, set()
+        if self.verb in LAUNCHES and any(map(self._was_down, container.all_dependencies() if self.recursive else container.dependencies)):
+            allowed.add("DependencyFailed")
+        if self.verb in ("Remove", "RemoveForce"):
+            if not self.with_dependents and any(self._window(other)[0] is not None for other in container.dependents):
+                allowed.add("DependentsExist")
+            if self.with_dependents:
+                allowed |= {expected(self.verb, life["State"]) for other in container.all_dependents() for life in self._window(other) if life} - {"ok"}
+        return allowed
 
     def _events(self, action):
         return [event for epoch, index, event in self.container.log if epoch == self.reply_epoch and self.sent <= index <= self.end and event["action"] == action and event["actor"] in (self.sender, "")]
@@ -88,22 +130,42 @@ class Call:
         window = [life for life in self._window() if life is not None]
         states = {life["State"] for life in window}
         was_gone = len(window) < len(self._window()) or "removing" in states
-        allowed = {expected(self.verb, state) for state in states}
+        allowed = {expected(self.verb, state) for state in states} | self._allowed_by_others()
         if not error:
             check("ok" in allowed, f"{self} succeeds, though it was only {sorted(states)}")
             self._check_effect(body, window)
+            self._check_others()
             return
         run_ended = len({life["Result"] for life in window}) > 1 or len({life["Run"] for life in window}) > 1 or any(self.container.outcomes(life) for life in window)
         allowed |= set(GONE) if was_gone else set()
-        if run_ended and self.verb in ("Init", "Start", "Restart", "Kill", "Pause", "Resume", "Cleanup"):
+        if run_ended and self.verb in ("Init", "Start", "Restart", "Kill", "Pause", "Resume", "Cleanup", "Check"):
             allowed |= {"NotRunning"}
         if self.verb in ("Init", "Start", "Restart") and self.container.disturbed:
             allowed |= {"MonitorFailed", "RuntimeFailed"}
+        if was_gone and self.verb == "Check":
+            allowed |= {"Cancelled"}
         if self.verb == "Rename":
             allowed |= {"NameInUse"} if self.world.is_taken(self.values[0], self.container) else set()
         check(error in allowed, f"{self} fails with {error} ({body[0] if body else ''}); {sorted(states)} allows {sorted(allowed)}")
-        if self.verb in KEPT and error in ("MonitorFailed", "RuntimeFailed"):
+        if self.verb in KEPT and error in ("MonitorFailed", "RuntimeFailed", "DependencyFailed"):
             check(was_gone or any(life["LastErrorName"].endswith("." + error) for life in window), f"{self} failed with {error}, but LastErrorName does not say so")
+
+    def _check_others(self):
+        if self.verb in LAUNCHES:
+            for other in self.container.dependencies:
+                check(any(life and life["State"] == "running" for life in self._window(other)), f"{self} succeeds, though {other.life['Name']} did not run")
+        elif self.verb in ("Remove", "RemoveForce"):
+            for other in self.container.dependents:
+                check(self._window(other)[-1] is None, f"{self} succeeds, though {other.life['Name']} depends on it")
+
+    def _check_health(self, body, window):
+        """The status is that of the answer, the code one that the file allows."""
+        status, code, _ = body
+        now = self._window()[-1]
+        check(now is None or status == now["Health"], f"{self} says {status}, it is {now and now['Health']}")
+        dying = len({life["Run"] for life in window}) > 1 or any(life["State"] != "running" or self.container.outcomes(life) for life in window)
+        allowed = {0 if passes else 1 for passes in self.container.verdicts.since(self.codes)}
+        check(dying or code in allowed, f"{self} says {code}, the file allows {sorted(allowed)}")
 
     def _check_effect(self, body, window):
         last = window[-1]
@@ -121,6 +183,8 @@ class Call:
             check(self._events(self.verb.lower()), f"{self} succeeds without an event")
         elif self.verb in ("Remove", "RemoveForce"):
             check(self._window()[-1] is None, f"{self} succeeds before it is gone")
+        elif self.verb == "Check":
+            self._check_health(body, window)
         elif self.verb == "Rename":
             check(self._events("rename") or any(life["Name"] == self.values[0] for life in window), f"{self} has no effect")
         elif self.verb == "SetRestartPolicy":

@@ -3,14 +3,16 @@
 
 import os
 import select
+import shutil
 import time
 
+import health
 from calls import Call, Pipe, options
 from life import ACTIVE, check, decide, run_is_open
 from sequence import PAYLOAD
 from waits import Request
 from wire import Variant
-from world import CONTAINER, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Peer, World
+from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Peer, World, life_of
 
 DEADLINE = 150  # seconds for anything that is waited for
 N_PEERS = 4
@@ -21,6 +23,7 @@ class Driver(World):
     def __init__(self, fakes, trace):
         self.answered, self.pipes, self.peers, self.names, self.n_sequences, self.n_steps = [], [], [], [], 0, 0
         self.mirror, self.n_checked, self.n_open_pipes = {}, 0, 0
+        self.base = make_base(f"{os.environ['CONBUS_SANDBOX']}/walk-rootfs")
         super().__init__(fakes, trace)
         self.wait(lambda: self.synced, "the service")
         self.known_seq = self.seq
@@ -89,16 +92,40 @@ class Driver(World):
         self.turn(0)
 
     def create(self, configs):
-        boxes = [self.begin_create(config) for config in configs]
-        return [self.containers[self.finish(box)[0]] for box in boxes]
+        """All that depend on nothing that is not there yet, then those that depend on them."""
+        present = [None] * len(configs)
+        while None in present:
+            ready = [i for i, config in enumerate(configs) if not present[i] and all(present[other] for other in config["depends"])]
+            boxes = [self.begin_create(configs[i], [present[other] for other in configs[i]["depends"]]) for i in ready]
+            for i, box in zip(ready, boxes, strict=True):
+                present[i] = self.containers[self.finish(box)[0]]
+        for container in present:
+            container.dependencies = [present[other] for other in container.config["depends"]]
+            for other in container.dependencies:
+                other.dependents.append(container)
+        return present
 
-    def begin_create(self, config):
+    def begin_create(self, config, dependencies):
         name = f"c{len(self.configs)}"
         self.configs[name] = config
         keys = {"rootfs": Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": Variant("as", PAYLOAD), "restart-policy": Variant("s", config["policy"]),
                 "restart-max": Variant("u", config["max"] if config["policy"] == "on-failure" else 0), "network": Variant("s", "none"),
                 **options(restart_sec_usec=config["restart_sec"], auto_remove=config["auto_remove"], stop_timeout_usec=60_000)}
+        if dependencies:
+            keys["depends"] = Variant("as", [other.life["Name"] for other in dependencies])
+        if config["health"]:
+            # The file must be the one that the driver makes: no overlay above it.
+            keys.update(options(rootfs=self.base, rootfs_mode="direct"), health=Variant("a{sv}", health.keys_of(config["health"], name)))
+            self.say(name, config["health"]["sick"])
         return self.begin("CreateContainer", "ssa{sv}", name, "", keys)
+
+    def say(self, name, sick):
+        path = f"{self.base}{health.FOLDER}/{name}"
+        if sick:
+            with open(path, "w", encoding="utf-8"):
+                pass
+        elif os.path.exists(path):
+            os.unlink(path)
 
     def begin(self, member, signature="", *values, path=MANAGER_PATH, interface=MANAGER):
         """A call of the walk's own, answered at once."""
@@ -117,36 +144,41 @@ class Driver(World):
 
     # --- steps ---
 
-    def send(self, peer, container, member, values=(), verb=None, request=None, entries=None):
-        call = Call(peer, container, member, values, verb, request, entries)
+    def send(self, peer, container, member, values=(), verb=None, request=None, entries=None, step=None):
+        call = Call(peer, container, member, values, verb, request, entries, step)
         self.trace(f"  {call}")
         return call
 
     def do_start(self, step, container, peer):
-        self.send(peer, container, "Start", (), "Start")
+        self.launch(step, container, peer, "Start")
 
     def do_init(self, step, container, peer):
-        self.send(peer, container, "Init", (), "Init")
+        self.launch(step, container, peer, "Init")
+
+    def launch(self, step, container, peer, verb):
+        if step["recursive"]:
+            self.send(peer, container, verb + "With", (options(recursive=True),), verb, step=step)
+        else:
+            self.send(peer, container, verb, (), verb)
 
     def graceful(self, step, container, peer, verb, **keys):
         if step["grace"] is not None:
             keys["timeout_usec"] = step["grace"]
+        name = "RemoveForce" if keys.get("force") else verb
         if keys:
-            self.send(peer, container, verb + "With", (options(**keys),), verb)
+            self.send(peer, container, verb + "With", (options(**keys),), name, step=step)
         else:
-            self.send(peer, container, verb, (), verb)
+            self.send(peer, container, verb, (), name)
 
     def do_stop(self, step, container, peer):
         self.graceful(step, container, peer, "Stop")
 
     def do_restart(self, step, container, peer):
-        self.graceful(step, container, peer, "Restart")
+        self.graceful(step, container, peer, "Restart", **({"recursive": True} if step["recursive"] else {}))
 
     def do_remove(self, step, container, peer):
-        if step["force"]:
-            self.send(peer, container, "RemoveWith", (options(force=True, **({} if step["grace"] is None else {"timeout_usec": step["grace"]})),), "RemoveForce")
-        else:
-            self.send(peer, container, "Remove", (), "Remove")
+        keys = {key: True for key in ("force", "dependents") if step[key]}
+        self.graceful({**step, "grace": step["grace"] if step["force"] else None}, container, peer, "Remove", **keys)
 
     def do_kill(self, step, container, peer):
         self.send(peer, container, "Kill", (step["whom"], step["signal"]), "Kill")
@@ -190,6 +222,17 @@ class Driver(World):
             self.send(peer, None, "WaitAny", ([(other.path, number) for other, number in entries], list(conditions), options(**keys)), None, request, entries)
         else:
             self.send(peer, container, step["form"], (list(conditions), options(**keys)), None, request)
+
+    def do_check(self, step, container, peer):
+        self.send(peer, container, "Check", (), "Check")
+
+    def do_verdict(self, step, container, peer):
+        self.trace(f"  {container.life['Name']} is {'sick' if step['sick'] else 'well'}")
+        self.set_verdict(container, step["sick"])
+
+    def set_verdict(self, container, sick):
+        self.say(container.token, sick)
+        container.verdicts.set(not sick)
 
     def do_end(self, step, container, peer):
         """The payload ends by itself: its PID 1 is told by the host."""
@@ -248,7 +291,13 @@ class Driver(World):
         return "rest; still open: " + "; ".join(open_calls + busy + [str(answer.call if isinstance(answer, Pipe) else answer) for answer in self.answered] + ([] if self.synced else ["not synced"]))
 
     def settle(self, present):
+        for container in present:
+            config = container.config["health"]
+            if config and not container.verdicts.passes and not health.may_rest_sick(config):
+                self.set_verdict(container, False)
+
         def quiet():
+            self.let_dependents_start(present)
             return self.synced and not self.leaving and not self.answered and not self.n_open_pipes and not any(call.verb for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
 
         while True:
@@ -261,6 +310,13 @@ class Driver(World):
             self.ask("Ping", interface="org.freedesktop.DBus.Peer")
             if self.finish_doubtful(present) and quiet() and seq == self.seq:
                 break
+
+    def let_dependents_start(self, present):
+        """A policy that restarts what depends on a paused container tries for ever."""
+        for container in present:
+            if not container.gone and container.life["State"] == "paused" and any(not other.gone and other.life["NextRestartTimestamp"] for other in container.all_dependents()):
+                if not any(call.container is container and call.verb == "Resume" for peer in self.peers for call in peer.pending.values()):
+                    self.send(self.peers[0], container, "Resume", (), "Resume")
 
     def finish_doubtful(self, present):
         """A run that was sent a signal it may or may not end of is made to end, so that nothing happens by itself from now on. True when there was none."""
@@ -279,14 +335,23 @@ class Driver(World):
             check(not call.is_overdue(), f"{call if isinstance(call, Call) else call.call} should have been answered")
         manager = self.ask("GetAll", "s", MANAGER, path=MANAGER_PATH, interface=PROPERTIES)[0]
         lives = [container.life for container in self.containers.values() if not container.gone]
-        check(manager["NContainers"] == len(lives) and manager["NRunning"] == sum(life["State"] == "running" for life in lives), "the manager counts wrongly")
+        check(manager["NContainers"] == len(lives) and manager["NRunning"] == sum(life["State"] == "running" for life in lives) and manager["NUnhealthy"] == sum(life["Health"] == "unhealthy" for life in lives), "the manager counts wrongly")
         check(manager["EventSeq"] == self.seq, "EventSeq is not the last Event's")
         records = [self.begin("ListRuns", "su", container.life["Id"], 0) if container.life["Run"] or container.finished else ["none", None] for container in present]
         answers = [None if container.gone else self.begin("ShouldRestart", path=container.path, interface=CONTAINER) for container in present]
-        for container, box, answer in zip(present, records, answers, strict=True):
+        checks = [self.begin_health(container) if container.config["health"] and not container.gone else None for container in present]
+        for container, box, answer, results in zip(present, records, answers, checks, strict=True):
             self.compare_records(container, self.finish(box)[0] if box[1:] != [None] else [])
             if answer:
-                self.compare_container(container, objects[container.path][CONTAINER], self.finish(answer))
+                self.compare_container(container, life_of(objects[container.path]), self.finish(answer))
+            if results:
+                health.compare(container, *[self.finish(box)[0] for box in results])
+
+    def begin_health(self, container):
+        """Checks go on meanwhile: the streak must lie between what two logs say."""
+        log = ("GetLog", "u", 0)
+        return [self.begin(*log, path=container.path, interface=HEALTH), self.begin("Get", "ss", HEALTH, "FailingStreak", path=container.path, interface=PROPERTIES),
+                self.begin(*log, path=container.path, interface=HEALTH)]
 
     def compare_container(self, container, properties, answer):
         life = container.life
@@ -295,7 +360,7 @@ class Driver(World):
         check(not life["MainPID"] or os.path.exists(f"/proc/{life['MainPID']}"), "PID 1 is gone and nobody noticed")
         check(bool(life["MainPID"]) == (life["State"] in ACTIVE) == run_is_open(life), "State, MainPID and Result contradict one another")
         check(life["Supervised"] == (life["State"] in ACTIVE and life["Run"] not in container.killed_monitors), "Supervised is not true")
-        check(not (container.config["auto_remove"] and life["State"] == "exited" and container.finished), "auto-remove did not remove it")
+        check(not (container.config["auto_remove"] and life["State"] == "exited" and container.finished) or any(not other.gone for other in container.dependents), "auto-remove did not remove it")
         check(answer == decide(life), f"ShouldRestart says {answer}, the model {decide(life)}")
 
     def compare_records(self, container, records):
@@ -314,11 +379,19 @@ class Driver(World):
         """Every container goes, and every wait with it."""
         for container in present:
             if not container.gone:
-                self.send(self.peers[0], container, "RemoveWith", (options(force=True, timeout_usec=0),), "RemoveForce")
+                self.send(self.peers[0], container, "RemoveWith", (options(force=True, timeout_usec=0, dependents=True),), "RemoveForce", step={"dependents": True})
         self.wait(lambda: all(container.gone for container in present), "removal")
         self.wait(lambda: not self.answered and not self.n_open_pipes and not self.pipes and not any(peer.pending for peer in self.peers), lambda: "answer of " + "; ".join(str(call) for peer in self.peers for call in peer.pending.values()))
         self.forget_gone()
         self.names.clear()
+
+
+def make_base(path):
+    """A root file system for containers with a health check, whose checks look into health.FOLDER."""
+    if not os.path.exists(path):
+        shutil.copytree(os.environ["CONBUS_TEST_ROOTFS"], path, symlinks=True)
+        os.mkdir(path + health.FOLDER)
+    return path
 
 
 class Ping:

@@ -7,8 +7,8 @@ ACTIVE = ("initialized", "running", "paused", "stopping")
 STAMPS = {"StateTimestamp", "StartTimestamp", "FinishTimestamp", "LastErrorTimestamp"}
 STATE = {"State", "StateReason", "StateTimestamp", "Operation"}
 ERRORS = {"LastErrorName", "LastErrorMessage", "LastErrorTimestamp"}
-STOP_VERBS = {"Stop", "StopWith", "Restart", "RestartWith", "Remove", "RemoveWith"}  # Remove ends what is initialized
-START_VERBS = {"Start", "StartWith", "Restart", "RestartWith"}
+STOP_VERBS = {"Stop", "Restart", "Remove"}  # Remove ends what is initialized
+START_VERBS = {"Start", "Restart"}
 LAUNCH_VERBS = START_VERBS | {"Init"}
 
 # Operations against states, the table of behaviour.md section 2; "ok" where the call succeeds, else the error.
@@ -29,6 +29,7 @@ TABLE = {
     "Remove": ("ok", "ok", IS, IS, IS, "ok", "ok", IS),
     "RemoveForce": ("ok",) * 8,
     "Sync": ("ok",) * 8,
+    "Check": (NR, IS, "ok", IS, IS, NR, NR, IS),
 }
 
 
@@ -51,7 +52,9 @@ class Facts:
     """The signals of one commit beside its properties."""
 
     def __init__(self):
-        self.transitions, self.started, self.finished, self.ready, self.events = [], [], [], [], []
+        self.transitions, self.started, self.finished, self.ready, self.statuses, self.events = [], [], [], [], [], []
+        # Of the moment when the commit was told: a dependent is being restarted by its policy, and starts this one; every dependency has run since the present operation began.
+        self.dependent_is_due, self.dependencies_were_up = False, True
 
     def event(self, action):
         return next((event for event in self.events if event["action"] == action), None)
@@ -77,6 +80,10 @@ def decide(life):
     return policy in ("always", "unless-stopped"), "policy"
 
 
+def attempts_left(life):
+    return life["RestartPolicy"] != "no" and (not life["RestartMax"] or life["RestartCount"] < life["RestartMax"])
+
+
 def result_of(life, code, signal):
     if life["StartTimestamp"] == 0 and signal:
         return "never-ran"
@@ -95,6 +102,7 @@ class Rules:
 
     def __init__(self, config, world):
         self.auto_remove, self.first_backoff, self.backoff_max = config["auto_remove"], config["restart_sec"], config["backoff_max"]
+        self.health, self.health_restart = config["health"], False  # health_restart: the stop that is under way is that of a restart by health; None: perhaps
         self.world, self.backoffs = world, {0}  # what the service may count as the last back-off; more than one after a restart of the service, which may have planned unseen
 
     def explain(self, old, new, facts):
@@ -142,6 +150,8 @@ class Rules:
             return "undone"
         if rest <= {"Ready"}:
             return "ready"
+        if rest == {"Health"}:
+            return "health"
         if rest <= {"MonitorPID", "Supervised"}:
             return "launch" if new["MonitorPID"] else "supervision_lost"
         if rest <= {"StoppedByUser", "NextRestartTimestamp"}:
@@ -156,7 +166,7 @@ class Rules:
         return set(), ()
 
     def _failure(self, old, new, facts):
-        check(self.world.causes(LAUNCH_VERBS | STOP_VERBS) or old["RestartPolicy"] != "no", "an error is remembered, but nothing that could fail is under way")
+        check(self.world.causes(LAUNCH_VERBS | STOP_VERBS) or old["RestartPolicy"] != "no" or self.health or facts.dependent_is_due, "an error is remembered, but nothing that could fail is under way")
         return ERRORS, ()
 
     def _open(self, old, new, facts):
@@ -164,14 +174,15 @@ class Rules:
         check(not run_is_open(old), f"run {old['Run']} is still open")
         check(new["Run"] == old["Run"] + 1, f"run {new['Run']} follows {old['Run']}")
         check((new["ExitCode"], new["ExitSignal"], new["Result"], new["StartTimestamp"], new["FinishTimestamp"], new["NextRestartTimestamp"]) == (-1, 0, "", 0, 0, 0), "a fresh run is not empty")
-        event = facts.event("restart")
+        check(facts.dependencies_were_up, "a run is opened before what it depends on runs")
+        event, self.health_restart = facts.event("restart"), False
         if event and not event["actor"]:
             check(old["NextRestartTimestamp"], "the policy restarts, but no restart was planned")
             early = old["NextRestartTimestamp"] - event["usec"]
             check(early <= 2000 + self.world.clock_slack(), f"the policy restarts {early} us before its time")
             check(new["RestartCount"] == old["RestartCount"] + 1, "RestartCount does not count")
         else:
-            check(self.world.causes(LAUNCH_VERBS), "a run is opened that nobody asked for")
+            check(self.world.causes(LAUNCH_VERBS) or facts.dependent_is_due, "a run is opened that nobody asked for")
             check(new["RestartCount"] == 0, "RestartCount is not reset by a caller's start")
             self.backoffs = {0}
         return {"Run", "InvocationId", "ExitCode", "ExitSignal", "Result", "StartTimestamp", "FinishTimestamp", "NextRestartTimestamp", "RestartCount"}, ("restart",) if event else ()
@@ -187,12 +198,28 @@ class Rules:
 
     def _start(self, old, new, facts):
         check(new["StartTimestamp"] > 0 and len(facts.started) == 1 and facts.started[0] == (new["Run"], new["MainPID"]), "RunStarted is missing or wrong")
-        check(self.world.causes(START_VERBS) or old["StateReason"] == "policy", "a start that nobody asked for")
+        check(self.world.causes(START_VERBS) or old["StateReason"] == "policy" or facts.dependent_is_due, "a start that nobody asked for")
+        check(facts.dependencies_were_up, "it is started before what it depends on runs")
         return STATE | {"StartTimestamp"}, ("start",)
 
     def _ready(self, old, new, facts):
         check(new["Ready"] and run_is_open(old), "Ready without a run")
         return {"Ready"}, ()
+
+    def _health(self, old, new, facts):
+        event, status = facts.event("health-status"), new["Health"]
+        check(event and event["status"] == status and not event["actor"], f"the event of health {status} is {event}")
+        possible = {"starting": new["State"] == "running" and (old["Health"] in ("", "stopped", "suspended") or self.world.was_disturbed()),
+                    "healthy": new["State"] == "running" and (self.world.may_have_found(True) or old["Health"] == "suspended"),
+                    "unhealthy": new["State"] == "running" and (self.world.may_have_found(False) or self.world.outcomes(old)),
+                    "suspended": new["State"] == "paused", "stopped": not run_is_open(new)}
+        check(possible[status], f"its health goes from {old['Health']} to {status} while it is {new['State']}")
+        return {"Health"}, ("health-status",)
+
+    def _acts(self, old, *actions):
+        """Health may do one of these things with the run."""
+        told = "unhealthy" in self.world.statuses.get(old["Run"], ())
+        return self.health and (told and self.health["on_failure"] in actions or "restart" in actions and self.health["startup"] and self.health["startup"]["retries"] > 0)
 
     def _freeze(self, old, new, facts):
         pause = new["State"] == "paused"
@@ -203,10 +230,15 @@ class Rules:
         return STATE, ("pause" if pause else "resume",)
 
     def _stopping(self, old, new, facts):
-        causes = self.world.causes(STOP_VERBS)
-        check(causes, "a stop that nobody asked for")
+        causes, event = self.world.causes(STOP_VERBS), facts.event("stop")
         check(new["NextRestartTimestamp"] == 0, "a stop leaves a restart pending")
-        restart, stop = causes & {"Restart", "RestartWith"}, causes - {"Restart", "RestartWith"}
+        self.health_restart = new["StateReason"] == "health"
+        if event and not event["actor"]:
+            check(self._acts(old, "restart" if self.health_restart else "stop"), "a stop that nobody asked for")
+            check(new["StoppedByUser"] != self.health_restart, "StoppedByUser does not say what health does")
+            return STATE | {"StoppedByUser", "NextRestartTimestamp"}, ("stop",)
+        check(causes, "a stop that nobody asked for")
+        restart, stop = causes & {"Restart"}, causes - {"Restart"}
         check((stop if new["StoppedByUser"] else restart) or not restart or not stop, "StoppedByUser does not say who stopped it")
         check(new["StoppedByUser"] or restart, "a Stop does not set StoppedByUser")
         return STATE | {"StoppedByUser", "NextRestartTimestamp"}, ("stop",)
@@ -233,7 +265,12 @@ class Rules:
         return STATE | {"FinishTimestamp", "ExitCode", "Result", "MonitorPID", "NextRestartTimestamp", "Supervised", "ControlGroup"}, ("died",)
 
     def _failed_attempt(self, old, new, facts):
-        check(self.world.was_disturbed(), "an attempt of the policy failed without a reason")
+        check(self.world.was_disturbed() or self.world.dependencies, "an attempt of the policy failed without a reason")
+        check(new["RestartCount"] == old["RestartCount"] + 1, "an attempt that failed does not count")
+        left = attempts_left(new)
+        check(bool(new["NextRestartTimestamp"]) == left, f"after {new['RestartCount']} attempts another one is {'not ' if left else ''}planned")
+        if left:
+            self._check_plan(old, new)
         return {"RestartCount", "NextRestartTimestamp"}, ()
 
     def _check_plan(self, old, new):
@@ -260,19 +297,24 @@ class Rules:
         if new["State"] == "created":
             check(old["Result"] in ("never-ran", "start-failed"), "only a run that never ran leads back to created")
         verbs = self.world.causes(STOP_VERBS, event["actor"]) if event["actor"] else set()
-        own = verbs & {"Restart", "RestartWith", "Remove", "RemoveWith"}
-        planned, due = new["NextRestartTimestamp"] != 0, decide(old)[0]
+        own = verbs & {"Restart", "Remove"}
+        planned, due = new["NextRestartTimestamp"] != 0, {True} if self.health_restart else {decide(old)[0]}
+        if self.health_restart is None or self._acts(old, "restart"):
+            due.add(True)
+        if old["StartTimestamp"] == 0 and old["RestartCount"]:  # the policy's own attempt, which counts as one that failed if it came to its end in its hands
+            due.add(not old["StoppedByUser"] and attempts_left(old))
         if not own or verbs - own:
-            check(planned == due or (own and not planned), f"a restart is {'planned' if planned else 'not planned'}, but the policy says {due}")
+            check(planned in due or (own and not planned), f"a restart is {'planned' if planned else 'not planned'}, but the policy says {due}")
         else:
             check(not planned, "a restart is planned in the middle of another operation")
+        self.health_restart = False
         if planned:
             self._check_plan(old, new)
         return STATE | {"NextRestartTimestamp", "ControlGroup"}, ("cleanup",)
 
     def _removing(self, old, new, facts):
         mine = self.auto_remove and old["State"] == "exited" and not old["NextRestartTimestamp"]
-        check(mine or self.world.causes({"Remove", "RemoveWith"}), "a removal that nobody asked for")
+        check(mine or self.world.causes({"Remove"}), "a removal that nobody asked for")
         return STATE | {"NextRestartTimestamp"}, ()
 
     def _supervision_lost(self, old, new, facts):
@@ -281,9 +323,11 @@ class Rules:
 
     def _wish(self, old, new, facts):
         if new["StoppedByUser"] and not old["StoppedByUser"]:
-            check(self.world.causes(STOP_VERBS | {"Kill"}), "StoppedByUser without a user")
+            check(self.world.causes(STOP_VERBS | {"Kill"}) or self._acts(old, "stop"), "StoppedByUser without a user")
+            self.health_restart = False if self.world.causes({"Stop"}) and not facts.event("kill") else None
         elif new["StoppedByUser"] != old["StoppedByUser"]:
-            check(self.world.causes({"Restart", "RestartWith"}), "the wish to stay down was forgotten")
+            kill = facts.event("kill")
+            check(self.world.causes({"Restart"}) or kill and not kill["actor"], "the wish to stay down was forgotten")
         if new["NextRestartTimestamp"] != old["NextRestartTimestamp"]:
             check(new["NextRestartTimestamp"] == 0 and self.world.causes(STOP_VERBS), "a restart was cancelled or planned by nobody")
         return {"StoppedByUser", "NextRestartTimestamp"}, ()
@@ -307,6 +351,9 @@ class Rules:
             check(facts.finished[0][:4] == (new["Run"], new["ExitCode"], new["ExitSignal"], new["Result"]), f"RunFinished says {facts.finished[0]}")
         check(len(facts.started) == (rule == "start"), f"{len(facts.started)} signals RunStarted")
         check([ready for ready in facts.ready] == ([(new["Run"], new["Ready"])] if old["Ready"] != new["Ready"] else []), f"ReadyChanged says {facts.ready}")
+        check(facts.statuses == ([(old["Health"], new["Health"], new["Run"])] if old["Health"] != new["Health"] else []), f"StatusChanged says {facts.statuses}")
+        kill = facts.event("kill")
+        check(not kill or kill["actor"] or self._acts(old, "kill"), "health kills without a reason")
         # These come without a change of a property as well.
         free = {"kill", "sync"} | ({"restart"} if rule != "open" else set())
         seen = [event["action"] for event in facts.events]

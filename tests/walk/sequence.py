@@ -8,8 +8,10 @@ import random
 PAYLOAD = ("sh", "-c", "trap 'exit 0' USR1; trap 'exit 3' USR2; trap 'exit 7' TERM; trap '' HUP; while :; do sleep 100000 & wait; done")
 STEPS = {"start": 14, "init": 4, "stop": 8, "restart": 6, "kill": 6, "pause": 3, "resume": 3, "rename": 2, "policy": 3, "remove": 3, "cleanup": 3, "sync": 2,
          "wait": 22, "end": 12, "conmon": 1.5, "service": 0.3, "vanish": 0.4, "settle": 4, "turn": 8}
+HEALTH_STEPS = {"verdict": 14, "check": 12}  # of a container with a health check
 SIGNALS = (9, 15, 1, 10, 12)
 CONDITIONS = ("stopped", "exited", "running", "initialized", "paused", "created", "removed", "ready", "removing")
+HEALTH_CONDITIONS = ("healthy", "unhealthy")
 
 
 class Batch:
@@ -40,7 +42,8 @@ class Batch:
     def only(self, sequence):
         """What one of its sequences does, alone."""
         kept = [index for index, config in enumerate(self.containers) if config["sequence"] == sequence]
-        return Batch.of(self.seed, [self.containers[index] for index in kept], [{**step, "container": kept.index(step["container"])} for step in self.steps if step["container"] in kept])
+        containers = [{**self.containers[index], "depends": [kept.index(other) for other in self.containers[index]["depends"]]} for index in kept]
+        return Batch.of(self.seed, containers, [{**step, "container": kept.index(step["container"])} for step in self.steps if step["container"] in kept])
 
     def without(self, start, count):
         return Batch.of(self.seed, self.containers, self.steps[:start] + self.steps[start + count :])
@@ -52,23 +55,37 @@ class Batch:
 def make_sequence(seed, containers, n_peers):
     """Adds its containers to the list, returns its steps."""
     choose, first = random.Random(seed), len(containers)
-    for _ in range(choose.choice((1, 1, 1, 2))):
-        containers.append({"sequence": seed, **make_config(choose)})
-    kinds, weights = list(STEPS), list(STEPS.values())
-    return [make_step(choose, kind, choose.randrange(first, len(containers)), n_peers) for kind in choose.choices(kinds, weights, k=choose.randrange(4, 15))]
+    for _ in range(choose.choice((1, 1, 1, 2, 3))):
+        depends = [other for other in range(first, len(containers)) if choose.random() < 0.6]
+        containers.append({"sequence": seed, "depends": depends, **make_config(choose)})
+    return [make_step(choose, index, containers[index], n_peers) for index in choose.choices(range(first, len(containers)), k=choose.randrange(4, 15))]
 
 
 def make_config(choose):
     return {"policy": choose.choice(("no", "no", "on-failure", "always", "unless-stopped")), "max": choose.choice((0, 1, 3)), "restart_sec": choose.choice((1000, 5000, 20000)),
-            "auto_remove": choose.random() < 0.15, "backoff_max": 40000}
+            "auto_remove": choose.random() < 0.15, "backoff_max": 40000,
+            "health": make_health(choose) if choose.random() < 0.25 else None}
 
 
-def make_step(choose, kind, container, n_peers):
-    step = {"kind": kind, "container": container, "peer": choose.randrange(n_peers)}
+def make_health(choose):
+    """interval 0: there is a check only when somebody asks for one."""
+    startup = {"successes": choose.choice((1, 2)), "retries": choose.choice((0, 2))} if choose.random() < 0.3 else None
+    return {"interval": choose.choice((10_000, 40_000) if startup else (0, 0, 10_000, 40_000)), "retries": choose.choice((1, 2, 3)), "on_failure": choose.choice(("none", "kill", "restart", "stop")), "start_period": choose.choice((0, 0, 0, 3600_000_000)),
+            "startup": startup, "sick": choose.random() < 0.3}
+
+
+def make_step(choose, index, config, n_peers):
+    kinds = {**STEPS, **HEALTH_STEPS} if config["health"] else STEPS
+    kind = choose.choices(list(kinds), list(kinds.values()))[0]
+    step = {"kind": kind, "container": index, "peer": choose.randrange(n_peers)}
+    if kind in ("start", "init", "restart"):
+        step["recursive"] = bool(config["depends"]) and choose.random() < 0.6
     if kind in ("stop", "restart", "remove"):
         step["grace"] = choose.choice((None, 0, 10_000, 60_000))
     if kind == "remove":
-        step["force"] = choose.random() < 0.6
+        step["force"], step["dependents"] = choose.random() < 0.6, choose.random() < 0.4
+    if kind == "verdict":
+        step["sick"] = choose.random() < 0.6
     if kind == "kill":
         step["signal"], step["whom"] = choose.choice(SIGNALS), choose.choice(("leader", "leader", "all"))
     if kind == "end":
@@ -83,17 +100,17 @@ def make_step(choose, kind, container, n_peers):
     if kind == "cleanup":
         step["only_stopped"] = choose.random() < 0.3
     if kind == "wait":
-        make_wait(choose, step)
+        make_wait(choose, step, CONDITIONS + 2 * HEALTH_CONDITIONS if config["health"] else CONDITIONS)
     if kind == "turn":
         step["count"] = choose.choice((1, 1, 3, 10))
     return step
 
 
-def make_wait(choose, step):
+def make_wait(choose, step, conditions):
     step["form"] = choose.choice(("Wait", "WaitFor", "WaitFor", "WaitFor", "OpenWait", "WaitAny"))
     key = choose.choice(("", "", "run", "next", "after", "after0", "final"))
     if key in ("", "run"):
-        step["conditions"] = choose.sample(CONDITIONS, choose.choice((1, 1, 2)))
+        step["conditions"] = choose.sample(conditions, choose.choice((1, 1, 2)))
     elif key == "final":
         step["conditions"] = [choose.choice(("stopped", "exited"))]
     else:

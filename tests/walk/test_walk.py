@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The random walk: sequences of calls, ends, kills and restarts of the service against the model of behaviour.md, until the time is over.
 
-A sequence is what one seed makes: one or two fresh containers, 4 to 14 random steps with them, rest, a comparison of everything that can be read with the model, and the removal of the containers. It is counted when all that has passed.
+A sequence is what one seed makes: one to three fresh containers, some with a health check or dependencies among them, 4 to 14 random steps with them, rest, a comparison of everything that can be read with the model, and the removal of the containers. It is counted when all that has passed.
 N_SEQUENCES of consecutive seeds go through one service together, their steps interleaved (a batch); the service lives on from batch to batch, unless a step kills it, which then happens to all sequences of the batch.
 
 CONBUS_WALK_SECONDS  how long (default 60 on tests/fakes, 20 on the real conmon and crun)
@@ -24,7 +24,7 @@ from sequence import Batch  # noqa: E402
 FAKES = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
 SECONDS = float(os.environ.get("CONBUS_WALK_SECONDS") or (60 if FAKES else 20))
 N_SEQUENCES = 16  # at once
-MINIMISE_SECONDS, ATTEMPTS = 90, 3
+MINIMISE_SECONDS, ATTEMPTS = 60, 3
 
 
 class Trace(list):

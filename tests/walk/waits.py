@@ -3,8 +3,9 @@
 
 from life import run_is_open
 
-TIED = {"ready"}
+TIED = {"ready", "healthy", "unhealthy"}
 ENDS = {"stopped", "exited"}
+HEALTH = {"healthy", "unhealthy"}
 NEVER = object()  # not yet
 
 
@@ -55,14 +56,14 @@ class Wait:
         if request.after_run is not None and self.run == 0:
             return set()
         if request.final:
-            return {(condition, life["Run"]) for condition in request.conditions if condition in ENDS and nothing_will_restart(life)}
+            return {(condition, life["Run"]) for condition in ENDS & set(request.conditions) or {"stopped"} if nothing_will_restart(life)}
         found = set()
         another = self.run != life["Run"] and (request.run or request.after_run is not None)
         over = is_over(self.run, life)
         for condition in request.conditions:
             if condition == "stopped" and over or condition == "exited" and over and is_cleaned_up(self.run, life):
                 found.add((condition, self.run))
-            elif condition not in ENDS and not another and (condition == life["State"] or condition == "ready" and run_is_open(life) and life["Ready"]):
+            elif condition not in ENDS and not another and (condition == life["State"] or condition == "ready" and run_is_open(life) and life["Ready"] or condition in HEALTH and run_is_open(life) and condition == life["Health"]):
                 found.add((condition, self.run))
         if not found and over and set(request.conditions) <= TIED:
             found.add(("stopped", self.run))
@@ -71,7 +72,7 @@ class Wait:
 
 def refusal(request, life):
     """The error of a wait that is refused at once, or None."""
-    if "healthy" in request.conditions:
+    if life["Health"] is None and HEALTH & set(request.conditions):
         return "NoHealthCheck"
     alone = set(request.conditions) <= ENDS
     if life["Run"] == 0 and request.after_run is None and not request.run and (request.final or alone):

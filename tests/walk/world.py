@@ -7,14 +7,15 @@ then the observer reads what is true from the successor, and the event log must 
 import os
 import time
 
+import health
 from connection import BUS, Connection
-from life import ACTIVE, STOP_VERBS, Facts, Rules, check, run_is_open
+from life import ACTIVE, STAMPS, STOP_VERBS, Facts, Rules, Wrong, check, run_is_open
 
-NAME, MANAGER, CONTAINER, PROPERTIES = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "org.freedesktop.DBus.Properties"
+NAME, MANAGER, CONTAINER, HEALTH, PROPERTIES = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health", "org.freedesktop.DBus.Properties"
 MANAGER_PATH = "/io/conbus1"
 RULE_OWNER = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg2=''"
 RULES_OBSERVER = ("type='signal',path_namespace='/io/conbus1'", RULE_OWNER)
-RULES_PEER = (f"type='signal',member='PropertiesChanged',arg0='{CONTAINER}'", f"type='signal',interface='{MANAGER}',member='Event'",
+RULES_PEER = (f"type='signal',member='PropertiesChanged',arg0='{CONTAINER}'", f"type='signal',member='PropertiesChanged',arg0='{HEALTH}'", f"type='signal',interface='{MANAGER}',member='Event'",
               "type='signal',path='/io/conbus1',interface='org.freedesktop.DBus.ObjectManager'")
 OLDEST_EXIT_INFO = (6, 15)  # Linux whose pidfds tell the status of a process that somebody else has reaped
 EXITS = {10: (0, 0), 12: (3, 0), 15: (7, 0), 9: (137, 9)}  # what the payload makes of a signal; HUP it ignores
@@ -69,12 +70,16 @@ class Peer:
 
 class Container:
     def __init__(self, world, path, config, life):
-        self.world, self.path, self.config = world, path, config
+        self.world, self.path, self.config, self.token = world, path, config, life["Name"]
         self.rules = Rules(config, self)
         self.lives, self.history, self.last = [life], {}, life  # history: epoch -> lives
         self.facts = Facts()
         self.log = []  # (epoch, index, event) of everything that was announced
         self.started, self.finished = set(), {}
+        self.dependencies, self.dependents = [], []  # direct ones
+        self.marks = {}  # path of a dependency -> its last life when the present operation began
+        self.verdicts = health.Verdicts(config["health"] and config["health"]["sick"])
+        self.statuses, self.freezes, self.stops = {}, {}, {}  # run -> statuses of health that were told; times of its pauses; time from which no check counts any more
         self.ends = {}  # run -> outcomes that were brought about
         self.calls = []  # not yet checked, and those whose caller has gone
         self.killed_monitors, self.killed_services = set(), set()  # runs
@@ -96,7 +101,7 @@ class Container:
     # --- what the rules ask ---
 
     def causes(self, verbs, actor=None):
-        return {call.member for call in self.calls if call.member in verbs and (actor is None or call.sender == actor)}
+        return {cause.verb for cause in self.calls if cause.verb in verbs and (actor is None or cause.sender == actor)}
 
     def outcomes(self, life):
         run = life["Run"]
@@ -105,9 +110,9 @@ class Container:
             possible |= self.world.outcomes_of(15) | {(137, 9)}
         if life["State"] == "initialized" and self.causes({"Cleanup"}):
             possible.add((137, 9))
-        for call in self.calls:
-            if call.member == "Kill":
-                possible |= self.world.outcomes_of(call.values[1])
+        for cause in self.calls:
+            if cause.verb == "Kill":
+                possible |= self.world.outcomes_of(cause.call.values[1])
         if run in self.killed_monitors and (run in self.killed_services or not self.world.has_exit_info):
             possible.add((-1, 0))
         return possible
@@ -122,6 +127,20 @@ class Container:
     def monitor_was_killed(self, run):
         return run in self.killed_monitors
 
+    def may_have_found(self, passes):
+        return passes in self.verdicts.since(0)
+
+    def all_dependencies(self):
+        return unique(other for direct in self.dependencies for other in [direct, *direct.all_dependencies()])
+
+    def all_dependents(self):
+        return unique(other for direct in self.dependents for other in [direct, *direct.all_dependents()])
+
+    def _look_around(self):
+        """What the rules must know of others at this moment."""
+        self.facts.dependent_is_due = any(not other.gone and other.life["NextRestartTimestamp"] for other in self.all_dependents())
+        self.facts.dependencies_were_up = all(any(life and life["State"] == "running" for life in other.lives[self.marks.get(other.path, 0) :]) for other in self.dependencies)
+
     # --- what is announced ---
 
     def on_properties(self, changed):
@@ -129,19 +148,34 @@ class Container:
         self.close()
         self.told_usec = time.time_ns() // 1000
         self.lives.append({**self.lives[-1], **changed})
+        if changed.get("Operation"):
+            self.marks = {other.path: len(other.lives) - 1 for other in self.dependencies}
+        self._look_around()
 
     def close(self):
         """The commit is complete: put it through the rules."""
         facts, self.facts = self.facts, Facts()
         if self.world.synced and len(self.lives) > self.base + 1 and not self.gone:
-            rule = self.rules.explain(self.lives[-2], self.lives[-1], facts)
+            try:
+                rule = self.rules.explain(self.lives[-2], self.lives[-1], facts)
+            except Wrong as wrong:
+                raise Wrong(f"{self.token}: {wrong}; its lives: {self.show_lives()}") from None
             self.world.rules_seen[rule] = self.world.rules_seen.get(rule, 0) + 1
         self.calls = [call for call in self.calls if call.may_still_cause(self.world.epoch, len(self.lives) - 1)]
+
+    def show_lives(self):
+        """The latest ones by what changed."""
+        steps = zip(self.lives[-9:-1], self.lives[-8:], strict=False)
+        return "; ".join(" ".join(f"{key}={new[key]}" for key in new if new[key] != old[key] and key not in STAMPS) for old, new in steps if old and new)
 
     def on_transition(self, old, new, reason, run, seq):
         check(seq == self.seq + 1 or (self.has_gap and self.seq < seq), f"StateChanged has the number {seq} after {self.seq}")
         self.seq, self.has_gap = seq, False
         self.facts.transitions.append((old, new, reason, run))
+        if new == "paused":
+            self.freezes.setdefault(run, []).append(self.life["StateTimestamp"])
+        if new in ("stopping", "stopped"):
+            self.stops.setdefault(run, self.life["StateTimestamp"])
 
     def on_started(self, run, pid):
         check(run not in self.started and run not in self.finished, f"RunStarted({run}) comes twice or after its end")
@@ -172,7 +206,7 @@ class Container:
     def on_service_left(self, crashed):
         self.history[self.world.epoch] = self.lives
         self.lives = [self.lives[-1]]
-        self.facts, self.base = Facts(), 0
+        self.facts, self.base, self.marks = Facts(), 0, {}
         self.disturbed = True
         self.lossy, self.has_gap = self.lossy or crashed, self.has_gap or crashed
         self.killed_services.add(self.life["Run"])
@@ -260,7 +294,7 @@ class World:
         self.reading[self.observer.send(BUS, "/org/freedesktop/DBus", BUS, "GetConnectionUnixProcessID", "s", NAME)] = self._on_pid
         for path, container in self.containers.items():
             interfaces = objects.get(path)
-            container.on_read(interfaces[CONTAINER] if interfaces else None)
+            container.on_read(life_of(interfaces) if interfaces else None)
 
     def _on_events(self, body):
         events, _, gap = body
@@ -286,15 +320,18 @@ class World:
         elif member == "PropertiesChanged" and body[0] == CONTAINER:
             if container:
                 container.on_properties({key: value for key, value in body[1].items() if key in container.life})
+        elif member == "PropertiesChanged" and body[0] == HEALTH:
+            if container:
+                container.on_properties({"Health": body[1]["Status"]})
         elif member == "Event":
             self._on_event(flat_event(body))
         elif member == "InterfacesAdded":
             if CONTAINER in body[1]:
-                self._on_added(body[0], body[1][CONTAINER])
+                self._on_added(body[0], body[1])
         elif member == "InterfacesRemoved":
             if body[0] in self.containers:
                 self.containers[body[0]].on_gone()
-        elif container and member in ("StateChanged", "RunStarted", "RunFinished", "ReadyChanged"):
+        elif container and member in ("StateChanged", "RunStarted", "RunFinished", "ReadyChanged", "StatusChanged"):
             self._on_container_signal(container, member, body)
 
     @staticmethod
@@ -305,11 +342,14 @@ class World:
             container.on_started(body[0], body[2])
         elif member == "RunFinished":
             container.on_finished(*body)
+        elif member == "StatusChanged":
+            container.statuses.setdefault(body[2], []).append(body[1])
+            container.facts.statuses.append(body)
         else:
             container.facts.ready.append(body)
 
-    def _on_added(self, path, properties):
-        life = {key: value for key, value in properties.items()}
+    def _on_added(self, path, interfaces):
+        life = life_of(interfaces)
         check((life["State"], life["Run"], life["ExitCode"], life["Result"]) == ("created", 0, -1, ""), "a fresh container is not fresh")
         container = Container(self, path, self.configs[life["Name"]], life)
         self.containers[path] = self.by_id[life["Id"]] = container
@@ -346,7 +386,16 @@ class World:
     def is_settled(self, container):
         life = container.life
         unsupervised = life["Run"] in container.killed_monitors
-        return container.gone or (not (unsupervised and life["Supervised"]) and life["State"] in ("created", "initialized", "running", "paused", "exited") and not life["NextRestartTimestamp"] and not life["Operation"] and not (run_is_open(life) and life["State"] not in ACTIVE))
+        return container.gone or (health.is_settled(container) and not (unsupervised and life["Supervised"]) and life["State"] in ("created", "initialized", "running", "paused", "exited") and not life["NextRestartTimestamp"] and not life["Operation"] and not (run_is_open(life) and life["State"] not in ACTIVE))
+
+
+def life_of(interfaces):
+    """The properties, and the status of health under a name of its own."""
+    return {**interfaces[CONTAINER], "Health": interfaces[HEALTH]["Status"] if HEALTH in interfaces else None}
+
+
+def unique(containers):
+    return list(dict.fromkeys(containers))
 
 
 def epoch_of(name):
