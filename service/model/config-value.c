@@ -3,6 +3,7 @@
 
 #include "model/config-value.h"
 #include "model/config-unit.h"
+#include "model/config.h"
 #include "model/capability.h"
 #include "model/rlimit.h"
 #include "model/state.h"
@@ -178,7 +179,7 @@ static bool check_mount(const char *key, GVariant *mount, GHashTable *targets, G
         if (!config_value_check_path("mounts/target", target, error))
                 return false;
 
-        g_autofree char *clean = g_canonicalize_filename(target, "/");
+        g_autofree char *clean = config_clean_path(target);
         if (g_str_equal(clean, "/"))
                 return config_value_refuse(error, "mounts/target", "nothing can be mounted over the root; set rootfs instead");
         if (!g_hash_table_add(targets, g_steal_pointer(&clean)))

@@ -103,6 +103,10 @@ bool config_check_complete(GVariant *config, GError **error) {
         return *program || config_value_refuse(error, entrypoint && entrypoint[0] ? "entrypoint" : "command", "the program is an empty text");
 }
 
+char *config_clean_path(const char *path) {
+        return g_canonicalize_filename(path + strspn(path, "/"), "/");
+}
+
 bool config_check_name(const char *name, GError **error) {
         size_t length = strlen(name);
         bool good = length > 0 && length <= 255 && g_ascii_isalnum(name[0]);

@@ -22,6 +22,9 @@ bool config_check_complete(GVariant *config, GError **error) G_GNUC_WARN_UNUSED_
 /* A container's name: [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}, not 64 hex digits, not "self" (InvalidName). */
 bool config_check_name(const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* An absolute path without empty parts, dots and a slash at its end: two leading slashes, which POSIX allows to mean something else, are one. */
+char *config_clean_path(const char *path) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The old configuration with the keys of changes put over it, each replaced whole; only health is merged key by key. A new restart-policy without restart-max drops the old one.
  * Update checks the result again as CONFIG_CREATE or CONFIG_BUNDLE, since rules between keys hold for the whole. New reference. */
 GVariant *config_merge(GVariant *config, GVariant *changes) G_GNUC_WARN_UNUSED_RESULT;

@@ -102,7 +102,7 @@ static bool add_given(GVariant *mount, JsonArray *mounts, GHashTable *targets, G
         if (g_str_equal(type, "bind") && access(source, F_OK) < 0)
                 return error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "mount %s at %s: the source does not exist", source, target);
 
-        g_autofree char *clean = g_canonicalize_filename(target, "/");
+        g_autofree char *clean = config_clean_path(target);
         append_given(mounts, clean, type, source ? source : type, options);
         g_hash_table_add(targets, g_steal_pointer(&clean));
         return true;
