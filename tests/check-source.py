@@ -46,7 +46,6 @@ WITHOUT_TEST = {
     "service/stream/main.c": "options that the service gives; every test that attaches begins with it",
     "service/stream/server.c": "needs conmon, a client and the service: tests/system/test_attach.py",
     "service/stream/source.c": "needs conmon: tests/system/test_attach.py and test_attach_load.py",
-    "service/base/variant.c": "sd-bus gives out no message without a bus: every call with options in tests/system",
     "service/model/config-unit.c": "a part of config.c: tests/model/test-config.c, and tests/systemd/test_scopes.py",
     "service/runtime/spec-linux.c": "a part of spec.c: tests/runtime/test-spec.c",
     "service/runtime/spec-mounts.c": "a part of spec.c: tests/runtime/test-spec.c",

@@ -110,6 +110,15 @@ GVariant *testing_parse(const char *text) {
         return parsed;
 }
 
+unsigned testing_count_descriptors(void) {
+        g_autoptr(GDir) directory = g_dir_open("/proc/self/fd", 0, NULL);
+        unsigned n = 0;
+
+        while (g_dir_read_name(directory))
+                n++;
+        return n;
+}
+
 bool testing_is_under_valgrind(void) {
         const char *preloaded = g_getenv("LD_PRELOAD");
 

@@ -148,6 +148,8 @@ int variant_append(sd_bus_message *message, GVariant *value) {
         const char *type = g_variant_get_type_string(value);
         char kind = *type == '(' ? 'r' : *type == '{' ? 'e' : *type;
 
+        if (strstr(type, "()")) /* D-Bus has no empty structures, which sd-bus does not mind; the daemon would cut the connection */
+                return -EINVAL;
         if (!strchr("avre", kind))
                 return append_basic(message, value, kind);
         g_autofree char *inner = NULL;

@@ -128,15 +128,6 @@ static void test_a_stranger_is_not_believed(Fixture *fixture, gconstpointer unus
         g_assert_cmpstr(container->life.status_text, ==, "");
 }
 
-static unsigned count_descriptors(void) {
-        g_autoptr(GDir) directory = g_dir_open("/proc/self/fd", 0, NULL);
-        unsigned n = 0;
-
-        while (g_dir_read_name(directory))
-                n++;
-        return n;
-}
-
 static void test_descriptors_that_come_along_are_closed(Fixture *fixture, gconstpointer unused) {
         g_auto(Sender) sender = {.fd = -1};
         Container *container = add_notifying(fixture, &sender, NOTIFYING);
@@ -147,14 +138,14 @@ static void test_descriptors_that_come_along_are_closed(Fixture *fixture, gconst
         } control = {0};
         struct iovec iov = {.iov_base = (void *) "READY=1", .iov_len = 7};
         struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-        unsigned before = count_descriptors();
+        unsigned before = testing_count_descriptors();
 
         control.header = (struct cmsghdr) {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fds)};
         memcpy(CMSG_DATA(&control.header), fds, sizeof fds);
         g_assert_cmpint(sendmsg(sender.fd, &message, 0), ==, 7);
         testing_run_idle(fixture->event);
         g_assert_true(container->life.ready);
-        g_assert_cmpuint(count_descriptors(), <=, before);
+        g_assert_cmpuint(testing_count_descriptors(), <=, before);
 }
 
 static void test_anybody_in_the_container_may_write_and_nobody_else_may_enter(Fixture *fixture, gconstpointer unused) {
