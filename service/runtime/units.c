@@ -28,6 +28,7 @@ struct UnitJob {
         char *unit, *path; /* path of the job, NULL until it is known */
         bool by_pidfd; /* of the first try */
         bool stops; /* done when the unit is gone */
+        bool accepted; /* the manager has a job for it */
         UnitDone done;
         void *userdata;
         /* what a second try without pidfds needs */
@@ -77,10 +78,17 @@ static void fail(UnitJob *job, const char *what, const char *why) {
         finish(job, error);
 }
 
-static UnitJob *find_job(Units *units, const char *path, const char *unit) {
+static UnitJob *find_by_path(Units *units, const char *path) {
+        for (guint i = 0; i < units->jobs->len; i++)
+                if (g_strcmp0(((UnitJob *) units->jobs->pdata[i])->path, path) == 0)
+                        return units->jobs->pdata[i];
+        return NULL;
+}
+
+static UnitJob *find_stop(Units *units, const char *unit) {
         for (guint i = 0; i < units->jobs->len; i++) {
                 UnitJob *job = units->jobs->pdata[i];
-                if (path ? g_strcmp0(job->path, path) == 0 : job->stops && g_strcmp0(job->unit, unit) == 0)
+                if (job->stops && job->accepted && g_str_equal(job->unit, unit))
                         return job;
         }
         return NULL;
@@ -99,27 +107,30 @@ static void on_job_removed(UnitJob *job, const char *result) {
                 fail(job, job->stops ? "stop" : "start", result);
         else if (!job->stops)
                 finish(job, NULL);
-        else if (!job->timer) {
+        else {
                 int r = sd_event_add_time(job->units->event, &job->timer, CLOCK_BOOTTIME, clock_boottime_in(GONE_USEC), 1000, on_still_there, job);
                 g_assert(r >= 0);
         }
 }
 
+/* One job of the manager's may be several of ours: whoever asks for a stop that is under way gets its path. */
 static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Units *units = userdata;
         const char *path = NULL, *unit = NULL, *result = NULL;
-        UnitJob *job = NULL;
+        UnitJob *job;
         uint32_t number;
 
         if (sd_bus_message_is_signal(message, NULL, "JobRemoved")) {
-                if (sd_bus_message_read(message, "uoss", &number, &path, &unit, &result) >= 0)
-                        job = find_job(units, path, NULL);
-                if (job)
+                if (sd_bus_message_read(message, "uoss", &number, &path, &unit, &result) < 0)
+                        return 0;
+                while ((job = find_by_path(units, path))) {
+                        g_clear_pointer(&job->path, g_free);
                         on_job_removed(job, result);
+                }
         } else if (sd_bus_message_is_signal(message, NULL, "UnitRemoved")) {
-                if (sd_bus_message_read(message, "so", &unit, &path) >= 0)
-                        job = find_job(units, NULL, unit);
-                if (job)
+                if (sd_bus_message_read(message, "so", &unit, &path) < 0)
+                        return 0;
+                while ((job = find_stop(units, unit)))
                         finish(job, NULL);
         }
         return 0;
@@ -153,6 +164,17 @@ static void check_sent(UnitJob *job, int r) {
         log_error("ask the service manager for %s: %s", job->unit, g_strerror(-r));
         r = sd_event_add_defer(job->units->event, &job->timer, on_not_sent, job);
         g_assert(r >= 0);
+}
+
+static void remember_job(UnitJob *job, sd_bus_message *answer) {
+        const char *path;
+
+        if (sd_bus_message_read(answer, "o", &path) < 0) {
+                fail(job, job->stops ? "stop" : "start", "the answer is not understood");
+                return;
+        }
+        job->path = g_strdup(path);
+        job->accepted = true;
 }
 
 /* --- starting --- */
@@ -201,7 +223,6 @@ static int send_start(UnitJob *job, int pidfd) {
 static int on_started(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
         UnitJob *job = userdata;
         const sd_bus_error *failure = sd_bus_message_get_error(answer);
-        const char *path = NULL;
 
         g_clear_pointer(&job->call, sd_bus_slot_unref);
         if (failure && job->by_pidfd && sd_bus_error_has_name(failure, SD_BUS_ERROR_PROPERTY_READ_ONLY) && strstr(failure->message, "PIDFDs")) {
@@ -209,10 +230,8 @@ static int on_started(sd_bus_message *answer, void *userdata, sd_bus_error *erro
                 check_sent(job, send_start(job, -1));
         } else if (failure)
                 fail(job, "start", failure->message);
-        else if (sd_bus_message_read(answer, "o", &path) < 0)
-                fail(job, "start", "the answer is not understood");
         else
-                job->path = g_strdup(path);
+                remember_job(job, answer);
         return 1;
 }
 
@@ -234,17 +253,14 @@ UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, v
 static int on_stopped(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
         UnitJob *job = userdata;
         const sd_bus_error *failure = sd_bus_message_get_error(answer);
-        const char *path = NULL;
 
         g_clear_pointer(&job->call, sd_bus_slot_unref);
         if (failure && sd_bus_error_has_name(failure, "org.freedesktop.systemd1.NoSuchUnit"))
                 finish(job, NULL);
         else if (failure)
                 fail(job, "stop", failure->message);
-        else if (sd_bus_message_read(answer, "o", &path) < 0)
-                fail(job, "stop", "the answer is not understood");
         else
-                job->path = g_strdup(path);
+                remember_job(job, answer);
         return 1;
 }
 
@@ -264,6 +280,7 @@ UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *u
 struct Question {
         Units *units;
         sd_bus_slot *call;
+        sd_event_source *not_sent;
         char *service;
         UnitsShutdown done;
         void *userdata;
@@ -273,6 +290,7 @@ static void question_free(struct Question *question) {
         if (!question)
                 return;
         g_clear_pointer(&question->call, sd_bus_slot_unref);
+        g_clear_pointer(&question->not_sent, sd_event_source_disable_unref);
         g_free(question->service);
         g_free(question);
 }
@@ -323,14 +341,22 @@ static int on_system_state(sd_bus_message *answer, void *userdata, sd_bus_error 
         return 1;
 }
 
+static int on_question_not_sent(sd_event_source *source, void *userdata) {
+        reply(userdata, false, UINT64_MAX);
+        return 0;
+}
+
 void units_ask_shutdown(Units *units, const char *service, UnitsShutdown done, void *userdata) {
         if (units->question)
                 return;
         units->question = g_new0(struct Question, 1);
         *units->question = (struct Question) {.units = units, .service = g_strdup(service), .done = done, .userdata = userdata};
         int r = ask_property(units->question, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "SystemState", on_system_state);
-        if (r < 0)
-                log_error("ask the service manager for its state: %s", g_strerror(-r));
+        if (r >= 0)
+                return;
+        log_error("ask the service manager for its state: %s", g_strerror(-r));
+        r = sd_event_add_defer(units->event, &units->question->not_sent, on_question_not_sent, units->question);
+        g_assert(r >= 0);
 }
 
 /* --- paths --- */

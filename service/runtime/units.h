@@ -33,7 +33,7 @@ UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, v
 UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *userdata);
 void unit_job_forget(UnitJob *job); /* its effect goes on, done is not called */
 
-/* Does the machine go down, and how long may a service of this name take to stop (usec, UINT64_MAX for ever)? Exactly one call of done, not before this has returned. */
+/* Does the machine go down, and how long may a service of this name take to stop (usec, UINT64_MAX for ever)? Exactly one call of done, not before this has returned; a manager that cannot be asked says no. Nothing while another question waits for its answer. */
 typedef void (*UnitsShutdown)(bool goes_down, guint64 stop_usec, void *userdata);
 void units_ask_shutdown(Units *units, const char *service, UnitsShutdown done, void *userdata);
 
