@@ -3,22 +3,17 @@
 
 #include "notified.h"
 #include "base/auto.h"
+#include "testing.h"
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 int notified_open(const char *directory) {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        g_autofree char *path = g_build_filename(directory, "notified", NULL);
+        int fd = testing_listen(path, SOCK_DGRAM);
 
-        g_assert_cmpint(snprintf(address.sun_path, sizeof address.sun_path, "%s/notified", directory), <, sizeof address.sun_path);
-        g_assert_cmpint(fd, >=, 0);
-        g_assert_no_errno(bind(fd, (struct sockaddr *) &address, sizeof address));
-        g_assert_true(g_setenv("NOTIFY_SOCKET", address.sun_path, true));
+        g_assert_true(g_setenv("NOTIFY_SOCKET", path, true));
         return fd;
 }
 

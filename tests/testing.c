@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 char *testing_directory_new(void) {
         g_autoptr(GError) error = NULL;
@@ -108,6 +110,23 @@ GVariant *testing_parse(const char *text) {
         g_assert_no_error(error);
         g_variant_get_data(parsed);
         return parsed;
+}
+
+char *testing_built(const char *program) {
+        g_assert_nonnull(g_getenv("CONBUS_BUILD_DIR"));
+        return g_build_filename(g_getenv("CONBUS_BUILD_DIR"), program, NULL);
+}
+
+int testing_listen(const char *path, int type) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(snprintf(address.sun_path, sizeof address.sun_path, "%s", path), <, sizeof address.sun_path);
+        g_assert_no_errno(bind(fd, (struct sockaddr *) &address, sizeof address));
+        if (type != SOCK_DGRAM)
+                g_assert_no_errno(listen(fd, 8));
+        return fd;
 }
 
 unsigned testing_count_descriptors(void) {

@@ -31,6 +31,8 @@ void testing_expect_error(GError **error, ConbusError code, const char *part);
 
 GVariant *testing_parse(const char *text) G_GNUC_WARN_UNUSED_RESULT; /* an a{sv} written as GVariant text, not floating */
 
+char *testing_built(const char *program) G_GNUC_WARN_UNUSED_RESULT; /* its path below CONBUS_BUILD_DIR, which must be set */
+int testing_listen(const char *path, int type) G_GNUC_WARN_UNUSED_RESULT; /* a UNIX socket of that type, not blocking */
 unsigned testing_count_descriptors(void); /* that this process holds: what a test has opened it must close */
 
 bool testing_is_under_valgrind(void); /* which keeps some limits for itself */
