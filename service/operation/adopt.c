@@ -15,7 +15,7 @@
 #include "storage/rootfs.h"
 #include <string.h>
 
-#define ADOPTED_USEC G_USEC_PER_SEC
+#define ADOPTED_USEC (3 * G_USEC_PER_SEC)
 
 /* --- the boot changed --- */
 
@@ -134,13 +134,22 @@ static void finish_policy_restart(Engine *engine, Container *container) {
         operation->is_due = true;
 }
 
+static void on_synced(Operation *operation, GVariant *result, const GError *error, void *userdata) {
+        Engine *engine = userdata;
+
+        engine->n_syncs--;
+        adoption_look(engine);
+}
+
 static bool adopt_living(Engine *engine, Container *container, GError **error) {
         bool lost_supervision = container->life.supervised && !pidref_is_set(&container->monitor);
 
         lifecycle_attach(engine, container, NULL);
         readiness_attach(engine, container);
-        if (needs_sync(container))
-                operation_submit_first(engine, container, VERB_SYNC, NULL, NULL, NULL);
+        if (needs_sync(container)) {
+                engine->n_syncs++;
+                operation_submit_first(engine, container, VERB_SYNC, NULL, on_synced, engine);
+        }
         if (container->life.state == STATE_INITIALIZED && container->life.reason == REASON_POLICY)
                 finish_policy_restart(engine, container);
         if (container->life.state == STATE_STOPPING)
@@ -222,12 +231,12 @@ static void tell_adopted(Engine *engine) {
 }
 
 void adoption_look(Engine *engine) {
-        if (engine->adopted && attachments_are_ready(engine))
+        if (engine->adopted && engine->n_syncs == 0 && attachments_are_ready(engine))
                 tell_adopted(engine);
 }
 
 static int on_late(sd_event_source *source, guint64 usec, void *userdata) {
-        log_warning("a conbus-stream does not say who is attached; it is not waited for");
+        log_warning("%u crun and the conbus-streams do not all say what became of their containers; they are not waited for", ((Engine *) userdata)->n_syncs);
         tell_adopted(userdata);
         return 0;
 }

@@ -85,6 +85,7 @@ struct Engine {
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
         sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop */
+        unsigned n_syncs; /* of adoption, not through yet */
         void (*adopted)(void *userdata); /* NULL once it has been called: engine_when_adopted */
         void *adopted_userdata;
         sd_event_source *adopted_timer;
@@ -96,7 +97,7 @@ struct Engine {
 Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry *registry, Waits *waits, const Settings *settings, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* becomes OBSERVER_ENGINE; makes the run directories */
 void engine_save(Engine *engine); /* what the next service is to know and no row holds; before the name is given back, for then the next one may come */
 void engine_free(Engine *engine); /* containers live on */
-/* Calls adopted once everything of a former life is there again, jobs of attachments included, which may be at once; a streamer that says nothing for a second is not waited for. After engine_adopt. */
+/* Calls adopted once everything of a former life is there again, jobs of attachments included, and is known to be as it says, which may be at once; a crun or a streamer that says nothing for three seconds is not waited for. After engine_adopt. */
 void engine_when_adopted(Engine *engine, void (*adopted)(void *userdata), void *userdata);
 bool engine_adopt(Engine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* after registry_load: matches rows with processes, resumes what was in progress, boot rule */
 /* The machine goes down: policies are suspended, everything is stopped in the order of dependencies, killed when the time is up. done: nothing is up any more. */
