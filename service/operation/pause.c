@@ -10,9 +10,11 @@ static void done(Operation *operation) {
         operation_continue(operation);
 }
 
-/* The container may have ended meanwhile, which moves its state without us. */
+/* The container may have ended meanwhile, which moves its state without us; not yet while conmon is busy with its output, but crun knows already. */
 static bool still(Operation *operation, State state) {
-        if (operation->container->life.state == state)
+        Container *container = operation->container;
+
+        if (container->life.state == state && !(operation->step_error && lifecycle_has_ended(container)))
                 return true;
         operation_fail_code(operation, CONBUS_ERROR_NOT_RUNNING, "it ended meanwhile");
         return false;

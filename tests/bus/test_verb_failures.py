@@ -187,6 +187,17 @@ def test_pause_hangs(client):
     client.call(path, CONTAINER, "Pause")
 
 
+def test_pause_of_one_that_has_ended(client):
+    """PID 1 is dead, but conmon has not said yet that all output has been drained."""
+    path = running(client)
+    gate = faults.Gate("conmon", "ended")
+    os.kill(client.get(path, "MainPID"), signal.SIGKILL)
+    gate.reached()
+    expect("NotRunning", client.call, path, CONTAINER, "Pause")
+    gate.open()
+    client.wait_signal("RunFinished")
+
+
 def test_crun_state_contradicts(client):
     path = running(client)
     for order in (("say", "garbage"), ("say", "{}"), ("say", "[]"), ("fail", "error opening file `status`: No such file or directory")):
