@@ -201,7 +201,9 @@ class Call:
         if self.member == "Wait":
             body = ("stopped", *body) if not error else body
         gone = self._window()[0] is None or self._window()[-1] is None
-        check_answer(self, self.container, self.request, (self.sent, self.end, self.end), error, body, self.end, gone)
+        # Once it is known to have been received, it is answered with the very commit that meets it.
+        last = self.end if self.received is None or self.epoch != self.reply_epoch else min(self.received, self.end)
+        check_answer(self, self.container, self.request, (self.sent, last, self.end), error, body, self.end, gone)
 
     def _request_for(self, run):
         return Request(self.request.conditions, run, None, self.request.final, self.request.timeout)

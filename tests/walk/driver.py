@@ -108,7 +108,7 @@ class Driver(World):
     def begin_create(self, config, dependencies):
         name = f"c{len(self.configs)}"
         self.configs[name] = config
-        keys = {"rootfs": Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": Variant("as", PAYLOAD), "restart-policy": Variant("s", config["policy"]),
+        keys = {"rootfs": Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": Variant("as", PAYLOAD if config["brief"] is None else ("sh", "-c", f"exit {config['brief']}")), "restart-policy": Variant("s", config["policy"]),
                 "restart-max": Variant("u", config["max"] if config["policy"] == "on-failure" else 0), "network": Variant("s", "none"),
                 **options(restart_sec_usec=config["restart_sec"], auto_remove=config["auto_remove"], stop_timeout_usec=60_000)}
         if dependencies:
@@ -298,6 +298,7 @@ class Driver(World):
 
         def quiet():
             self.let_dependents_start(present)
+            self.stop_endless(present)
             return self.synced and not self.leaving and not self.answered and not self.n_open_pipes and not any(call.verb for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
 
         while True:
@@ -317,6 +318,14 @@ class Driver(World):
             if not container.gone and container.life["State"] == "paused" and any(not other.gone and other.life["NextRestartTimestamp"] for other in container.all_dependents()):
                 if not any(call.container is container and call.verb == "Resume" for peer in self.peers for call in peer.pending.values()):
                     self.send(self.peers[0], container, "Resume", (), "Resume")
+
+    def stop_endless(self, present):
+        """A payload that ends by itself under a policy that restarts it for ever."""
+        for container in present:
+            life, code = container.life, container.config["brief"]
+            endless = life["RestartPolicy"] in ("always", "unless-stopped") or (life["RestartPolicy"] == "on-failure" and code and not life["RestartMax"])
+            if code is not None and endless and not container.gone and life["NextRestartTimestamp"] and not any(call.container is container and call.verb == "Stop" for peer in self.peers for call in peer.pending.values()):
+                self.send(self.peers[0], container, "Stop", (), "Stop")
 
     def finish_doubtful(self, present):
         """A run that was sent a signal it may or may not end of is made to end, so that nothing happens by itself from now on. True when there was none."""

@@ -177,7 +177,9 @@ class Rules:
         check(facts.dependencies_were_up, "a run is opened before what it depends on runs")
         event, self.health_restart = facts.event("restart"), False
         if event and not event["actor"]:
-            check(old["NextRestartTimestamp"], "the policy restarts, but no restart was planned")
+            # Adoption goes on with a restart whose run was initialized; it has been killed before its turn came.
+            goes_on = self.world.was_disturbed() and old["StartTimestamp"] == 0 and old["Run"]
+            check(old["NextRestartTimestamp"] or goes_on, "the policy restarts, but no restart was planned")
             early = old["NextRestartTimestamp"] - event["usec"]
             check(early <= 2000 + self.world.clock_slack(), f"the policy restarts {early} us before its time")
             check(new["RestartCount"] == old["RestartCount"] + 1, "RestartCount does not count")
@@ -329,7 +331,7 @@ class Rules:
             kill = facts.event("kill")
             check(self.world.causes({"Restart"}) or kill and not kill["actor"], "the wish to stay down was forgotten")
         if new["NextRestartTimestamp"] != old["NextRestartTimestamp"]:
-            check(new["NextRestartTimestamp"] == 0 and self.world.causes(STOP_VERBS), "a restart was cancelled or planned by nobody")
+            check(new["NextRestartTimestamp"] == 0 and (self.world.causes(STOP_VERBS) or self._acts(old, "stop")), "a restart was cancelled or planned by nobody")
         return {"StoppedByUser", "NextRestartTimestamp"}, ()
 
     def _config(self, old, new, facts):

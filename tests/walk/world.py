@@ -106,6 +106,8 @@ class Container:
     def outcomes(self, life):
         run = life["Run"]
         possible = set(self.ends.get(run, ()))
+        if self.config["brief"] is not None and life["State"] != "initialized":
+            possible.add((self.config["brief"], 0))
         if life["State"] == "stopping" or self.causes(STOP_VERBS):
             possible |= self.world.outcomes_of(15) | {(137, 9)}
         if life["State"] == "initialized" and self.causes({"Cleanup"}):
@@ -138,8 +140,10 @@ class Container:
 
     def _look_around(self):
         """What the rules must know of others at this moment."""
-        self.facts.dependent_is_due = any(not other.gone and other.life["NextRestartTimestamp"] for other in self.all_dependents())
-        self.facts.dependencies_were_up = all(any(life and life["State"] == "running" for life in other.lives[self.marks.get(other.path, 0) :]) for other in self.dependencies)
+        # A service that was killed when the policy's run was initialized goes on with its start.
+        self.facts.dependent_is_due = any(not other.gone and (other.life["NextRestartTimestamp"] or (other.life["State"], other.life["StateReason"]) == ("initialized", "policy")) for other in self.all_dependents())
+        # A Sync only finds out what was begun before.
+        self.facts.dependencies_were_up = self.life["Operation"] == "sync" or all(any(life and life["State"] == "running" for life in other.lives[self.marks.get(other.path, 0) :]) for other in self.dependencies)
 
     # --- what is announced ---
 
@@ -165,7 +169,7 @@ class Container:
 
     def show_lives(self):
         """The latest ones by what changed."""
-        steps = zip(self.lives[-9:-1], self.lives[-8:], strict=False)
+        steps = list(zip(self.lives, self.lives[1:], strict=False))[-8:]
         return "; ".join(" ".join(f"{key}={new[key]}" for key in new if new[key] != old[key] and key not in STAMPS) for old, new in steps if old and new)
 
     def on_transition(self, old, new, reason, run, seq):
@@ -386,6 +390,8 @@ class World:
     def is_settled(self, container):
         life = container.life
         unsupervised = life["Run"] in container.killed_monitors
+        if not container.gone and life["State"] == "running" and container.config["brief"] is not None:
+            return False
         return container.gone or (health.is_settled(container) and not (unsupervised and life["Supervised"]) and life["State"] in ("created", "initialized", "running", "paused", "exited") and not life["NextRestartTimestamp"] and not life["Operation"] and not (run_is_open(life) and life["State"] not in ACTIVE))
 
 
