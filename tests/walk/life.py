@@ -9,6 +9,7 @@ STATE = {"State", "StateReason", "StateTimestamp", "Operation"}
 ERRORS = {"LastErrorName", "LastErrorMessage", "LastErrorTimestamp"}
 STOP_VERBS = {"Stop", "Restart", "Remove"}  # Remove ends what is initialized
 START_VERBS = {"Start", "Restart"}
+WISHES = (2, 3, 9, 15)  # signals of Kill that say that it is to be down
 LAUNCH_VERBS = START_VERBS | {"Init"}
 
 # Operations against states, the table of behaviour.md section 2; "ok" where the call succeeds, else the error.
@@ -324,11 +325,11 @@ class Rules:
         return {"MonitorPID", "Supervised"}, ("supervision-lost",)
 
     def _wish(self, old, new, facts):
+        kill = facts.event("kill")
         if new["StoppedByUser"] and not old["StoppedByUser"]:
-            check(self.world.causes(STOP_VERBS | {"Kill"}) or self._acts(old, "stop"), "StoppedByUser without a user")
-            self.health_restart = False if self.world.causes({"Stop"}) and not facts.event("kill") else None
+            check(self.world.causes(STOP_VERBS) or self._acts(old, "stop") or (kill and kill["signal"] in WISHES), "StoppedByUser without a user")
+            self.health_restart = False if self.world.causes({"Stop"}) and not kill else None
         elif new["StoppedByUser"] != old["StoppedByUser"]:
-            kill = facts.event("kill")
             check(self.world.causes({"Restart"}) or kill and not kill["actor"], "the wish to stay down was forgotten")
         if new["NextRestartTimestamp"] != old["NextRestartTimestamp"]:
             check(new["NextRestartTimestamp"] == 0 and (self.world.causes(STOP_VERBS) or self._acts(old, "stop")), "a restart was cancelled or planned by nobody")
@@ -356,6 +357,7 @@ class Rules:
         check(facts.statuses == ([(old["Health"], new["Health"], new["Run"])] if old["Health"] != new["Health"] else []), f"StatusChanged says {facts.statuses}")
         kill = facts.event("kill")
         check(not kill or kill["actor"] or self._acts(old, "kill"), "health kills without a reason")
+        check(not kill or not kill["actor"] or kill["signal"] not in WISHES or new["StoppedByUser"], "a Kill that is a wish to stop is none")
         # These come without a change of a property as well.
         free = {"kill", "sync"} | ({"restart"} if rule != "open" else set())
         seen = [event["action"] for event in facts.events]
