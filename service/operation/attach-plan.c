@@ -39,11 +39,11 @@ bool attach_streams_read(GVariant *options, unsigned *ret, GError **error) {
 }
 
 static bool check_from(const char *from, bool follow, GError **error) {
-        LogCursor cursor;
+        LogPosition position;
 
         if (g_str_equal(from, "now") && !follow)
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "from now and without follow there is nothing to read");
-        if (g_str_equal(from, "now") || g_str_equal(from, "run-start") || g_str_equal(from, "log-start") || log_cursor_parse(from, &cursor, NULL))
+        if (g_str_equal(from, "now") || g_str_equal(from, "run-start") || g_str_equal(from, "log-start") || log_position_parse(from, &position, NULL))
                 return true;
         return error_set(error, CONBUS_ERROR_INVALID_ARGS, "from is \"%s\"; it can be now, run-start, log-start or the cursor of a log", from);
 }

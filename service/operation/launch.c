@@ -10,7 +10,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/spec.h"
 #include "storage/rootfs.h"
-#include "stream/log-reader.h"
+#include "stream/log-files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -207,7 +207,7 @@ static void reset_life(Life *life, bool keep_count) {
         }
 }
 
-/* Where the log will hold the first byte of the run; "" for a driver without a file. The file is made here, so that it can be found by its inode when it has been renamed. */
+/* Where the log will hold the first byte of the run; "" for a driver without a file. The file is made here, so that the place is one in a file. */
 static char *log_position(Operation *operation) {
         Container *container = operation->container;
         g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL), *log = paths_state_of(operation->engine->paths, container->id, "log");
@@ -217,7 +217,7 @@ static char *log_position(Operation *operation) {
         if (!g_str_equal(config_string(container->config, "log-driver", "k8s-file"), "k8s-file"))
                 return g_strdup("");
         autofd int fd = make_directory(state, &error) ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
-        if (fd >= 0 && log_cursor_of_end(log, &end, &error))
+        if (fd >= 0 && log_files_end(log, &end, &error))
                 return log_cursor_to_string(&end);
         log_warning("the log of %s: %s", container_title(container), error ? error->message : g_strerror(errno));
         return g_strdup("");

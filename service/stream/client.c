@@ -249,6 +249,8 @@ bool client_pump(Client *client) {
         if (result == OUTPUT_CLOSED)
                 return end_for(client, "client-closed");
         client->has_more = result == OUTPUT_SENT && rounds == ROUNDS_AT_ONCE;
+        if (result == OUTPUT_SENT && client->log && log_reader_has_gap(client->log))
+                return end_with(client, CONBUS_ERROR_CLIENT_TOO_SLOW, "the log was rotated away before the client had read it");
         if (result == OUTPUT_SENT && !client->has_more && end_if_complete(client))
                 return false;
         if (client->output.n_calls_sent != before || !output_waits(&client->output))
@@ -271,6 +273,11 @@ static bool go_on_from_log(Client *client) {
         output_detach(&client->output);
         log_reader_skip(client->log, client->before[STREAM_STDOUT] + client->output.n_bytes[STREAM_STDOUT], client->before[STREAM_STDERR] + client->output.n_bytes[STREAM_STDERR]);
         return true;
+}
+
+void client_notice_files(Client *client) {
+        if (client->log)
+                log_reader_notice_files(client->log);
 }
 
 void client_lose_before(Client *client, guint64 tail) {

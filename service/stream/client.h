@@ -60,5 +60,6 @@ bool client_pump(Client *client);
 bool client_pump_input(Client *client);
 /* The ring is about to overwrite what lies before tail: a client that still needs it goes on from the log, or is too slow. May free it. */
 void client_lose_before(Client *client, guint64 tail);
+void client_notice_files(Client *client); /* the log is being rotated */
 /* Ends it now. Frees it. */
 void client_end(Client *client, const ClientEnd *end);

@@ -3,93 +3,47 @@
 
 #include "stream/log-reader.h"
 #include "base/auto.h"
-#include "stream/log-record.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "stream/log-files.h"
 #include <string.h>
-#include <sys/stat.h>
 
 #define PIECE (256 * 1024)
+#define HELD_MAX 32 /* files that a reader keeps from going */
+
+/* A file that comes later, held since it may be removed before it is read. */
+typedef struct HeldFile {
+        guint64 number;
+        int fd;
+} HeldFile;
 
 struct LogReader {
         char *path;
         int fd; /* -1: there is no file yet */
-        guint64 inode, offset; /* of the byte after what is in the buffer */
-        guint64 end_inode, end_offset; /* log_reader_end_here */
-        guint64 skip[3];
-        bool has_end, keep_records;
+        guint64 number, offset; /* of the byte after what is in the buffer */
+        GArray *held; /* of HeldFile, in order */
+        LogCursor end;
+        LogFilter filter;
+        guint64 skip[STREAM_STDERR + 1];
+        bool has_end, has_filter, keep_records, align, gap;
         guint8 *bytes; /* PIECE; read and not parsed: from first, used of them */
         size_t first, used;
         guint8 *texts; /* PIECE; what the frames point to */
 };
 
-/* --- cursors --- */
-
-char *log_cursor_to_string(const LogCursor *cursor) {
-        return g_strdup_printf("%" G_GINT64_MODIFIER "x:%" G_GINT64_MODIFIER "x", cursor->inode, cursor->offset);
-}
-
-bool log_cursor_parse(const char *text, LogCursor *ret, GError **error) {
-        g_auto(GStrv) parts = g_strsplit(text, ":", 3);
-
-        if (g_strv_length(parts) == 2 && g_ascii_string_to_unsigned(parts[0], 16, 0, G_MAXUINT64, &ret->inode, NULL) && g_ascii_string_to_unsigned(parts[1], 16, 0, G_MAXINT64, &ret->offset, NULL))
-                return true;
-        return error_set(error, CONBUS_ERROR_INVALID_ARGS, "\"%s\" is no position in a log", text);
-}
-
-bool log_cursor_of_end(const char *path, LogCursor *ret, GError **error) {
-        struct stat st;
-
-        *ret = (LogCursor) {0};
-        if (stat(path, &st) < 0)
-                return errno == ENOENT || error_errno(error, errno, "look at the log %s", path);
-        *ret = (LogCursor) {.inode = st.st_ino, .offset = (guint64) st.st_size};
-        return true;
-}
-
-/* --- files --- */
-
-static int open_log(const char *path, struct stat *ret_st) {
-        autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-        if (fd < 0 || fstat(fd, ret_st) < 0 || !S_ISREG(ret_st->st_mode))
-                return -1;
-        return steal_fd(&fd);
-}
-
-/* The file with this inode: at the path, or beside it under a longer name. */
-static int find_log(const char *path, guint64 inode, struct stat *ret_st) {
-        g_autofree char *directory = g_path_get_dirname(path), *name = g_path_get_basename(path);
-        autofd int fd = open_log(path, ret_st);
-        const char *other;
-
-        if (fd >= 0 && (inode == 0 || ret_st->st_ino == inode))
-                return steal_fd(&fd);
-        g_autoptr(GDir) entries = inode != 0 ? g_dir_open(directory, 0, NULL) : NULL;
-        while (entries && (other = g_dir_read_name(entries))) {
-                if (!g_str_has_prefix(other, name))
-                        continue;
-                g_autofree char *candidate = g_build_filename(directory, other, NULL);
-                autofd int found = open_log(candidate, ret_st);
-                if (found >= 0 && ret_st->st_ino == inode)
-                        return steal_fd(&found);
-        }
-        return -1;
-}
-
 LogReader *log_reader_new(const char *path, const LogCursor *from, GError **error) {
+        guint64 number = 0;
         struct stat st = {0};
-        autofd int fd = find_log(path, from->inode, &st);
+        autofd int fd = log_files_open(path, from->number, &number, &st);
 
-        if (from->inode != 0 && (fd < 0 || (guint64) st.st_size < from->offset)) {
+        if (from->number != 0 && (fd < 0 || (guint64) st.st_size < from->offset)) {
                 error_set(error, CONBUS_ERROR_INVALID_ARGS, "the log has no such position any more");
                 return NULL;
         }
         LogReader *reader = g_new0(LogReader, 1);
         reader->path = g_strdup(path);
         reader->fd = steal_fd(&fd);
-        reader->inode = reader->fd >= 0 ? st.st_ino : 0;
-        reader->offset = from->offset;
+        reader->number = reader->fd >= 0 ? number : 0;
+        reader->offset = from->number != 0 ? from->offset : 0;
+        reader->held = g_array_new(FALSE, FALSE, sizeof(HeldFile));
         reader->bytes = g_malloc(PIECE);
         reader->texts = g_malloc(PIECE);
         return reader;
@@ -98,6 +52,9 @@ LogReader *log_reader_new(const char *path, const LogCursor *from, GError **erro
 void log_reader_free(LogReader *reader) {
         if (!reader)
                 return;
+        for (guint i = 0; i < reader->held->len; i++)
+                close_fd(g_array_index(reader->held, HeldFile, i).fd);
+        g_array_unref(reader->held);
         close_fd(reader->fd);
         g_free(reader->path);
         g_free(reader->bytes);
@@ -105,19 +62,32 @@ void log_reader_free(LogReader *reader) {
         g_free(reader);
 }
 
+void log_reader_align(LogReader *reader) {
+        reader->align = reader->offset > 0;
+}
+
 void log_reader_skip(LogReader *reader, guint64 n_stdout, guint64 n_stderr) {
         reader->skip[STREAM_STDOUT] = n_stdout;
         reader->skip[STREAM_STDERR] = n_stderr;
 }
 
+void log_reader_set_filter(LogReader *reader, const LogFilter *filter) {
+        reader->filter = *filter;
+        reader->has_filter = true;
+}
+
+void log_reader_end_at(LogReader *reader, const LogCursor *end) {
+        if (!reader->has_end || log_cursor_compare(end, &reader->end) < 0)
+                reader->end = *end;
+        reader->has_end = true;
+}
+
 bool log_reader_end_here(LogReader *reader, GError **error) {
         LogCursor end;
 
-        if (!log_cursor_of_end(reader->path, &end, error))
+        if (!log_files_end(reader->path, &end, error))
                 return false;
-        reader->has_end = true;
-        reader->end_inode = end.inode;
-        reader->end_offset = end.offset;
+        log_reader_end_at(reader, &end);
         return true;
 }
 
@@ -125,24 +95,7 @@ void log_reader_keep_records(LogReader *reader) {
         reader->keep_records = true;
 }
 
-static bool read_piece(LogReader *reader);
-
-/* At the end of the file: when there is another one at the path conmon writes there now. What it wrote here before that comes first. */
-static bool go_to_next_file(LogReader *reader) {
-        struct stat st;
-        autofd int fd = open_log(reader->path, &st);
-
-        if (fd < 0 || (reader->fd >= 0 && st.st_ino == reader->inode))
-                return false;
-        if (read_piece(reader))
-                return true;
-        close_fd(reader->fd);
-        reader->fd = steal_fd(&fd);
-        reader->inode = st.st_ino;
-        reader->offset = 0;
-        reader->first = reader->used = 0;
-        return true;
-}
+/* --- files --- */
 
 static bool read_piece(LogReader *reader) {
         size_t room;
@@ -154,8 +107,8 @@ static bool read_piece(LogReader *reader) {
         if (reader->used == PIECE) /* no record of conmon's is that long */
                 reader->used = 0;
         room = PIECE - reader->used;
-        if (reader->has_end && reader->inode == reader->end_inode)
-                room = MIN(room, reader->end_offset > reader->offset ? reader->end_offset - reader->offset : 0);
+        if (reader->has_end && reader->number >= reader->end.number)
+                room = MIN(room, reader->number == reader->end.number && reader->end.offset > reader->offset ? reader->end.offset - reader->offset : 0);
         ssize_t n = pread(reader->fd, reader->bytes + reader->used, room, (off_t) reader->offset);
         if (n <= 0)
                 return false;
@@ -165,7 +118,136 @@ static bool read_piece(LogReader *reader) {
 }
 
 static bool is_at_end(const LogReader *reader) {
-        return reader->has_end && (reader->inode == reader->end_inode || reader->end_inode == 0);
+        return reader->has_end && reader->number >= reader->end.number;
+}
+
+static bool is_current(const LogReader *reader) {
+        struct stat mine, other;
+
+        return reader->fd >= 0 && lstat(reader->path, &other) == 0 && fstat(reader->fd, &mine) == 0 && other.st_ino == mine.st_ino && other.st_dev == mine.st_dev;
+}
+
+static int open_next(LogReader *reader, guint64 *ret_number) {
+        struct stat st;
+
+        if (reader->held->len > 0) {
+                HeldFile held = g_array_index(reader->held, HeldFile, 0);
+                g_array_remove_index(reader->held, 0);
+                *ret_number = held.number;
+                return held.fd;
+        }
+        return log_files_open(reader->path, reader->number == 0 ? 0 : reader->number + 1, ret_number, &st);
+}
+
+static void enter(LogReader *reader, int fd, guint64 number) {
+        close_fd(reader->fd);
+        reader->fd = fd;
+        reader->number = number;
+        reader->offset = 0;
+        reader->first = reader->used = 0;
+}
+
+/* At the end of the file: when there is another one after it conmon writes there now. What it wrote here before that comes first. */
+static bool go_to_next_file(LogReader *reader) {
+        guint64 number = 0;
+
+        if (reader->gap || (reader->held->len == 0 && is_current(reader)))
+                return false;
+        autofd int fd = open_next(reader, &number);
+        if (fd < 0) {
+                reader->gap = reader->number != 0 && log_files_after(reader->path, reader->number) > reader->number + 1;
+                return false;
+        }
+        if (read_piece(reader)) {
+                const HeldFile held = {.number = number, .fd = steal_fd(&fd)};
+                g_array_insert_val(reader->held, 0, held);
+                return true;
+        }
+        enter(reader, steal_fd(&fd), number);
+        return true;
+}
+
+void log_reader_notice_files(LogReader *reader) {
+        struct stat st;
+
+        while (reader->fd >= 0 && reader->held->len < HELD_MAX && !is_current(reader)) {
+                guint64 last = reader->held->len > 0 ? g_array_index(reader->held, HeldFile, reader->held->len - 1).number : reader->number;
+                HeldFile held = {.fd = log_files_open(reader->path, last + 1, &held.number, &st)};
+                if (held.fd < 0)
+                        return;
+                g_array_append_val(reader->held, held);
+        }
+}
+
+bool log_reader_has_gap(const LogReader *reader) {
+        return reader->gap;
+}
+
+void log_reader_go_past_gap(LogReader *reader) {
+        struct stat st;
+        guint64 number = 0, next = log_files_after(reader->path, reader->number);
+        int fd = next > 0 ? log_files_open(reader->path, next, &number, &st) : -1;
+
+        reader->gap = false;
+        if (fd >= 0)
+                enter(reader, fd, number);
+}
+
+/* --- records --- */
+
+LogCursor log_reader_place(const LogReader *reader) {
+        return (LogCursor) {.number = reader->number, .offset = reader->offset - reader->used};
+}
+
+static bool drop_to_newline(LogReader *reader) {
+        const guint8 *start = reader->bytes + reader->first, *newline = memchr(start, '\n', reader->used);
+        size_t n = newline ? (size_t) (newline - start) + 1 : reader->used;
+
+        reader->first += n;
+        reader->used -= n;
+        reader->align = !newline;
+        return !reader->align;
+}
+
+/* What is in the buffer; it is taken by take_record. 0: no whole record is. */
+static size_t look(LogReader *reader, LogRecord *ret) {
+        if (reader->align && !drop_to_newline(reader))
+                return 0;
+        return reader->used > 0 ? log_record_parse(reader->bytes + reader->first, reader->used, ret) : 0;
+}
+
+/* False: it is not to be seen. */
+static bool take_record(LogReader *reader, const LogRecord *record, size_t size) {
+        reader->first += size;
+        reader->used -= size;
+        if (record->run > 0 && reader->has_filter)
+                log_filter_begin_run(&reader->filter);
+        if (record->stream == STREAM_STDIN)
+                return false;
+        if (!reader->has_filter)
+                return true;
+        LogCursor after = log_reader_place(reader);
+        return log_filter_takes(&reader->filter, record, log_filter_has_times(&reader->filter) ? log_record_usec(record) : 0, &after);
+}
+
+static bool read_on(LogReader *reader) {
+        return read_piece(reader) || (!is_at_end(reader) && go_to_next_file(reader));
+}
+
+bool log_reader_next(LogReader *reader, LogRecord *ret, LogCursor *ret_at, LogCursor *ret_after) {
+        for (;;) {
+                size_t size = look(reader, ret);
+                if (size == 0) {
+                        if (!read_on(reader))
+                                return false;
+                        continue;
+                }
+                *ret_at = log_reader_place(reader);
+                if (!take_record(reader, ret, size) && ret->run == 0)
+                        continue;
+                *ret_after = log_reader_place(reader);
+                return true;
+        }
 }
 
 /* --- frames --- */
@@ -179,21 +261,16 @@ static void leave_out(LogReader *reader, LogRecord *record) {
 }
 
 static unsigned parse(LogReader *reader, Frame *frames, unsigned max) {
-        size_t put = 0;
+        LogRecord record;
+        size_t put = 0, size;
         unsigned n = 0;
 
-        while (reader->used > 0) {
-                LogRecord record;
-                size_t size = log_record_parse(reader->bytes + reader->first, reader->used, &record);
-                if (size == 0)
-                        break;
+        while ((size = look(reader, &record)) > 0) {
                 Frame *last = n > 0 ? &frames[n - 1] : NULL;
                 bool joins = last && !reader->keep_records && last->stream == record.stream && last->size + record.size <= FRAME_MAX;
                 if (!joins && n == max)
                         break;
-                reader->first += size;
-                reader->used -= size;
-                if (record.stream == STREAM_STDIN)
+                if (!take_record(reader, &record, size))
                         continue;
                 leave_out(reader, &record);
                 if (record.size == 0)
@@ -214,9 +291,7 @@ unsigned log_reader_read(LogReader *reader, Frame *frames, unsigned max) {
                 unsigned n = parse(reader, frames, max);
                 if (n > 0)
                         return n;
-                if (read_piece(reader))
-                        continue;
-                if (is_at_end(reader) || !go_to_next_file(reader))
+                if (!read_on(reader))
                         return 0;
         }
 }

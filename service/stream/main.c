@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conbus-stream [--log PATH] [--from-start CURSOR] [--stdin-once] [--stall-usec N]: serves the streams of one container or exec session, outside the service's loop and past its restarts. Descriptors: protocol.h. */
+/* conbus-stream [--log PATH] [--from-start CURSOR] [--stdin-once] [--stall-usec N]: serves the streams of one container or exec session, outside the service's loop and past its restarts. Descriptors: protocol.h.
+ * conbus-stream log PLAN: serves one reader of a log (log-feed.h). */
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "stream/log-feed.h"
 #include "stream/protocol.h"
 #include "stream/server.h"
 #include <fcntl.h>
@@ -38,6 +40,8 @@ int main(int argc, char *argv[]) {
         g_autoptr(GError) error = NULL;
 
         (void) signal(SIGPIPE, SIG_IGN);
+        if (argc == 3 && g_str_equal(argv[1], "log"))
+                return log_feed_main(argv[2]);
         if (!read_arguments(argv, &plan) || fcntl(plan.control_fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(plan.directory_fd, F_SETFD, FD_CLOEXEC) < 0) {
                 log_error("conbus-stream is started by conbusd alone");
                 return EXIT_FAILURE;

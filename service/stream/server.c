@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "stream/channel.h"
 #include "stream/client.h"
+#include "stream/log-files.h"
 #include "stream/protocol.h"
 #include <string.h>
 #include <sys/epoll.h>
@@ -113,7 +114,12 @@ static void on_writable(void *userdata) {
 }
 
 static int on_log(sd_event_source *source, const struct inotify_event *event, void *userdata) {
-        pump_all(userdata, PUMP_OUTPUT);
+        Server *server = userdata;
+
+        if (!(event->mask & IN_MODIFY))
+                for (GList *link = server->clients.head; link; link = link->next)
+                        client_notice_files(link->data);
+        pump_all(server, PUMP_OUTPUT);
         return 0;
 }
 
@@ -128,14 +134,24 @@ static bool watch_log(Server *server, GError **error) {
 /* --- adding a client --- */
 
 static LogReader *open_log(Server *server, const char *from, const char *run_start, GError **error) {
-        LogCursor cursor = {0};
+        LogFilter filter = {.streams = STREAM_MASK(STREAM_STDOUT) | STREAM_MASK(STREAM_STDERR), .until_usec = UINT64_MAX};
+        LogCursor start = {0};
 
         if (g_str_equal(from, "now")) {
-                if (!log_cursor_of_end(server->log, &cursor, error))
+                if (!log_files_end(server->log, &start, error))
                         return NULL;
-        } else if (!g_str_equal(from, "log-start") && !log_cursor_parse(g_str_equal(from, "run-start") ? run_start : from, &cursor, error))
+                filter.from = log_position_at(&start);
+        } else if (g_str_equal(from, "run-start")) {
+                if (!log_cursor_parse(run_start, &start, error))
+                        return NULL;
+                LogReader *reader = log_reader_new(server->log, &start, NULL);
+                return reader ? reader : log_reader_new(server->log, &(LogCursor) {0}, error); /* what is left of the run */
+        } else if (!g_str_equal(from, "log-start") && !log_position_parse(from, &filter.from, error))
                 return NULL;
-        return log_reader_new(server->log, &cursor, error);
+        LogReader *reader = log_reader_new(server->log, log_position_first(&filter.from), error);
+        if (reader)
+                log_reader_set_filter(reader, &filter);
+        return reader;
 }
 
 /* Where its output comes from: the ring for what is live, the log for what was, and for what is live too when the ring does not know where in the log it stands. */

@@ -61,6 +61,44 @@ static void test_other_lines(void) {
         }
 }
 
+static guint64 usec_of(const char *time) {
+        const LogRecord record = {.time = time, .time_size = strlen(time)};
+
+        return log_record_usec(&record);
+}
+
+static void test_times(void) {
+        const char *const wrong[] = {"", "2026-11-25", "2026-11-25T22:27:53", "2026-11-25T22:27:53.6", "2026-11-25 22:27:53.660170586+00:00", "2026-11-25T22:27:53.660170586", "2026-11-25T22:27:53.66+0000", "2026-1x-25T22:27:53Z",
+                                     "2026-13-25T22:27:53Z", "2026-00-25T22:27:53Z", "1960-01-01T00:00:00Z"};
+
+        g_assert_cmpuint(usec_of(TIME), ==, 1795645673660170);
+        g_assert_cmpuint(usec_of("2026-11-25T23:27:53.660170+01:00"), ==, 1795645673660170);
+        g_assert_cmpuint(usec_of("2026-11-25T16:57:53.66-05:30"), ==, 1795645673660000);
+        g_assert_cmpuint(usec_of("2026-11-25T22:27:53.000000999Z"), ==, 1795645673000000);
+        for (gint64 seconds = 86400 * 59; seconds < 86400LL * 366 * 200; seconds += 86400 * 13 + 3601) {
+                g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(seconds);
+                g_autofree char *text = g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ");
+                g_assert_cmpuint(usec_of(text), ==, (guint64) seconds * G_USEC_PER_SEC);
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+                g_assert_cmpuint(usec_of(wrong[i]), ==, 0);
+}
+
+static void test_the_line_before_a_run(void) {
+        g_autofree char *line = log_record_of_run(17, 1795645673660170);
+        LogRecord record;
+
+        g_assert_cmpstr(line, ==, "2026-11-25T22:27:53.660170000+00:00 conbus F run 17\n");
+        g_assert_cmpuint(parse(line, &record), ==, strlen(line));
+        g_assert_cmpuint(record.stream, ==, STREAM_STDIN);
+        g_assert_cmpuint(record.run, ==, 17);
+        g_assert_cmpuint(log_record_usec(&record), ==, 1795645673660170);
+        for (const char *const *other = (const char *const[]) {TIME " conbus F run \n", TIME " conbus F run x\n", TIME " conbus F run 0\n", TIME " stdout F conbus F run 3\n", NULL}; *other; other++) {
+                (void) parse(*other, &record);
+                g_assert_cmpuint(record.run, ==, 0);
+        }
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/log-record/full-and-partial", test_full_and_partial);
@@ -68,5 +106,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/log-record/text-is-bytes", test_text_is_bytes);
         g_test_add_func("/log-record/incomplete", test_incomplete);
         g_test_add_func("/log-record/other-lines", test_other_lines);
+        g_test_add_func("/log-record/times", test_times);
+        g_test_add_func("/log-record/the-line-before-a-run", test_the_line_before_a_run);
         return g_test_run();
 }

@@ -318,7 +318,7 @@ def test_wrong_options(client):
     path = running(client, "a", "sleep", "100")
     string = lambda text: GLib.Variant("s", text)  # noqa: E731
     expect("UnknownOption", attach, client, path, colour=True)
-    for keys in ({"streams": GLib.Variant("as", [])}, {"streams": ["stdin", "stdthree"]}, {"framing": string("frames")}, {"from": string("yesterday")}, {"from": string("1:1")},
+    for keys in ({"streams": GLib.Variant("as", [])}, {"streams": ["stdin", "stdthree"]}, {"framing": string("frames")}, {"from": string("yesterday")}, {"from": string("ff:1")},
                  {"detach_keys": string("ctrl-")}, {"size": GLib.Variant("(qq)", (0, 1))}, {"follow": GLib.Variant("b", False)}, {"streams": string("stdin")}, {"job_token": string("a b")}):
         expect("InvalidArgs", attach, client, path, **keys)
     expect("InvalidArgs", client.call, path, CONTAINER, "StartWith", "a{sv}", options(attach=GLib.Variant("s", "please")))
