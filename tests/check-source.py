@@ -41,6 +41,8 @@ WITHOUT_TEST = {
     "service/stream/log-feed.c": "a process with an event loop: tests/system/test_logs.py and test_log_rotation.py",
     "service/stream/log-source.c": "a part of log-answer.c: tests/stream/test-log-answer.c; following in tests/system/test_logs.py",
     "service/stream/log-journal.c": "needs a journald: tests/systemd/test_logs.py",
+    "service/operation/logs.c": "needs runs and readers: tests/system/test_logs.py",
+    "service/runtime/log-process.c": "starts the program that it speaks to: tests/system/test_logs.py",
     "service/stream/main.c": "options that the service gives; every test that attaches begins with it",
     "service/stream/server.c": "needs conmon, a client and the service: tests/system/test_attach.py",
     "service/stream/source.c": "needs conmon: tests/system/test_attach.py and test_attach_load.py",

@@ -8,6 +8,7 @@
 #include "bus/attach-calls.h"
 #include "bus/events.h"
 #include "bus/gate.h"
+#include "bus/log-calls.h"
 #include "bus/log-control.h"
 #include "bus/peers.h"
 #include "bus/polkit.h"
@@ -257,6 +258,7 @@ void bus_free(Bus *bus) {
                 return;
         announce_end(bus);
         events_free(bus);
+        log_calls_free(bus);
         jobs_free(bus->jobs);
         g_ptr_array_unref(bus->slots);
         gate_free(bus);

@@ -25,6 +25,7 @@ struct Bus {
         void (*activity)(void *userdata); /* manager: something happened, look at idleness again */
         void *activity_userdata;
         struct Streams *streams; /* bus/streams.c: followed event streams */
+        struct LogReaders *log_readers; /* bus/log-calls.c */
         Jobs *jobs;
         unsigned n_waits; /* deferred answers and pipes of waits */
         char *runtime_version, *monitor_version; /* asked for once, at the start; NULL until known */

@@ -4,6 +4,7 @@
 #include "bus/attach-calls.h"
 #include "bus/discreet.h"
 #include "bus/inspect.h"
+#include "bus/log-calls.h"
 #include "bus/verb-call.h"
 #include "bus/verb-job.h"
 #include "bus/wait-calls.h"
@@ -150,6 +151,16 @@ bool container_object_resize_terminal(Call *call, Container *container, guint16 
                 return false;
         container_reply_resize_terminal(call);
         return true;
+}
+
+/* --- logs --- */
+
+bool container_object_read_log(Call *call, Container *container, guint32 lines, GVariant *options, GError **error) {
+        return log_calls_read(call, container, lines, options, error);
+}
+
+bool container_object_open_log(Call *call, Container *container, GVariant *options, GError **error) {
+        return log_calls_open(call, container, options, error);
 }
 
 /* --- reading --- */

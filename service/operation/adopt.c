@@ -216,6 +216,7 @@ bool engine_adopt(Engine *engine, GError **error) {
                 }
                 if (same_boot)
                         attachments_adopt(engine, container);
+                logs_adopt(engine, container);
                 resume(engine, container);
         }
         return true;

@@ -52,6 +52,7 @@ static bool make_directories(Engine *engine, GError **error) {
 static void on_change(const Change *change, void *userdata) {
         Engine *engine = userdata;
 
+        logs_changed(engine, change);
         if (!change->operation_changed)
                 descriptors_follow(change);
         if (change->now->state == change->old->state)
@@ -75,6 +76,7 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         g_queue_init(&engine->ready);
         engine->monitors = g_ptr_array_new_with_free_func(monitor_free);
         engine->attachments = attachments_new();
+        engine->logs = logs_new();
         if (!make_directories(engine, error)) {
                 engine_free(engine);
                 return NULL;
@@ -121,6 +123,7 @@ void engine_free(Engine *engine) {
         }
         g_ptr_array_unref(engine->monitors);
         attachments_free(engine->attachments);
+        logs_free(engine->logs);
         registry_set_observer(engine->registry, OBSERVER_ENGINE, NULL, NULL);
         quota_free(engine);
         sd_event_unref(engine->event);

@@ -134,6 +134,13 @@ bool attachments_are_ready(const Engine *engine); /* every streamer has said who
 void adoption_look(Engine *engine); /* something of a former life has been heard of */
 void attachments_adopt(Engine *engine, Container *container); /* finds the streamer of the latest run */
 
+/* logs.c */
+struct Logs *logs_new(void);
+void logs_free(struct Logs *logs);
+void logs_changed(Engine *engine, const Change *change); /* tells followers */
+void logs_adopt(Engine *engine, Container *container);
+char *logs_begin_run(Engine *engine, Container *container, guint64 run) G_GNUC_WARN_UNUSED_RESULT; /* marks the log, and where it will hold the first byte of the run: its log-cursor, "" for a driver without a log */
+
 /* policy.c */
 /* In the commit that enters exited: is a restart due, and when. failed_attempt: the run was the policy's own and did not get as far as crun start; it counts and is tried again. */
 void policy_plan(Engine *engine, Container *container, Commit *commit, bool failed_attempt);

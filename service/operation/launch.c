@@ -10,7 +10,6 @@
 #include "runtime/cgroup.h"
 #include "runtime/spec.h"
 #include "storage/rootfs.h"
-#include "stream/log-files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -207,22 +206,6 @@ static void reset_life(Life *life, bool keep_count) {
         }
 }
 
-/* Where the log will hold the first byte of the run; "" for a driver without a file. The file is made here, so that the place is one in a file. */
-static char *log_position(Operation *operation) {
-        Container *container = operation->container;
-        g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL), *log = paths_state_of(operation->engine->paths, container->id, "log");
-        g_autoptr(GError) error = NULL;
-        LogCursor end;
-
-        if (!g_str_equal(config_string(container->config, "log-driver", "k8s-file"), "k8s-file"))
-                return g_strdup("");
-        autofd int fd = make_directory(state, &error) ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
-        if (fd >= 0 && log_files_end(log, &end, &error))
-                return log_cursor_to_string(&end);
-        log_warning("the log of %s: %s", container_title(container), error ? error->message : g_strerror(errno));
-        return g_strdup("");
-}
-
 static bool open_run(Operation *operation) {
         Container *container = operation->container;
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
@@ -245,7 +228,7 @@ static bool open_run(Operation *operation) {
                 g_variant_ref_sink(run->actor);
         memcpy(run->invocation, life->invocation, INVOCATION_SIZE);
         g_free(run->log_cursor);
-        run->log_cursor = log_position(operation);
+        run->log_cursor = logs_begin_run(operation->engine, operation->container, life->run);
         operation->run = life->run;
         return operation_commit(operation, commit);
 }

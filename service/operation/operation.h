@@ -82,6 +82,7 @@ struct Engine {
         sd_event_source *exit_watch; /* inotify of the exit directory */
         GPtrArray *monitors; /* of struct Monitor: conmons that outlive their runs (monitors.c) */
         struct Attachments *attachments; /* operation/attachments.c */
+        struct Logs *logs; /* operation/logs.c */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
         sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop */

@@ -37,6 +37,7 @@ def test_busctl(client):
     assert shell("busctl call io.conbus1 /container/web io.conbus1.Container StopWith 'a{sv}' 1 timeout-usec t 0") == "t 1"
     assert waiting.communicate(timeout=DEADLINE)[0].strip() == 'tiis 1 137 9 "signal"' and waiting.returncode == 0
     assert shell("busctl --timeout=infinity call io.conbus1 /container/web io.conbus1.Container Wait") == 'tiis 1 137 9 "signal"'
+    assert shell("busctl call io.conbus1 /container/web io.conbus1.Container ReadLog 'ua{sv}' 20 0").startswith("a(tss)s 0 ")
     assert shell("busctl call io.conbus1 /container/web io.conbus1.Container Start") == "t 2"
     job = shell("busctl call io.conbus1 /container/web io.conbus1.Container Queue 'sa{sv}' stop 0")
     assert job.startswith('o "/io/conbus1/job/'), job

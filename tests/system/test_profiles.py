@@ -170,12 +170,15 @@ def test_owners_manage_their_own(client):
         assert alice.call(path, CONTAINER, "Start") == (1,)
         assert alice.call(path, HEALTH, "Check")[1] == 0
         assert alice.call(path, HEALTH, "GetLog", "u", 0)
+        assert alice.call(path, CONTAINER, "ReadLog", "ua{sv}", 5, {})[1]
         alice.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
         alice.call(path, CONTAINER, "Rename", "s", "renamed")
         for method, signature, *values in (("Remove", ""), ("Inspect", ""), ("GetSpec", "")):
             expect("InteractiveAuthorizationRequired", alice.call, path, CONTAINER, method, signature, *values)
         expect("InteractiveAuthorizationRequired", bob.call, path, CONTAINER, "Start")
         expect("InteractiveAuthorizationRequired", bob.call, path, HEALTH, "GetLog", "u", 0)
+        expect("InteractiveAuthorizationRequired", bob.call, path, CONTAINER, "ReadLog", "ua{sv}", 5, {})
+        expect("InteractiveAuthorizationRequired", bob.call, path, CONTAINER, "OpenLog", "a{sv}", {})
         # Owned, and not from a profile: the usual right. And from a profile, but another's.
         polkit.start(MAY_CREATE + rule('action.id == "io.conbus1.create"'))
         plain = alice.call("/io/conbus1", MANAGER, "CreateContainer", "ssa{sv}", "plain", "", options(rootfs=os.environ["CONBUS_TEST_ROOTFS"], command=["true"]))[0]

@@ -85,6 +85,20 @@ def refusals(user, calls):
     return names
 
 
+def test_readers_of_logs_are_limited_by_user(client):
+    path = client.create("talker", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    with Polkit(client) as polkit, UserClient(ALICE) as alice:
+        polkit.start(rule('action.id == "io.conbus1.read-logs"'))
+        calls = [alice.begin(path, CONTAINER, "OpenLog", "a{sv}", options(follow=True), keep=True) for _ in range(20)]
+        names = refusals(alice, calls)
+        assert names == ["LimitsExceeded"] * 4, names
+        client.call(path, CONTAINER, "OpenLog", "a{sv}", options(follow=True))
+        alice.leave()
+        with UserClient(ALICE) as alice:
+            wait_for(lambda: not refusals(alice, [alice.begin(path, CONTAINER, "OpenLog", "a{sv}", options(follow=True))]), "room again", poll=True)
+
+
 def test_streams_are_limited_by_user(client):
     with Polkit(client), UserClient(ALICE) as alice, UserClient(ALICE) as again, UserClient(BOB) as bob:
         # The child keeps what it is given until it leaves.
