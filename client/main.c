@@ -24,6 +24,11 @@ static const struct Command {
         {"run", "[OPTION]… [--] COMMAND…", "make and start one, show its output, and exit with its code",
          "-d, --detach  do not wait; print the id\n-i, --interactive  pass standard input in\n-t, --tty  give it a terminal; -it: this one\n" DETACH_KEYS CREATION, command_run},
         {"attach", "[OPTION]… NAME", "connect to the streams of one that runs", "--no-stdin  watch only\n" DETACH_KEYS, command_attach},
+        {"logs", "[OPTION]… NAME", "show the log of one",
+         "-f, --follow  go on until it has ended and nothing restarts it\n--since TIME, --until TIME  lines from then on, lines before then: \"2026-11-26 12:34\", 12:34, yesterday, @SECONDS, -1h30min, \"5 min ago\", 10m\n"
+         "-n, --tail N  the last N lines alone, or all\n-t, --timestamps  the time before each line\n--stream stdout|stderr  one of the two\n--run N  of this run, 0 for the latest\n--cursor CURSOR  from there on\n"
+         "--json  an object for each line\n",
+         command_logs},
         {"start", "[OPTION]… NAME…", "start", "--recursive  start what it depends on first\n--wait started|ready|healthy  when a start counts as done\n" NO_BLOCK, NULL},
         {"stop", "[OPTION]… NAME…", "stop, and wait until all is cleaned up", GRACE NO_BLOCK, NULL},
         {"restart", "[OPTION]… NAME…", "stop and start", GRACE "--recursive, --wait WHEN  as for start\n" NO_BLOCK, NULL},
