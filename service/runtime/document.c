@@ -149,7 +149,18 @@ static bool is_unsigned(const char *member) {
         return member && g_strv_contains(members, member);
 }
 
+/* json-glib escapes, by way of a generator of its own for each string; most have nothing that wants it. */
 static void print_string(GString *text, const char *string) {
+        const char *end = string;
+
+        while ((unsigned char) *end >= 0x20 && *end != '"' && *end != '\\' && *end != 0x7f)
+                end++;
+        if (*end == '\0') {
+                g_string_append_c(text, '"');
+                g_string_append_len(text, string, end - string);
+                g_string_append_c(text, '"');
+                return;
+        }
         g_autoptr(JsonNode) node = json_node_init_string(json_node_alloc(), string);
         g_autofree char *quoted = json_to_string(node, FALSE);
 
@@ -180,7 +191,9 @@ static void print_node(GString *text, JsonNode *node, const char *member) {
                         print_node(text, json_array_get_element(array, i), NULL);
                 }
                 g_string_append_c(text, ']');
-        } else if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 && is_unsigned(member))
+        } else if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING)
+                print_string(text, json_node_get_string(node));
+        else if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 && is_unsigned(member))
                 g_string_append_printf(text, "%" G_GUINT64_FORMAT, (guint64) json_node_get_int(node));
         else {
                 g_autofree char *value = json_to_string(node, FALSE);

@@ -9,3 +9,5 @@
 
 /* capabilities: the bounding set of the container, names. InvalidConfig, NoSuchPath. */
 JsonObject *seccomp_read(const char *path, JsonArray *capabilities, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same for a reader that changes nothing in it: while the file and the capabilities are those of the last call, so is the object. */
+JsonObject *seccomp_share(const char *path, JsonArray *capabilities, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -197,7 +197,9 @@ static bool add_seccomp(SpecBuild *build, GError **error) {
                 return true;
 
         JsonArray *bounding = document_find_array(document_object(build->process, "capabilities"), "bounding");
-        g_autoptr(JsonObject) seccomp = seccomp_read(is_default ? SECCOMP_DEFAULT_PROFILE : profile, bounding, &why);
+        const char *path = is_default ? SECCOMP_DEFAULT_PROFILE : profile;
+        bool is_patched = config_string(build->config, "oci-spec-patch", NULL) != NULL;
+        g_autoptr(JsonObject) seccomp = is_patched ? seccomp_read(path, bounding, &why) : seccomp_share(path, bounding, &why);
         if (seccomp) {
                 json_object_set_object_member(build->os, "seccomp", g_steal_pointer(&seccomp));
                 return true;

@@ -96,6 +96,31 @@ static void test_bad_profiles(void) {
         g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_NO_SUCH_PATH);
 }
 
+static void test_an_unchanged_profile_is_shared(void) {
+        g_autoptr(JsonArray) some = json_array_new(), more = json_array_new();
+        GError *error = NULL;
+
+        document_append_strv(some, (const char *const[]) { "CAP_CHOWN", NULL });
+        document_append_strv(more, (const char *const[]) { "CAP_CHOWN", "CAP_SYS_ADMIN", NULL });
+        g_assert_true(g_file_set_contents(path, conditions, -1, NULL));
+        g_autoptr(JsonObject) first = seccomp_share(path, some, &error), again = seccomp_share(path, some, &error);
+        g_assert_no_error(error);
+        g_assert_true(first == again);
+        g_autoptr(JsonObject) own = seccomp_read(path, some, &error), other = seccomp_share(path, more, &error);
+        g_assert_true(own != first);
+        g_assert_null(rule_of(first, "mount"));
+        g_assert_nonnull(rule_of(other, "mount"));
+
+        g_assert_true(g_file_set_contents(path, "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}", -1, NULL));
+        g_autoptr(JsonObject) changed = seccomp_share(path, more, &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(document_find_string(changed, "defaultAction"), ==, "SCMP_ACT_ALLOW");
+        g_assert_cmpint(g_unlink(path), ==, 0);
+        g_assert_null(seccomp_share(path, more, &error));
+        g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_NO_SUCH_PATH);
+        g_clear_error(&error);
+}
+
 int main(int argc, char **argv) {
         g_autofree char *directory = NULL;
 
@@ -106,6 +131,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/seccomp/conditions-with-the-capability", test_conditions_with_the_capability);
         g_test_add_func("/seccomp/architectures", test_architectures);
         g_test_add_func("/seccomp/bad-profiles", test_bad_profiles);
+        g_test_add_func("/seccomp/an-unchanged-profile-is-shared", test_an_unchanged_profile_is_shared);
         int result = g_test_run();
         g_unlink(path);
         g_rmdir(directory);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A service with nothing to do makes no system call, however many containers run."""
+"""A service with nothing to do makes no system call, however many containers run; and how many it makes for a call."""
 
 import os
 import re
@@ -13,21 +13,24 @@ from harness import CONTAINER, main, on_real_runtime, options, wait_for  # noqa:
 
 SECONDS = int(os.environ.get("CONBUS_IDLE_SECONDS", "10"))
 CONTAINERS = 20
+# A third more than there are on Debian 12; CONBUS_COSTS=1 prints them.
+READ_CALLS, START_CALLS = 13, 520
 # The call that strace interrupts when it comes and leaves: the loop's one wait.
 WAITING = re.compile(r"epoll_p?wait2?\(|restart_syscall\(<\.\.\. resuming interrupted ")
 
 
 class Trace:
-    """strace of the service and all its threads and children, into a file."""
+    """strace of the service into a file, with all its threads and children or alone."""
 
-    def __init__(self, client):
+    def __init__(self, client, follow=True):
         self.path = os.environ["CONBUS_SANDBOX"] + "/trace"
-        self.process = subprocess.Popen(["strace", "-f", "-o", self.path, "-p", str(client.service_pid())], stderr=subprocess.PIPE, encoding="utf-8")
+        self.process = subprocess.Popen(["strace", *(("-f",) if follow else ()), "-o", self.path, "-p", str(client.service_pid())], stderr=subprocess.PIPE, encoding="utf-8")
         assert "attached" in self.process.stderr.readline()
 
     def lines(self):
+        """Without the process id in front, which a trace of one process does not have."""
         with open(self.path, encoding="utf-8") as trace:
-            return [line.split(None, 1)[1] for line in trace if " " in line]
+            return [re.sub(r"^\d+ +", "", line) for line in trace if " " in line]
 
     def is_waiting(self):
         """The last line is the loop's one wait, which has not returned."""
@@ -61,6 +64,32 @@ def test_no_system_call_while_nothing_happens(client):
     trace.end()
     for *_, path in client.manager("ListContainers")[0]:
         client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
+
+
+@on_real_runtime
+def test_system_calls_of_a_read_and_a_start(client):
+    """As tests/system/test_costs.py counts instructions."""
+    path = client.create("cost", "sleep", "1000")
+    client.get(path, "State")
+    trace = Trace(client, follow=False)
+
+    def calls(function):
+        wait_for(trace.is_waiting, "the end of what the service was at", poll=True)
+        before = len(trace.lines())
+        function()
+        wait_for(trace.is_waiting, "the end of the call", poll=True)
+        return len(trace.lines()) - before
+
+    def read():
+        for _ in range(20):
+            client.get(path, "State")
+
+    for what, count, most in (("a property read", calls(read) / 20, READ_CALLS), ("a start", calls(lambda: client.call(path, CONTAINER, "Start")), START_CALLS)):
+        if "CONBUS_COSTS" in os.environ:
+            print(f"# {what}: {count} system calls, at most {most}", flush=True)
+        assert count <= most, f"{what}: {count} system calls, at most {most}"
+    trace.end()
+    client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
 
 
 if __name__ == "__main__":
