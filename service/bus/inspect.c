@@ -215,6 +215,7 @@ static void add_host_config(JsonBuilder *builder, Container *container) {
         add_int(builder, "MaximumRetryCount", config_uint32(config, "restart-max", 0));
         json_builder_end_object(builder);
         add_bool(builder, "AutoRemove", config_bool(config, "auto-remove", false));
+        add_bool(builder, "Init", config_bool(config, "init", false));
         add_bool(builder, "Privileged", config_bool(config, "privileged", false));
         add_bool(builder, "ReadonlyRootfs", config_bool(config, "read-only", false));
         add_int(builder, "Memory", (gint64) config_uint64(config, "memory", 0));

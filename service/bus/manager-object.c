@@ -77,7 +77,8 @@ int manager_property_event_seq(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_degraded(Bus *bus, sd_bus_message *reply) {
-        const char *missing[3] = {NULL};
+        const char *missing[4] = {NULL};
+        g_autofree char *init = paths_find_init(bus->engine->paths, NULL);
         size_t n = 0;
 
         for (size_t i = 0; i < 2; i++) {
@@ -85,6 +86,8 @@ int manager_property_degraded(Bus *bus, sd_bus_message *reply) {
                 if (!found)
                         missing[n++] = i == 0 ? "no-crun" : "no-conmon";
         }
+        if (!init)
+                missing[n++] = "no-catatonit";
         return sd_bus_message_append_strv(reply, (char **) missing);
 }
 

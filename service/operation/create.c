@@ -45,6 +45,13 @@ static bool check_source(const char *image, const char *bundle, GVariant *config
         return config_check_complete(config, error) && spec_check_patch(config, error);
 }
 
+/* A helper that is missing is said now and not at the first start; it may still go until then. */
+static bool check_helpers(Engine *engine, GVariant *config, GError **error) {
+        g_autofree char *init = config_bool(config, "init", false) ? paths_find_init(engine->paths, error) : g_strdup("");
+
+        return init != NULL;
+}
+
 /* The name of a container that is being created, taken until the commit or until the operation goes without one. */
 struct Reservation {
         Registry *registry;
@@ -130,7 +137,7 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
         if (!operation_check_quota(engine, actor, "create", error) || !config_check_name(name, error))
                 return NULL;
         g_autoptr(GVariant) config = whole_config(engine, image, bundle, given, actor, &most, error);
-        if (!config || !check_source(image, bundle, config, error) || !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))
+        if (!config || !check_source(image, bundle, config, error) || !check_helpers(engine, config, error) || !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))
                 return NULL;
 
         g_autofree char *id = registry_new_id(engine->registry);

@@ -89,7 +89,7 @@ static bool join_namespaces(Operation *operation, SpecInput *input, char **ret_n
 static bool write_spec(Operation *operation, const char *cgroup, GError **error) {
         Container *container = operation->container;
         g_autofree char *hostname = g_strndup(container->id, 12);
-        g_autofree char *network = NULL, *notify = NULL, *text = NULL;
+        g_autofree char *init = NULL, *network = NULL, *notify = NULL, *text = NULL;
         g_autofree char *config_json = run_path(operation, "config.json");
         SpecInput input = {.id = container->id, .name = container->name, .config = container->config, .rootfs = operation->rootfs, .cgroups_path = cgroup, .hostname_default = hostname};
 
@@ -97,6 +97,9 @@ static bool write_spec(Operation *operation, const char *cgroup, GError **error)
         if (!join_namespaces(operation, &input, &network, error) || !readiness_prepare(operation->engine, container, operation->run, &notify, error))
                 return false;
         input.notify_directory = notify;
+        if (config_bool(container->config, "init", false) && !(init = paths_find_init(operation->engine->paths, error)))
+                return false;
+        input.init = init;
         text = *container->bundle ? spec_from_bundle(container->bundle, &input, error) : spec_write(&input, error);
         return text && write_file(config_json, text, error);
 }

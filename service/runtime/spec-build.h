@@ -7,6 +7,8 @@
 #include "runtime/document.h"
 #include "runtime/spec.h"
 
+#define SPEC_INIT_PATH "/run/conbus-init" /* in the container */
+
 typedef struct SpecBuild {
         const SpecInput *input;
         GVariant *config;

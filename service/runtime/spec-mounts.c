@@ -140,6 +140,8 @@ bool spec_mounts_add(SpecBuild *build, GError **error) {
                 if (!add_given(mount, own, targets, error))
                         return false;
         }
+        if (build->input->init)
+                append_mount(own, SPEC_INIT_PATH, "bind", build->input->init, (const char *const[]) { "bind", "rprivate", "nosuid", "nodev", "ro", NULL });
         for (unsigned i = 0; i < G_N_ELEMENTS(default_mounts); i++)
                 if (!g_hash_table_contains(targets, default_mounts[i].target))
                         append_default(build, all, &default_mounts[i]);

@@ -191,6 +191,8 @@ bool spec_process_add(SpecBuild *build, GError **error) {
                 return false;
         json_object_set_boolean_member(build->process, "terminal", config_bool(build->config, "terminal", false));
         add_user(build);
+        if (build->input->init)
+                document_append_strv(document_array(build->process, "args"), (const char *const[]) { SPEC_INIT_PATH, "--", NULL });
         document_append_strv(document_array(build->process, "args"), entrypoint);
         document_append_strv(document_array(build->process, "args"), command);
         add_env(build);

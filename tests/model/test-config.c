@@ -176,7 +176,6 @@ static void test_unknown_keys_are_named(void) {
         assert_refused("{'volumes': <['a']>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"volumes\" is not known");
         assert_refused("{'netns-fd': <handle 0>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"netns-fd\"");
         assert_refused("{'mounts': <[{'target': <'/a'>, 'source-fd': <handle 0>}]>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"mounts/source-fd\"");
-        assert_refused("{'init': <true>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"init\"");
         assert_refused("{'health': <{'tests': <['a']>}>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"health/tests\"");
         assert_refused("{'mounts': <[{'target': <'/a'>, 'x': <'/b'>}]>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"mounts/x\"");
 }

@@ -201,6 +201,19 @@ static void test_notify(void) {
         g_assert_cmpuint(json_array_get_length(document_find_array(spec, "mounts")), ==, 1);
 }
 
+static void test_an_init_goes_before_the_command(void) {
+        g_autoptr(GVariant) config = config_of("'entrypoint': <['env']>, 'init': <true>");
+        SpecInput input = input_of(config);
+
+        input.init = "/usr/bin/catatonit";
+        g_autoptr(JsonObject) spec = write_input(&input);
+        assert_json(spec, "process.args", "[\"/run/conbus-init\",\"--\",\"env\",\"sh\",\"-c\",\"exit 0\"]");
+        JsonObject *mount = find_entry(spec, "mounts", "destination", "/run/conbus-init");
+        g_assert_nonnull(mount);
+        g_assert_cmpstr(document_find_string(mount, "source"), ==, "/usr/bin/catatonit");
+        g_assert_true(document_array_contains(document_find_array(mount, "options"), "ro"));
+}
+
 static void test_namespaces(void) {
         g_autoptr(JsonObject) spec = write_spec(""), host = write_spec("'network': <'host'>"), path = write_spec("'network': <'ns:/proc/self/ns/net'>");
         static const char *const types[] = { "pid", "ipc", "uts", "mount", "cgroup", "network", NULL };
@@ -482,6 +495,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/spec/privileged", test_privileged);
         g_test_add_func("/spec/default-mounts", test_default_mounts);
         g_test_add_func("/spec/given-mounts", test_given_mounts);
+        g_test_add_func("/spec/an-init-goes-before-the-command", test_an_init_goes_before_the_command);
         g_test_add_func("/spec/notify", test_notify);
         g_test_add_func("/spec/namespaces", test_namespaces);
         g_test_add_func("/spec/joined-namespaces", test_joined_namespaces);
