@@ -3,6 +3,7 @@
 
 #include "model/config.h"
 #include "model/config-value.h"
+#include "model/id-map.h"
 #include "model/state.h"
 
 /* The whole row is written at each change of the configuration, and every reader gets it whole. */
@@ -41,6 +42,14 @@ static bool check_restart(GVariant *config, ConfigUse use, GError **error) {
         return true;
 }
 
+/* crun sets a container up as root of its user namespace. */
+static bool check_map(GVariant *config, const char *key, GError **error) {
+        g_autoptr(GVariant) map = config_value(config, key);
+        guint32 root;
+
+        return id_map_find(map, 0, &root) || config_value_refuse(error, key, "the ranges do not map 0; a container needs its root");
+}
+
 static bool check_namespaces(GVariant *config, GError **error) {
         const char *network = config_string(config, "network", "private");
 
@@ -48,6 +57,8 @@ static bool check_namespaces(GVariant *config, GError **error) {
                 return config_value_refuse(error, is_given(config, "uid-map") ? "uid-map" : "gid-map", "uid-map and gid-map come together");
         if (is_given(config, "uid-map") && g_str_equal(config_string(config, "userns", ""), "host"))
                 return config_value_refuse(error, "userns", "host has no uid-map; leave userns empty");
+        if (!check_map(config, "uid-map", error) || !check_map(config, "gid-map", error))
+                return false;
 
         g_autoptr(GVariant) sysctls = config_value(config, "sysctls");
         GVariantIter iter;
@@ -255,6 +266,12 @@ GVariant *config_value(GVariant *config, const char *key) {
         GVariant *value = find(config, key, NULL);
 
         return value ? g_variant_ref(value) : NULL;
+}
+
+bool config_find_host_ids(GVariant *config, guint32 uid, guint32 gid, guint32 *ret_uid, guint32 *ret_gid) {
+        g_autoptr(GVariant) uid_map = config_value(config, "uid-map"), gid_map = config_value(config, "gid-map");
+
+        return id_map_find(uid_map, uid, ret_uid) && id_map_find(gid_map, gid, ret_gid);
 }
 
 bool options_check(GVariant *options, const OptionKey *known, GError **error) {

@@ -37,6 +37,8 @@ guint32 config_uint32(GVariant *config, const char *key, guint32 absent);
 gint32 config_int32(GVariant *config, const char *key, gint32 absent);
 const char **config_strv(GVariant *config, const char *key); /* NULL when absent; free the container with g_free */
 GVariant *config_value(GVariant *config, const char *key); /* new reference or NULL: labels, mounts, health … */
+/* What ids of the container are on the host, by uid-map and gid-map. False: one of them is not mapped. */
+bool config_find_host_ids(GVariant *config, guint32 uid, guint32 gid, guint32 *ret_uid, guint32 *ret_gid) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Same check for the options of one method: table of {key, type}, ended by a NULL key. UnknownOption, or InvalidArgs for a wrong type. "reply-timeout-usec" t and x-* are always known. */
 typedef struct OptionKey {

@@ -104,6 +104,27 @@ static bool write_spec(Operation *operation, const char *cgroup, GError **error)
         return text && write_file(config_json, text, error);
 }
 
+static bool let_through(const char *directory, GError **error) {
+        return chmod(directory, 0711) == 0 || error_errno(error, errno, "let others through %s", directory);
+}
+
+/* What is root in a user namespace walks to the root file system with the rights of the user that it is on the host. Nobody else gets into the container's directory. */
+static bool open_way(Operation *operation, GError **error) {
+        const Paths *paths = operation->engine->paths;
+        GVariant *config = operation->container->config;
+        g_autoptr(GVariant) uid_map = config_value(config, "uid-map");
+        g_autofree char *above = g_build_filename(paths->run, "containers", NULL), *directory = paths_run_of(paths, operation->container->id, NULL);
+        guint32 uid, gid;
+
+        if (!uid_map)
+                return true;
+        if (!config_find_host_ids(config, 0, 0, &uid, &gid))
+                return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "configuration keys \"uid-map\" and \"gid-map\": they do not map 0");
+        if (chown(directory, uid, gid) < 0)
+                return error_errno(error, errno, "give %s its owner", directory);
+        return let_through(paths->run, error) && let_through(above, error);
+}
+
 static bool prepare(Operation *operation, GError **error) {
         Container *container = operation->container;
         g_autofree char *directory = run_path(operation, NULL);
@@ -111,7 +132,7 @@ static bool prepare(Operation *operation, GError **error) {
         g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
 
         g_autofree char *cgroup = cgroup_path_for(container->id);
-        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && prepare_rootfs(operation, error) &&
+        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && open_way(operation, error) && prepare_rootfs(operation, error) &&
                (operation->engine->units || write_spec(operation, cgroup, error)); /* a scope's group is known when it has been made */
 }
 

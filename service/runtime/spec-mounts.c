@@ -3,6 +3,7 @@
 
 #include "runtime/spec-build.h"
 #include "model/config.h"
+#include "model/id-map.h"
 #include <unistd.h>
 
 #define NOTIFY_DIRECTORY "/run/notify"
@@ -33,21 +34,11 @@ static JsonObject *append_mount(JsonArray *mounts, const char *target, const cha
         return mount;
 }
 
-static bool is_mapped(GVariant *map, guint32 id) {
-        guint32 inside, outside, size;
-
-        for (gsize i = 0; map && i < g_variant_n_children(map); i++) {
-                g_variant_get_child(map, i, "(uuu)", &inside, &outside, &size);
-                if (id >= inside && id - inside < size)
-                        return true;
-        }
-        return false;
-}
-
 /* A privileged container may write to /sys and its cgroups; the group tty must exist in a user namespace. */
 static void append_default(SpecBuild *build, JsonArray *mounts, const DefaultMount *mount) {
         g_autoptr(GVariant) gid_map = config_value(build->config, "gid-map");
         g_autoptr(GPtrArray) options = g_ptr_array_new();
+        guint32 tty;
         bool has_network = spec_linux_has_namespace(build->os, "network");
 
         /* The kernel lets a user namespace mount a sysfs only of a network namespace that it owns. */
@@ -58,7 +49,7 @@ static void append_default(SpecBuild *build, JsonArray *mounts, const DefaultMou
         for (unsigned i = 0; mount->options[i]; i++) {
                 if (build->privileged && g_str_equal(mount->options[i], "ro"))
                         continue;
-                if (g_str_equal(mount->options[i], "gid=5") && build->has_user_namespace && !is_mapped(gid_map, 5))
+                if (g_str_equal(mount->options[i], "gid=5") && build->has_user_namespace && !id_map_find(gid_map, 5, &tty))
                         continue;
                 g_ptr_array_add(options, (void *) mount->options[i]);
         }

@@ -109,6 +109,8 @@ static const char *const bad[][2] = {
         { "{'uid-map': <[(uint32 0, uint32 4294967295, uint32 1)]>, 'gid-map': <[(uint32 0, uint32 1, uint32 1)]>}", "passes the last id" },
         { "{'uid-map': <[(uint32 0, uint32 1, uint32 5), (4, 100, 1)]>, 'gid-map': <[(uint32 0, uint32 1, uint32 1)]>}", "overlaps" },
         { "{'uid-map': <@a(uuu) []>, 'gid-map': <@a(uuu) []>}", "give 1 to 340" },
+        { "{'uid-map': <[(uint32 1, uint32 1, uint32 1)]>, 'gid-map': <[(uint32 0, uint32 1, uint32 1)]>}", "\"uid-map\": the ranges do not map 0" },
+        { "{'uid-map': <[(uint32 0, uint32 1, uint32 1)]>, 'gid-map': <[(uint32 5, uint32 1, uint32 1)]>}", "\"gid-map\": the ranges do not map 0" },
         { "{'userns': <'host'>, 'uid-map': <[(uint32 0, uint32 1, uint32 1)]>, 'gid-map': <[(uint32 0, uint32 1, uint32 1)]>}", "host has no uid-map" },
         { "{'pids': <uint64 4194305>}", "give 0 to 4194304" },
         { "{'memory': <uint64 1>}", "\"memory\": 1 is out of range" },
@@ -319,6 +321,20 @@ static void test_options(void) {
         g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_INVALID_ARGS);
 }
 
+static void test_ids_on_the_host(void) {
+        g_autoptr(GVariant) plain = parse("@a{sv} {}"), mapped = parse("{'uid-map': <[(uint32 0, uint32 1000, uint32 10)]>, 'gid-map': <[(uint32 0, uint32 2000, uint32 5)]>}");
+        guint32 uid = 9, gid = 9;
+
+        g_assert_true(config_find_host_ids(plain, 3, 4, &uid, &gid));
+        g_assert_cmpuint(uid, ==, 3);
+        g_assert_cmpuint(gid, ==, 4);
+        g_assert_true(config_find_host_ids(mapped, 3, 4, &uid, &gid));
+        g_assert_cmpuint(uid, ==, 1003);
+        g_assert_cmpuint(gid, ==, 2004);
+        g_assert_false(config_find_host_ids(mapped, 10, 4, &uid, &gid));
+        g_assert_false(config_find_host_ids(mapped, 3, 5, &uid, &gid));
+}
+
 static void test_text_keeps_types(void) {
         for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
                 g_autoptr(GVariant) config = parse(good[i]);
@@ -346,6 +362,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/config/good-values-pass", test_good_values_pass);
         g_test_add_func("/config/bad-values-are-refused", test_bad_values_are_refused);
+        g_test_add_func("/config/ids-on-the-host", test_ids_on_the_host);
         g_test_add_func("/config/unknown-keys-are-named", test_unknown_keys_are_named);
         g_test_add_func("/config/uses-are-kept-apart", test_uses_are_kept_apart);
         g_test_add_func("/config/every-key-has-its-uses", test_every_key_has_its_uses);
