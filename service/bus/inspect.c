@@ -4,6 +4,7 @@
 #include "bus/inspect.h"
 #include "bus/discreet.h"
 #include "operation/health.h"
+#include "operation/kept.h"
 #include "runtime/document.h"
 #include <json-glib/json-glib.h>
 #include <signal.h>
@@ -117,14 +118,23 @@ static void add_command(JsonBuilder *builder, Container *container) {
         json_builder_end_array(builder);
 }
 
-static void add_mount(JsonBuilder *builder, GVariant *mount) {
+/* Where the source of a mount is on the host; what was given by descriptor is kept in the container's own place. */
+static char *source_of(Bus *bus, Container *container, GVariant *mount) {
+        g_autofree char *place = kept_path(bus->engine->paths, container);
+        gint32 number;
+
+        return g_variant_lookup(mount, "source-fd", "h", &number) ? g_strdup_printf("%s/%d", place, (int) number) : g_strdup(config_string(mount, "source", ""));
+}
+
+static void add_mount(JsonBuilder *builder, Bus *bus, Container *container, GVariant *mount) {
+        g_autofree char *source = source_of(bus, container, mount);
         g_autoptr(GVariant) options = g_variant_lookup_value(mount, "options", G_VARIANT_TYPE_STRING_ARRAY);
         g_autoptr(GVariant) none = g_variant_ref_sink(g_variant_new("as", NULL));
         g_autofree const char **words = options ? g_variant_get_strv(options, NULL) : NULL;
 
         json_builder_begin_object(builder);
         add_string(builder, "Type", config_string(mount, "type", "bind"));
-        add_string(builder, "Source", config_string(mount, "source", ""));
+        add_string(builder, "Source", source);
         add_string(builder, "Destination", config_string(mount, "target", ""));
         json_builder_set_member_name(builder, "Options");
         json_builder_add_value(builder, json_gvariant_serialize(options ? options : none));
@@ -132,14 +142,14 @@ static void add_mount(JsonBuilder *builder, GVariant *mount) {
         json_builder_end_object(builder);
 }
 
-static void add_mounts(JsonBuilder *builder, Container *container) {
+static void add_mounts(JsonBuilder *builder, Bus *bus, Container *container) {
         g_autoptr(GVariant) mounts = config_value(container->config, "mounts");
 
         json_builder_set_member_name(builder, "Mounts");
         json_builder_begin_array(builder);
         for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
                 g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
-                add_mount(builder, mount);
+                add_mount(builder, bus, container, mount);
         }
         json_builder_end_array(builder);
 }
@@ -262,7 +272,7 @@ char *inspect_container(Bus *bus, Container *container, const InspectSize *size)
         json_builder_end_array(builder);
         add_bool(builder, "IsInfra", false);
         add_string(builder, "Pod", "");
-        add_mounts(builder, container);
+        add_mounts(builder, bus, container);
         add_config(builder, container);
         add_host_config(builder, container);
         add_network(builder, container);

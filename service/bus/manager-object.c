@@ -22,7 +22,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 13, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "logs");
+        return sd_bus_message_append(reply, "as", 15, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "logs", "init", "descriptors");
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {
@@ -274,7 +274,7 @@ static bool create(Call *call, const char *name, const char *image, const char *
         Creation *creation = g_new0(Creation, 1);
 
         creation->run = run;
-        creation->operation = operation_create(call->bus->engine, name, image, bundle, config, call->actor, on_created, creation, error);
+        creation->operation = operation_create(call->bus->engine, name, image, bundle, config, call->fds, call->actor, on_created, creation, error);
         if (!creation->operation) {
                 g_free(creation);
                 return false;

@@ -157,12 +157,15 @@ static bool check_labels(const char *key, GVariant *value, GError **error) {
 
 static bool check_mount_source(const char *key, GVariant *mount, const char *type, GError **error) {
         const char *source = NULL;
+        bool has_fd = g_variant_lookup(mount, "source-fd", "h", NULL);
 
         g_variant_lookup(mount, "source", "&s", &source);
-        if (!g_str_equal(type, "bind"))
+        if (has_fd && (source || !g_str_equal(type, "bind")))
+                return config_value_refuse(error, "mounts/source-fd", source ? "it stands in place of source; give one of them" : "it is for mounts of the type bind, not %s", type);
+        if (has_fd || !g_str_equal(type, "bind"))
                 return true;
         if (!source)
-                return config_value_refuse(error, key, "a mount of type bind has no source; give the path on the host");
+                return config_value_refuse(error, key, "a mount of type bind has no source; give the path on the host, or source-fd");
         return config_value_check_path("mounts/source", source, error);
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The configuration of a container: the a{sv} of CreateContainer, checked once and kept as it is. A Config is a GVariant of type a{sv} in normal form;
- * a key that was not given is absent, so that a later default reaches old containers. No key takes a handle: a descriptor would not outlive the service. */
+ * a key that was not given is absent, so that a later default reaches old containers. Keys that take a handle keep its number, by which the service finds what it has made of the descriptor (operation/kept.h). */
 
 #include "base/error.h"
 #include <glib.h>

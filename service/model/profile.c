@@ -101,6 +101,17 @@ static bool read_profile_group(Profile *profile, GKeyFile *file, GError **error)
         return read_open(profile, file, "Open", false, error) && read_open(profile, file, "OpenAsRoot", true, error) && check_rootfs(profile, error);
 }
 
+/* A descriptor comes with a call; a number in a file would be taken for one of whoever calls. */
+static bool has_handle(GVariant *value) {
+        bool found = g_variant_is_of_type(value, G_VARIANT_TYPE_HANDLE);
+
+        for (gsize i = 0; !found && g_variant_is_container(value) && i < g_variant_n_children(value); i++) {
+                g_autoptr(GVariant) child = g_variant_get_child_value(value, i);
+                found = has_handle(child);
+        }
+        return found;
+}
+
 static bool read_config_group(Profile *profile, GKeyFile *file, GError **error) {
         g_auto(GStrv) names = g_key_file_get_keys(file, CONFIG_GROUP, NULL, NULL);
         GVariantDict dict;
@@ -114,6 +125,10 @@ static bool read_config_group(Profile *profile, GKeyFile *file, GError **error) 
                 if (!value) {
                         g_variant_dict_clear(&dict);
                         return key ? fault(error, "[%s]: the value of %s is no text of the type %s: %s", CONFIG_GROUP, *name, key->type, why->message) : false;
+                }
+                if (has_handle(value)) {
+                        g_variant_dict_clear(&dict);
+                        return fault(error, "[%s]: the value of %s has a descriptor in it, which only a call can bring", CONFIG_GROUP, *name);
                 }
                 g_variant_dict_insert_value(&dict, *name, value);
         }

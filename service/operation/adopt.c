@@ -9,6 +9,7 @@
 
 #include "operation/crash-point.h"
 #include "operation/internal.h"
+#include "operation/kept.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
@@ -205,6 +206,7 @@ bool engine_adopt(Engine *engine, GError **error) {
         g_autoptr(GPtrArray) containers = registry_list(engine->registry);
         const char *boot_id = clock_boot_id();
 
+        kept_remove_strays(engine);
         monitors_adopt(engine);
         for (guint i = 0; i < containers->len; i++) {
                 Container *container = containers->pdata[i];

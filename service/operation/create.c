@@ -2,6 +2,7 @@
 /* CreateContainer and CreateContainerFromBundle: everything that can be wrong with the request is found before the operation is accepted; what is accepted is one commit, durable across a power cut when it is answered. */
 
 #include "operation/internal.h"
+#include "operation/kept.h"
 #include "operation/profiles.h"
 #include "runtime/spec.h"
 #include <errno.h>
@@ -52,26 +53,28 @@ static bool check_helpers(Engine *engine, GVariant *config, GError **error) {
         return init != NULL;
 }
 
-/* The name of a container that is being created, taken until the commit or until the operation goes without one. */
-struct Reservation {
+/* What belongs to a container that is being created, until the commit or until the operation goes without one: its name, and what it was given by descriptor. */
+struct Creation {
         Registry *registry;
         char *name;
+        Kept *kept;
 };
 
-static void reservation_free(void *data) {
-        struct Reservation *reservation = data;
+static void creation_free(void *data) {
+        struct Creation *creation = data;
 
-        registry_release_name(reservation->registry, reservation->name);
-        g_free(reservation->name);
-        g_free(reservation);
+        registry_release_name(creation->registry, creation->name);
+        g_free(creation->name);
+        kept_free(creation->kept);
+        g_free(creation);
 }
 
-static void reserve_for(Operation *operation) {
-        struct Reservation *reservation = g_new(struct Reservation, 1);
+static void set_creation(Operation *operation, Kept *kept) {
+        struct Creation *creation = g_new(struct Creation, 1);
 
-        *reservation = (struct Reservation) {.registry = operation->engine->registry, .name = g_strdup(operation->container->name)};
-        operation->data = reservation;
-        operation->free_data = reservation_free;
+        *creation = (struct Creation) {.registry = operation->engine->registry, .name = g_strdup(operation->container->name), .kept = kept};
+        operation->data = creation;
+        operation->free_data = creation_free;
 }
 
 static void on_synced(const GError *error, void *userdata) {
@@ -84,27 +87,48 @@ static void on_synced(const GError *error, void *userdata) {
         operation_continue(operation);
 }
 
-void create_step(Operation *operation) {
+/* Others of the same user may have been created since this one was accepted. */
+static bool check_room(Operation *operation) {
         Container *container = operation->container;
-        Registry *registry = operation->engine->registry;
-        g_autoptr(Commit) commit = commit_new(container, operation->actor);
         guint most = (guint) operation->number;
         GError *error = NULL;
 
-        reservation_free(g_steal_pointer(&operation->data));
-        operation->free_data = NULL;
-        /* Others of the same user may have been created since this one was accepted. */
-        if (most > 0 && !profiles_check_room(registry, config_string(container->config, "profile", ""), container->owner_uid, most, &error)) {
-                operation_fail(operation, error);
-                operation_continue(operation);
-                return;
-        }
-        commit_set_create(commit, registry);
+        if (most == 0 || profiles_check_room(operation->engine->registry, config_string(container->config, "profile", ""), container->owner_uid, most, &error))
+                return true;
+        operation_fail(operation, error);
+        return false;
+}
+
+static bool commit_creation(Operation *operation) {
+        g_autoptr(Commit) commit = commit_new(operation->container, operation->actor);
+
+        commit_set_create(commit, operation->engine->registry);
         commit_event(commit, "create", NULL);
-        if (operation_commit(operation, commit))
+        return operation_commit(operation, commit);
+}
+
+static void on_kept(Operation *operation) {
+        struct Creation *creation = operation->data;
+        bool made_nothing = kept_is_empty(creation->kept);
+        bool may_commit = !operation->error && check_room(operation);
+
+        creation_free(g_steal_pointer(&operation->data));
+        operation->free_data = NULL;
+        if (may_commit && commit_creation(operation)) {
+                if (!made_nothing)
+                        kept_commit(operation);
                 store_sync(operation->engine->store, on_synced, operation);
-        else
+        } else if (made_nothing)
                 operation_continue(operation);
+        else
+                kept_discard(operation);
+}
+
+void create_step(Operation *operation) {
+        struct Creation *creation = operation->data;
+
+        operation_then(operation, on_kept);
+        kept_begin(operation, creation->kept);
 }
 
 /* The configuration that counts: what was given, or with a profile what that makes of it. */
@@ -124,7 +148,7 @@ static GVariant *whole_config(Engine *engine, const char *image, const char *bun
         return whole && config_check(whole, CONFIG_CREATE, error) ? g_steal_pointer(&whole) : NULL;
 }
 
-Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *given, Actor *actor, OperationDone done, void *userdata, GError **error) {
+Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *given, const GArray *fds, Actor *actor, OperationDone done, void *userdata, GError **error) {
         g_autofree char *generated = *name ? NULL : registry_new_name(engine->registry);
         guint most = 0;
 
@@ -137,7 +161,10 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
         if (!operation_check_quota(engine, actor, "create", error) || !config_check_name(name, error))
                 return NULL;
         g_autoptr(GVariant) config = whole_config(engine, image, bundle, given, actor, &most, error);
-        if (!config || !check_source(image, bundle, config, error) || !check_helpers(engine, config, error) || !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))
+        if (!config || !check_source(image, bundle, config, error) || !check_helpers(engine, config, error))
+                return NULL;
+        g_autoptr(Kept) kept = kept_new(config, fds, error);
+        if (!kept || !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))
                 return NULL;
 
         g_autofree char *id = registry_new_id(engine->registry);
@@ -149,6 +176,6 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
         }
         Operation *operation = operation_begin_create(engine, container, actor, done, userdata);
         operation->number = most;
-        reserve_for(operation);
+        set_creation(operation, g_steal_pointer(&kept));
         return operation;
 }

@@ -5,6 +5,7 @@
  * should the service die later, adoption finds the pid in the row of a run that never reached `initialized`, and kills it. */
 
 #include "operation/internal.h"
+#include "operation/kept.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
@@ -89,6 +90,7 @@ static bool join_namespaces(Operation *operation, SpecInput *input, char **ret_n
 static bool write_spec(Operation *operation, const char *cgroup, GError **error) {
         Container *container = operation->container;
         g_autofree char *hostname = g_strndup(container->id, 12);
+        g_autofree char *kept = kept_path(operation->engine->paths, container);
         g_autofree char *init = NULL, *network = NULL, *notify = NULL, *text = NULL;
         g_autofree char *config_json = run_path(operation, "config.json");
         SpecInput input = {.id = container->id, .name = container->name, .config = container->config, .rootfs = operation->rootfs, .cgroups_path = cgroup, .hostname_default = hostname};
@@ -100,6 +102,7 @@ static bool write_spec(Operation *operation, const char *cgroup, GError **error)
         if (config_bool(container->config, "init", false) && !(init = paths_find_init(operation->engine->paths, error)))
                 return false;
         input.init = init;
+        input.kept = kept;
         text = *container->bundle ? spec_from_bundle(container->bundle, &input, error) : spec_write(&input, error);
         return text && write_file(config_json, text, error);
 }
@@ -132,7 +135,7 @@ static bool prepare(Operation *operation, GError **error) {
         g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
 
         g_autofree char *cgroup = cgroup_path_for(container->id);
-        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && open_way(operation, error) && prepare_rootfs(operation, error) &&
+        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && kept_check(operation->engine->paths, container, error) && open_way(operation, error) && prepare_rootfs(operation, error) &&
                (operation->engine->units || write_spec(operation, cgroup, error)); /* a scope's group is known when it has been made */
 }
 

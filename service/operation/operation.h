@@ -169,9 +169,9 @@ void operation_cancel(Operation *operation);
 Operation *operation_ref(Operation *operation);
 void operation_unref(Operation *operation);
 
-/* CreateContainer and CreateContainerFromBundle. name "" generates one; bundle NULL: none. The result is (o). Validated before it returns: InvalidName, NameInUse, UnknownOption, InvalidConfig, NoSuchPath, NoSuchImage. config may hold
- * resolved descriptors only as paths. The container is durable (store_sync) when done is called. */
-Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *config, Actor *actor, OperationDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* CreateContainer and CreateContainerFromBundle. name "" generates one; bundle NULL: none. The result is (o). Validated before it returns: InvalidName, NameInUse, UnknownOption, InvalidConfig, NoSuchPath, NoSuchImage. fds: the descriptors
+ * that handles in config are the numbers of, duplicated here; NULL: none. The container is durable (store_sync) when done is called. */
+Operation *operation_create(Engine *engine, const char *name, const char *image, const char *bundle, GVariant *config, const GArray *fds, Actor *actor, OperationDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* For steps. */
 bool operation_check_cancelled(Operation *operation); /* fails it with Cancelled when that is asked for; true: go on */

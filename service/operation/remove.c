@@ -2,6 +2,7 @@
 /* Remove: `removing` is stored first, then everything shrinks, then the row goes; the records of runs stay. A service that dies in between resumes it (adopt.c). */
 
 #include "operation/internal.h"
+#include "operation/kept.h"
 #include "base/log.h"
 
 static void on_synced(const GError *error, void *userdata) {
@@ -57,6 +58,10 @@ static void on_runtime_empty(Operation *operation) {
         g_autofree char *run = paths_run_of(operation->engine->paths, container->id, NULL);
         const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", state, run, NULL};
 
+        GError *error = NULL;
+
+        if (!operation->error && !kept_release(operation->engine->paths, container->id, &error))
+                operation_fail(operation, error);
         if (operation->error) {
                 operation_continue(operation);
                 return;

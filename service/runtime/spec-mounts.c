@@ -82,14 +82,18 @@ static void append_given(JsonArray *mounts, const char *target, const char *type
                 json_array_add_string_element(all, "nosuid");
 }
 
-static bool add_given(GVariant *mount, JsonArray *mounts, GHashTable *targets, GError **error) {
+static bool add_given(const SpecInput *input, GVariant *mount, JsonArray *mounts, GHashTable *targets, GError **error) {
         const char *target = "", *type = "bind", *source = NULL;
+        gint32 number;
         g_autofree const char **options = NULL;
 
         g_variant_lookup(mount, "target", "&s", &target);
         g_variant_lookup(mount, "type", "&s", &type);
         g_variant_lookup(mount, "source", "&s", &source);
         g_variant_lookup(mount, "options", "^a&s", &options);
+        g_autofree char *kept = g_variant_lookup(mount, "source-fd", "h", &number) ? g_strdup_printf("%s/%d", input->kept, (int) number) : NULL;
+        if (kept)
+                source = kept;
         if (g_str_equal(type, "bind") && access(source, F_OK) < 0)
                 return error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "mount %s at %s: the source does not exist", source, target);
 
@@ -128,7 +132,7 @@ bool spec_mounts_add(SpecBuild *build, GError **error) {
         for (gsize i = 0; given && i < g_variant_n_children(given); i++) {
                 g_autoptr(GVariant) mount = g_variant_get_child_value(given, i);
 
-                if (!add_given(mount, own, targets, error))
+                if (!add_given(build->input, mount, own, targets, error))
                         return false;
         }
         if (build->input->init)

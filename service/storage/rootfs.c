@@ -2,6 +2,7 @@
 /* Overlay mounts (Documentation/filesystems/overlayfs in the kernel): made in one mount(2), private, released by umount2(2). */
 
 #include "storage/rootfs.h"
+#include "storage/mounts.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -18,10 +19,7 @@ static bool check_base(const char *base, struct stat *ret, GError **error) {
 }
 
 bool rootfs_is_mounted(const char *merged) {
-        struct stat own, parent;
-        g_autofree char *above = g_path_get_dirname(merged);
-
-        return stat(merged, &own) == 0 && stat(above, &parent) == 0 && own.st_dev != parent.st_dev;
+        return mounts_is_mounted(merged);
 }
 
 /* Options are separated by commas and layers by colons; both can be escaped with a backslash (overlayfs, mount(8)). */
@@ -81,12 +79,5 @@ int rootfs_unmount(const char *const *argv) {
 }
 
 bool rootfs_release(const char *merged, GError **error) {
-        const char *const argv[] = {"unmount", merged, NULL};
-
-        for (int number; rootfs_is_mounted(merged);)
-                if ((number = rootfs_unmount(argv)) != 0)
-                        return error_errno(error, number, "unmount %s", merged);
-        if (rmdir(merged) < 0 && errno != ENOENT)
-                return error_errno(error, errno, "remove the mount point %s", merged);
-        return true;
+        return mounts_release(merged, error);
 }

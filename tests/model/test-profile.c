@@ -70,6 +70,11 @@ static void test_what_is_fixed_stays(void) {
         check_refused(profile, "{'mounts': <@aa{sv} []>}", CONBUS_ERROR_ACCESS_DENIED, "\"mounts\"");
 }
 
+static void test_a_file_brings_no_descriptors(void) {
+        check_fault("[Config]\nmounts=[{'target': <'/a'>, 'source-fd': <handle 0>}]\n", "descriptor");
+        check_fault("[Config]\nunit-properties=[('X', <(1, [handle 3])>)]\n", "descriptor");
+}
+
 static void test_directories_are_those_of_the_list(void) {
         g_autoptr(Profile) profile = parse("[Profile]\nOpen=rootfs\nRootfs=/srv/web;/srv/images/\n");
         const char *const refused[] = {"/", "/srv", "/srv/web/deeper", "/srv/webb", "/srv/images", "/srv/images/a/b", "/srv/imagesx/a", "srv/web"};
@@ -144,6 +149,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/profile/empty", test_an_empty_profile_opens_nothing);
         g_test_add_func("/profile/fixed", test_what_is_fixed_stays);
+        g_test_add_func("/profile/no-descriptors", test_a_file_brings_no_descriptors);
         g_test_add_func("/profile/rootfs", test_directories_are_those_of_the_list);
         g_test_add_func("/profile/maximum", test_maxima_hold_and_fill_in);
         g_test_add_func("/profile/health", test_an_open_health_check_writes_nowhere);

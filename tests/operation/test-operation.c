@@ -220,7 +220,7 @@ static void test_a_name_is_free_again_when_its_creation_is_dropped(Fixture *fixt
         g_autofree char *config_text = g_strdup_printf("{'rootfs': <'%s'>, 'command': <['sh']>}", fixture->directory);
         g_autoptr(GVariant) config = testing_parse(config_text);
 
-        Operation *operation = operation_create(fixture->engine, "web", "", NULL, config, NULL, NULL, NULL, &error);
+        Operation *operation = operation_create(fixture->engine, "web", "", NULL, config, NULL, NULL, NULL, NULL, &error);
         g_assert_no_error(error);
         operation_abandon(operation);
         testing_run_idle(fixture->event);

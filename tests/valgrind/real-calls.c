@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -50,7 +51,20 @@ __attribute__((optimize("no-stack-protector"))) static long make_call(long threa
 }
 
 static int is_unknown_to_valgrind(long number) {
-        return number == SYS_pidfd_open || number == SYS_pidfd_send_signal || number == SYS_openat2;
+        switch (number) {
+        case SYS_pidfd_open:
+        case SYS_pidfd_send_signal:
+        case SYS_openat2:
+        case SYS_open_tree:
+        case SYS_move_mount:
+        case SYS_mount_setattr:
+        case SYS_fsopen:
+        case SYS_fsconfig:
+        case SYS_fsmount:
+                return 1;
+        default:
+                return 0;
+        }
 }
 
 long syscall(long number, ...) {
@@ -72,6 +86,31 @@ long syscall(long number, ...) {
         if (!next)
                 *(void **) &next = dlsym(RTLD_NEXT, "syscall");
         return next(number, call.arguments[0], call.arguments[1], call.arguments[2], call.arguments[3], call.arguments[4], call.arguments[5]);
+}
+
+/* The C library has functions for these, which make the calls themselves. */
+int open_tree(int fd, const char *path, unsigned flags) {
+        return (int) syscall(SYS_open_tree, (long) fd, path, (long) flags);
+}
+
+int move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags) {
+        return (int) syscall(SYS_move_mount, (long) from, from_path, (long) to, to_path, (long) flags);
+}
+
+int mount_setattr(int fd, const char *path, unsigned flags, struct mount_attr *attributes, size_t size) {
+        return (int) syscall(SYS_mount_setattr, (long) fd, path, (long) flags, attributes, size);
+}
+
+int fsopen(const char *name, unsigned flags) {
+        return (int) syscall(SYS_fsopen, name, (long) flags);
+}
+
+int fsconfig(int fd, unsigned command, const char *key, const void *value, int auxiliary) {
+        return (int) syscall(SYS_fsconfig, (long) fd, (long) command, key, value, (long) auxiliary);
+}
+
+int fsmount(int fd, unsigned flags, unsigned attributes) {
+        return (int) syscall(SYS_fsmount, (long) fd, (long) flags, (long) attributes);
 }
 
 /* What valgrind shows to the program it keeps for itself: the real process has other limits and every signal blocked. */

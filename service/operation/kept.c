@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Descriptors of creations. They are looked at before the creation is accepted, put into their place when its turn comes and before its commit: a container that exists has what it was given. A service that dies in between leaves a directory without a row. */
+
+#include "operation/kept.h"
+#include "operation/internal.h"
+#include "base/log.h"
+#include "storage/mounts.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define MARK "creating"
+#define PLACE_SIZE (64 * 1024) /* it holds mount points alone */
+
+typedef struct Descriptor {
+        const char *key; /* static */
+        gint32 number;
+        int fd;
+} Descriptor;
+
+struct Kept {
+        GArray *descriptors; /* of Descriptor */
+};
+
+static void clear_descriptor(void *data) {
+        close_fd(((Descriptor *) data)->fd);
+}
+
+void kept_free(Kept *kept) {
+        if (!kept)
+                return;
+        g_array_unref(kept->descriptors);
+        g_free(kept);
+}
+
+bool kept_is_empty(const Kept *kept) {
+        return kept->descriptors->len == 0;
+}
+
+/* Whether the dictionary has a handle of this name. */
+static bool find_handle(GVariant *dict, const char *key, gint32 *ret) {
+        return g_variant_lookup(dict, key, "h", ret);
+}
+
+static bool add(Kept *kept, const char *key, gint32 number, const GArray *fds, bool (*check)(int fd, const char *key, GError **error), GError **error) {
+        int fd = fds && number >= 0 && (guint) number < fds->len ? g_array_index(fds, int, number) : -1;
+        Descriptor descriptor = {.key = key, .number = number};
+
+        if (fd < 0)
+                return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "configuration key \"%s\": there is no descriptor with the number %d; it has to be sent with the call", key, number);
+        if (!check(fd, key, error))
+                return false;
+        descriptor.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (descriptor.fd < 0)
+                return error_errno(error, errno, "keep the descriptor of \"%s\"", key);
+        g_array_append_val(kept->descriptors, descriptor);
+        return true;
+}
+
+static bool add_mounts(Kept *kept, GVariant *config, const GArray *fds, GError **error) {
+        g_autoptr(GVariant) mounts = config_value(config, "mounts");
+        gint32 number;
+
+        for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
+                g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
+                if (find_handle(mount, "source-fd", &number) && !add(kept, "mounts/source-fd", number, fds, mounts_check_kind, error))
+                        return false;
+        }
+        return true;
+}
+
+Kept *kept_new(GVariant *config, const GArray *fds, GError **error) {
+        g_autoptr(Kept) kept = g_new0(Kept, 1);
+
+        kept->descriptors = g_array_new(FALSE, FALSE, sizeof(Descriptor));
+        g_array_set_clear_func(kept->descriptors, clear_descriptor);
+        return add_mounts(kept, config, fds, error) ? g_steal_pointer(&kept) : NULL;
+}
+
+char *kept_path(const Paths *paths, const Container *container) {
+        return paths_run_of(paths, container->id, "kept");
+}
+
+/* What a user namespace has for root must be able to walk through the place. */
+static bool make_place(const Paths *paths, Container *container, GError **error) {
+        g_autofree char *place = kept_path(paths, container);
+        guint32 uid, gid;
+
+        if (!config_find_host_ids(container->config, 0, 0, &uid, &gid))
+                uid = gid = 0;
+        return mounts_make_place(place, PLACE_SIZE, uid, gid, error);
+}
+
+/* Written before anything else and taken away after the commit: only what has it may be removed when no row is found, for a database that was lost must not take the files of all containers along. */
+static bool mark(const Paths *paths, Container *container, GError **error) {
+        g_autofree char *directory = paths_state_of(paths, container->id, NULL), *file = paths_state_of(paths, container->id, MARK);
+
+        if (g_mkdir_with_parents(directory, 0700) < 0)
+                return error_errno(error, errno, "make the directory %s", directory);
+        autofd int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return fd >= 0 || error_errno(error, errno, "make %s", file);
+}
+
+static bool unmark(const Paths *paths, const char *id) {
+        g_autofree char *file = paths_state_of(paths, id, MARK);
+
+        return unlink(file) == 0;
+}
+
+static bool keep_all(const Paths *paths, Container *container, Kept *kept, GError **error) {
+        g_autofree char *place = kept_path(paths, container);
+
+        if (!mark(paths, container, error) || !make_place(paths, container, error))
+                return false;
+        for (guint i = 0; i < kept->descriptors->len; i++) {
+                const Descriptor *descriptor = &g_array_index(kept->descriptors, Descriptor, i);
+                if (!mounts_keep(place, descriptor->number, descriptor->fd, descriptor->key, error))
+                        return false;
+        }
+        return true;
+}
+
+void kept_begin(Operation *operation, Kept *kept) {
+        GError *error = NULL;
+
+        if (!kept_is_empty(kept) && !keep_all(operation->engine->paths, operation->container, kept, &error))
+                operation_fail(operation, error);
+        operation_continue(operation);
+}
+
+void kept_commit(Operation *operation) {
+        (void) unmark(operation->engine->paths, operation->container->id);
+}
+
+bool kept_release(const Paths *paths, const char *id, GError **error) {
+        g_autofree char *place = paths_run_of(paths, id, "kept");
+
+        return mounts_release(place, error);
+}
+
+static void on_discarded(Operation *operation) {
+        if (operation->step_error)
+                operation_fail(operation, g_steal_pointer(&operation->step_error));
+        operation_continue(operation);
+}
+
+void kept_discard(Operation *operation) {
+        const Paths *paths = operation->engine->paths;
+        const char *id = operation->container->id;
+        g_autofree char *state = paths_state_of(paths, id, NULL), *run = paths_run_of(paths, id, NULL);
+        const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", state, run, NULL};
+        GError *error = NULL;
+
+        if (!kept_release(paths, id, &error))
+                operation_fail(operation, error);
+        operation_then(operation, on_discarded);
+        operation_process(operation, argv);
+}
+
+static bool has_descriptors(GVariant *config) {
+        g_autoptr(GVariant) mounts = config_value(config, "mounts");
+        gint32 number;
+
+        for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
+                g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
+                if (find_handle(mount, "source-fd", &number))
+                        return true;
+        }
+        return false;
+}
+
+bool kept_check(const Paths *paths, Container *container, GError **error) {
+        g_autofree char *place = kept_path(paths, container);
+
+        if (!has_descriptors(container->config) || mounts_is_mounted(place))
+                return true;
+        return error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "start %s: the descriptors that it was created with are gone, as they are after a reboot of the machine; remove it, and create it with new ones", container_title(container));
+}
+
+/* --- strays --- */
+
+static void on_stray_removed(const ProcessResult *result, void *userdata) {
+        if (result->status != 0)
+                log_warning("remove what is left of a creation: %s", result->errors);
+}
+
+static void remove_stray(Engine *engine, const char *id) {
+        g_autofree char *state = paths_state_of(engine->paths, id, NULL), *run = paths_run_of(engine->paths, id, NULL);
+        const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", run, state, NULL};
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+        g_autoptr(GError) error = NULL;
+
+        log_notice("removing the directories of %s, whose creation was not finished", id);
+        spec.argv = argv;
+        if (!kept_release(engine->paths, id, &error) || !process_begin(engine->event, engine->reaper, &spec, on_stray_removed, NULL, &error))
+                log_warning("remove what is left of %s: %s", id, error->message);
+}
+
+static bool is_marked(const Paths *paths, const char *id) {
+        g_autofree char *file = paths_state_of(paths, id, MARK);
+
+        return access(file, F_OK) == 0;
+}
+
+void kept_remove_strays(Engine *engine) {
+        g_autofree char *path = g_build_filename(engine->paths->state, "containers", NULL);
+        g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+
+        for (const char *name = directory ? g_dir_read_name(directory) : NULL; name; name = g_dir_read_name(directory))
+                if (registry_get(engine->registry, name))
+                        (void) unmark(engine->paths, name);
+                else if (is_marked(engine->paths, name))
+                        remove_stray(engine, name);
+}

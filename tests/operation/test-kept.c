@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What creations keep of descriptors, in a mount namespace of this process. */
+
+#include "fixture.h"
+#include "operation/kept.h"
+#include "storage/mounts.h"
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+static void on_done(Operation *operation, GVariant *result, const GError *error, void *userdata) {
+        Answer *answer = userdata;
+
+        answer->n++;
+        answer->result = result ? g_variant_print(result, FALSE) : NULL;
+        answer->error = error ? g_error_copy(error) : NULL;
+}
+
+/* fd is sent with the handle 0. */
+static Operation *create(Fixture *fixture, const char *keys, int fd, Answer *answer, GError **error) {
+        g_autofree char *text = g_strdup_printf("{'rootfs': <'%s'>, 'command': <['sh']>, %s}", fixture->directory, keys);
+        g_autoptr(GVariant) config = testing_parse(text);
+        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+
+        g_array_append_val(fds, fd);
+        return operation_create(fixture->engine, "web", "", NULL, config, fds, NULL, on_done, answer, error);
+}
+
+static Container *create_and_wait(Fixture *fixture, const char *keys, int fd, Answer *answer) {
+        g_autoptr(GError) error = NULL;
+        Operation *operation = create(fixture, keys, fd, answer, &error);
+
+        g_assert_no_error(error);
+        g_autoptr(Container) container = container_ref(operation->container);
+        testing_run_until_count(fixture->event, &answer->n, 1);
+        return container->registry ? container : NULL;
+}
+
+static int open_directory(Fixture *fixture) {
+        testing_write(fixture->directory, "given/file", "content");
+        g_autofree char *path = g_build_filename(fixture->directory, "given", NULL);
+
+        return open(path, O_PATH | O_CLOEXEC);
+}
+
+static bool is_empty(const char *top) {
+        g_autofree char *path = g_build_filename(top, "containers", NULL);
+        g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+
+        return g_dir_read_name(directory) == NULL;
+}
+
+static bool nothing_is_there(void *userdata) {
+        Fixture *fixture = userdata;
+
+        return is_empty(fixture->paths.state) && is_empty(fixture->paths.run);
+}
+
+#define MOUNT "'mounts': <[{'target': <'/a'>, 'source-fd': <handle 0>}]>"
+
+static void test_a_directory_lives_as_long_as_its_container(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0}, removed = {0};
+        autofd int fd = open_directory(fixture);
+        Container *container = create_and_wait(fixture, MOUNT, fd, &answer);
+
+        g_assert_no_error(answer.error);
+        g_assert_nonnull(container);
+        g_autofree char *place = kept_path(&fixture->paths, container), *text = testing_read(place, "0/file"), *mark = paths_state_of(&fixture->paths, container->id, "creating");
+        g_assert_cmpstr(text, ==, "content");
+        g_assert_cmpint(access(mark, F_OK), <, 0);
+        g_assert_true(kept_check(&fixture->paths, container, NULL));
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &removed);
+        g_assert_no_error(removed.error);
+        g_assert_true(nothing_is_there(fixture));
+}
+
+static void test_what_is_wrong_is_said_before_anything_is_made(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0};
+        g_autoptr(GError) error = NULL;
+        autofd int fd = open_directory(fixture), device = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        g_assert_null(create(fixture, "'mounts': <[{'target': <'/a'>, 'source-fd': <handle 1>}]>", fd, &answer, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INVALID_CONFIG, "number 1");
+        g_assert_null(create(fixture, "'mounts': <[{'target': <'/a'>, 'source-fd': <handle -1>}]>", fd, &answer, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INVALID_CONFIG, "\"mounts/source-fd\"");
+        g_assert_null(create(fixture, MOUNT, device, &answer, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INVALID_CONFIG, "neither a directory nor a file");
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(answer.n, ==, 0);
+        g_assert_true(nothing_is_there(fixture));
+}
+
+static void test_a_commit_that_fails_leaves_nothing(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0};
+        g_autoptr(GError) error = NULL;
+        autofd int fd = open_directory(fixture);
+
+        fixture_break_store(fixture);
+        g_assert_null(create_and_wait(fixture, MOUNT, fd, &answer));
+        testing_expect_error(&answer.error, CONBUS_ERROR_NAME_IN_USE, "");
+        g_assert_true(nothing_is_there(fixture));
+        g_assert_true(registry_reserve_name(fixture->registry, "web", &error));
+}
+
+static void test_what_cannot_be_kept_leaves_nothing(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0};
+        autofd int memory = memfd_create("m", MFD_CLOEXEC);
+
+        g_assert_null(create_and_wait(fixture, MOUNT, memory, &answer));
+        testing_expect_error(&answer.error, CONBUS_ERROR_INVALID_CONFIG, "can be mounted");
+        g_assert_true(nothing_is_there(fixture));
+}
+
+/* As after a reboot. */
+static void test_what_is_gone_is_said_at_a_run(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0}, removed = {0};
+        g_autoptr(GError) error = NULL;
+        autofd int fd = open_directory(fixture);
+        Container *container = create_and_wait(fixture, MOUNT, fd, &answer);
+
+        g_assert_true(kept_release(&fixture->paths, container->id, &error));
+        g_assert_no_error(error);
+        g_assert_false(kept_check(&fixture->paths, container, &error));
+        testing_expect_error(&error, CONBUS_ERROR_NO_SUCH_PATH, "reboot");
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &removed);
+        g_assert_no_error(removed.error);
+}
+
+static void test_strays_of_a_creation_are_removed(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *stray = g_strdup_printf("%064x", 0xabcu), *lost = g_strdup_printf("%064x", 0xdefu), *place = paths_run_of(&fixture->paths, stray, "kept"), *state = paths_state_of(&fixture->paths, stray, NULL);
+        g_autofree char *run = paths_run_of(&fixture->paths, stray, NULL), *layer = paths_state_of(&fixture->paths, lost, NULL);
+        autofd int fd = open_directory(fixture);
+        Container *container = fixture_add(fixture, "web", "@a{sv} {}");
+        g_autofree char *own = paths_state_of(&fixture->paths, container->id, NULL);
+
+        testing_write(state, "creating", "");
+        testing_write(state, "secrets/0", "x");
+        testing_write(layer, "upper/file", "precious"); /* of a database that somebody has lost */
+        testing_write(own, "creating", "");
+        testing_write(own, "upper/file", "y");
+        g_assert_true(mounts_make_place(place, 65536, 0, 0, NULL));
+        g_assert_true(mounts_keep(place, 0, fd, "key", NULL));
+        kept_remove_strays(fixture->engine);
+        g_assert_false(mounts_is_mounted(place));
+        while (access(state, F_OK) == 0 || access(run, F_OK) == 0)
+                g_assert_cmpint(sd_event_run(fixture->event, TESTING_DEADLINE_USEC), >, 0);
+        g_autofree char *given = testing_read(fixture->directory, "given/file"), *precious = testing_read(layer, "upper/file"), *kept = testing_read(own, "upper/file"), *mark = testing_read(own, "creating");
+        g_assert_cmpstr(given, ==, "content");
+        g_assert_cmpstr(precious, ==, "precious");
+        g_assert_cmpstr(kept, ==, "y");
+        g_assert_null(mark);
+}
+
+int main(int argc, char *argv[]) {
+        static const struct {
+                const char *path;
+                void (*test)(Fixture *fixture, gconstpointer unused);
+        } tests[] = {
+                {"/kept/a-directory-lives-as-long-as-its-container", test_a_directory_lives_as_long_as_its_container},
+                {"/kept/what-is-wrong-is-said-before-anything-is-made", test_what_is_wrong_is_said_before_anything_is_made},
+                {"/kept/a-commit-that-fails-leaves-nothing", test_a_commit_that_fails_leaves_nothing},
+                {"/kept/what-cannot-be-kept-leaves-nothing", test_what_cannot_be_kept_leaves_nothing},
+                {"/kept/what-is-gone-is-said-at-a-run", test_what_is_gone_is_said_at_a_run},
+                {"/kept/strays-of-a-creation-are-removed", test_strays_of_a_creation_are_removed},
+        };
+
+        g_test_init(&argc, &argv, NULL);
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0) {
+                puts("1..0 # SKIP a mount namespace is not allowed here");
+                return 0;
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
+                g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].test, fixture_tear_down);
+        return g_test_run();
+}
