@@ -124,6 +124,15 @@ static void sort_mounts(JsonObject *root, JsonArray *from) {
         json_object_set_array_member(root, "mounts", to);
 }
 
+/* What the service puts below /run needs mount points there. In a root file system that is not to be written to, or that belongs to nobody whom a user namespace knows, crun can make none. */
+static void add_own_run(SpecBuild *build, JsonArray *mounts, GHashTable *targets) {
+        const SpecInput *input = build->input;
+        bool closed = build->has_user_namespace || input->root_readonly || config_bool(build->config, "read-only", false);
+
+        if (closed && (input->init || input->notify_directory) && !g_hash_table_contains(targets, "/run"))
+                append_mount(mounts, "/run", "tmpfs", "tmpfs", (const char *const[]) { "nosuid", "nodev", "mode=755", "size=65536k", NULL });
+}
+
 bool spec_mounts_add(SpecBuild *build, GError **error) {
         g_autoptr(GVariant) given = config_value(build->config, "mounts");
         g_autoptr(JsonArray) own = json_array_new(), all = json_array_new();
@@ -135,6 +144,7 @@ bool spec_mounts_add(SpecBuild *build, GError **error) {
                 if (!add_given(build->input, mount, own, targets, error))
                         return false;
         }
+        add_own_run(build, own, targets);
         if (build->input->init)
                 append_mount(own, SPEC_INIT_PATH, "bind", build->input->init, (const char *const[]) { "bind", "rprivate", "nosuid", "nodev", "ro", NULL });
         for (unsigned i = 0; i < G_N_ELEMENTS(default_mounts); i++)

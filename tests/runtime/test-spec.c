@@ -214,6 +214,29 @@ static void test_an_init_goes_before_the_command(void) {
         g_assert_true(document_array_contains(document_find_array(mount, "options"), "ro"));
 }
 
+static void test_a_closed_root_gets_a_run_of_its_own(void) {
+        static const struct {
+                const char *extra;
+                bool init, expected;
+        } cases[] = {
+                { "'read-only': <true>", true, true },
+                { "'read-only': <true>", false, false },
+                { "'read-only': <false>", true, false },
+                { "'uid-map': <[(uint32 0, uint32 1, uint32 9)]>, 'gid-map': <[(uint32 0, uint32 1, uint32 9)]>", true, true },
+                { "'read-only': <true>, 'mounts': <[{'target': <'/run/'>, 'source': <'/tmp'>}]>", true, false },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_autoptr(GVariant) config = config_of(cases[i].extra);
+                SpecInput input = input_of(config);
+                input.init = cases[i].init ? "/bin/true" : NULL;
+                g_autoptr(JsonObject) spec = write_input(&input);
+                JsonObject *run = find_entry(spec, "mounts", "destination", "/run");
+                g_assert_cmpint(run && g_str_equal(document_find_string(run, "type"), "tmpfs"), ==, cases[i].expected);
+                g_assert_cmpint(position(spec, "/run"), <=, position(spec, "/run/conbus-init"));
+        }
+}
+
 static void test_namespaces(void) {
         g_autoptr(JsonObject) spec = write_spec(""), host = write_spec("'network': <'host'>"), path = write_spec("'network': <'ns:/proc/self/ns/net'>");
         static const char *const types[] = { "pid", "ipc", "uts", "mount", "cgroup", "network", NULL };
@@ -496,6 +519,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/spec/default-mounts", test_default_mounts);
         g_test_add_func("/spec/given-mounts", test_given_mounts);
         g_test_add_func("/spec/an-init-goes-before-the-command", test_an_init_goes_before_the_command);
+        g_test_add_func("/spec/a-closed-root-gets-a-run-of-its-own", test_a_closed_root_gets_a_run_of_its_own);
         g_test_add_func("/spec/notify", test_notify);
         g_test_add_func("/spec/namespaces", test_namespaces);
         g_test_add_func("/spec/joined-namespaces", test_joined_namespaces);

@@ -7,7 +7,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, expect, leftovers, main, options, wait_for, wait_output  # noqa: E402
+from harness import CONTAINER, GLib, expect, leftovers, main, options, wait_for, wait_output  # noqa: E402
 
 ORPHAN = "((while [ ! -e /go ]; do sleep 0.05; done) & echo $! >/orphan); exec sleep 1000"
 
@@ -65,6 +65,14 @@ def test_signals_are_passed_on(client):
     wait_output(path, "hup")
     client.call(path, CONTAINER, "Stop")
     assert client.call(path, CONTAINER, "Wait")[1] == 9
+
+
+def test_in_roots_that_nobody_may_write_to(client):
+    ids = GLib.Variant("a(uuu)", [(0, 100000, 65536)])
+    for name, more in (("mapped", {"uid_map": ids, "gid_map": ids, "user": "user"}), ("closed", {"read_only": True}), ("base", {"rootfs_mode": "read-only"})):
+        path = run(client, name, "sh", "-c", "exit 5", init=True, **more)
+        assert client.call(path, CONTAINER, "Wait")[1] == 5, name
+    assert os.listdir(f"{os.environ['CONBUS_TEST_ROOTFS']}/run") == [], "the base has been written to"
 
 
 def test_an_init_that_is_not_installed(client):
