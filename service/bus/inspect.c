@@ -155,8 +155,9 @@ static void add_mounts(JsonBuilder *builder, Bus *bus, Container *container) {
 }
 
 /* Namespaces that are joined have their place; the rest is for networks to come. */
-static void add_network(JsonBuilder *builder, Container *container) {
+static void add_network(JsonBuilder *builder, Bus *bus, Container *container) {
         const char *network = config_string(container->config, "network", "private");
+        g_autofree char *kept = kept_network_path(bus->engine->paths, container);
         g_autofree char *own = container->life.main.pid > 0 ? g_strdup_printf("/proc/%d/ns/net", container->life.main.pid) : g_strdup("");
 
         json_builder_set_member_name(builder, "NetworkSettings");
@@ -164,7 +165,7 @@ static void add_network(JsonBuilder *builder, Container *container) {
         add_string(builder, "IPAddress", "");
         add_string(builder, "Gateway", "");
         add_string(builder, "MacAddress", "");
-        add_string(builder, "SandboxKey", g_str_has_prefix(network, "ns:") ? network + strlen("ns:") : own);
+        add_string(builder, "SandboxKey", kept ? kept : g_str_has_prefix(network, "ns:") ? network + strlen("ns:") : own);
         for (const char *const *name = (const char *const[]) {"Ports", "Networks", NULL}; *name; name++) {
                 json_builder_set_member_name(builder, *name);
                 json_builder_begin_object(builder);
@@ -213,12 +214,13 @@ static void add_config(JsonBuilder *builder, Container *container) {
         json_builder_end_object(builder);
 }
 
-static void add_host_config(JsonBuilder *builder, Container *container) {
+static void add_host_config(JsonBuilder *builder, Bus *bus, Container *container) {
         GVariant *config = container->config;
 
         json_builder_set_member_name(builder, "HostConfig");
         json_builder_begin_object(builder);
-        add_string(builder, "NetworkMode", config_string(config, "network", "private"));
+        g_autofree char *kept = kept_network_path(bus->engine->paths, container), *mode = kept ? g_strconcat("ns:", kept, NULL) : g_strdup(config_string(config, "network", "private"));
+        add_string(builder, "NetworkMode", mode);
         json_builder_set_member_name(builder, "RestartPolicy");
         json_builder_begin_object(builder);
         add_string(builder, "Name", policy_to_string(container_policy(container)));
@@ -274,8 +276,8 @@ char *inspect_container(Bus *bus, Container *container, const InspectSize *size)
         add_string(builder, "Pod", "");
         add_mounts(builder, bus, container);
         add_config(builder, container);
-        add_host_config(builder, container);
-        add_network(builder, container);
+        add_host_config(builder, bus, container);
+        add_network(builder, bus, container);
         add_capabilities(builder, bus, container);
         add_places(builder, bus, container);
         if (size) {

@@ -53,6 +53,8 @@ static bool check_map(GVariant *config, const char *key, GError **error) {
 static bool check_namespaces(GVariant *config, GError **error) {
         const char *network = config_string(config, "network", "private");
 
+        if (is_given(config, "netns-fd") && is_given(config, "network"))
+                return config_value_refuse(error, "netns-fd", "it stands in place of network; give one of them");
         if (is_given(config, "uid-map") != is_given(config, "gid-map"))
                 return config_value_refuse(error, is_given(config, "uid-map") ? "uid-map" : "gid-map", "uid-map and gid-map come together");
         if (is_given(config, "uid-map") && g_str_equal(config_string(config, "userns", ""), "host"))

@@ -69,12 +69,25 @@ static bool add_mounts(Kept *kept, GVariant *config, const GArray *fds, GError *
         return true;
 }
 
+static bool add_network(Kept *kept, GVariant *config, const GArray *fds, GError **error) {
+        gint32 number;
+
+        return !find_handle(config, "netns-fd", &number) || add(kept, "netns-fd", number, fds, mounts_check_network_namespace, error);
+}
+
 Kept *kept_new(GVariant *config, const GArray *fds, GError **error) {
         g_autoptr(Kept) kept = g_new0(Kept, 1);
 
         kept->descriptors = g_array_new(FALSE, FALSE, sizeof(Descriptor));
         g_array_set_clear_func(kept->descriptors, clear_descriptor);
-        return add_mounts(kept, config, fds, error) ? g_steal_pointer(&kept) : NULL;
+        return add_mounts(kept, config, fds, error) && add_network(kept, config, fds, error) ? g_steal_pointer(&kept) : NULL;
+}
+
+char *kept_network_path(const Paths *paths, const Container *container) {
+        g_autofree char *place = kept_path(paths, container);
+        gint32 number;
+
+        return find_handle(container->config, "netns-fd", &number) ? g_strdup_printf("%s/%d", place, (int) number) : NULL;
 }
 
 char *kept_path(const Paths *paths, const Container *container) {
@@ -160,13 +173,13 @@ void kept_discard(Operation *operation) {
 static bool has_descriptors(GVariant *config) {
         g_autoptr(GVariant) mounts = config_value(config, "mounts");
         gint32 number;
+        bool found = find_handle(config, "netns-fd", &number);
 
-        for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
+        for (gsize i = 0; !found && mounts && i < g_variant_n_children(mounts); i++) {
                 g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
-                if (find_handle(mount, "source-fd", &number))
-                        return true;
+                found = find_handle(mount, "source-fd", &number);
         }
-        return false;
+        return found;
 }
 
 bool kept_check(const Paths *paths, Container *container, GError **error) {

@@ -25,6 +25,7 @@ void kept_commit(Operation *operation); /* the creation is committed: nothing of
 /* At a run: whether everything is where the creation has put it; NoSuchPath. */
 bool kept_check(const Paths *paths, Container *container, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *kept_path(const Paths *paths, const Container *container) G_GNUC_WARN_UNUSED_RESULT; /* of the place */
+char *kept_network_path(const Paths *paths, const Container *container) G_GNUC_WARN_UNUSED_RESULT; /* of the network namespace; NULL: none is kept */
 bool kept_release(const Paths *paths, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* unmounts all of it */
 
 /* At the start of the service: directories that belong to no container, left by a service that died within a creation, are unmounted and removed. */

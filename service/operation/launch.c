@@ -70,6 +70,7 @@ static bool join_namespaces(Operation *operation, SpecInput *input, char **ret_n
         Container *container = operation->container;
         const char *network = config_string(container->config, "network", "private");
 
+        *ret_network = kept_network_path(operation->engine->paths, container);
         if (g_str_has_prefix(network, "ns:"))
                 *ret_network = g_strdup(network + strlen("ns:"));
         else if (g_str_has_prefix(network, "container:")) {

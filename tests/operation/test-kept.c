@@ -114,6 +114,30 @@ static void test_what_cannot_be_kept_leaves_nothing(Fixture *fixture, gconstpoin
         g_assert_true(nothing_is_there(fixture));
 }
 
+static void test_a_network_namespace_is_kept(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0}, refused = {0}, removed = {0};
+        g_autoptr(GError) error = NULL;
+        autofd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+        g_assert_null(create(fixture, "'netns-fd': <handle 0>", own, &refused, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INVALID_CONFIG, "host's own");
+        g_assert_cmpint(unshare(CLONE_NEWNET), ==, 0);
+        autofd int fresh = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+        g_assert_cmpint(setns(own, CLONE_NEWNET), ==, 0);
+        Container *container = create_and_wait(fixture, "'netns-fd': <handle 0>", fresh, &answer);
+        g_assert_no_error(answer.error);
+        g_autofree char *path = kept_network_path(&fixture->paths, container);
+        struct stat kept, given;
+        g_assert_cmpint(stat(path, &kept), ==, 0);
+        g_assert_cmpint(fstat(fresh, &given), ==, 0);
+        g_assert_cmpuint(kept.st_ino, ==, given.st_ino);
+        g_assert_true(kept_release(&fixture->paths, container->id, NULL));
+        g_assert_false(kept_check(&fixture->paths, container, &error));
+        testing_expect_error(&error, CONBUS_ERROR_NO_SUCH_PATH, "reboot");
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &removed);
+        g_assert_no_error(removed.error);
+}
+
 /* As after a reboot. */
 static void test_what_is_gone_is_said_at_a_run(Fixture *fixture, gconstpointer unused) {
         g_auto(Answer) answer = {0}, removed = {0};
@@ -163,6 +187,7 @@ int main(int argc, char *argv[]) {
                 {"/kept/what-is-wrong-is-said-before-anything-is-made", test_what_is_wrong_is_said_before_anything_is_made},
                 {"/kept/a-commit-that-fails-leaves-nothing", test_a_commit_that_fails_leaves_nothing},
                 {"/kept/what-cannot-be-kept-leaves-nothing", test_what_cannot_be_kept_leaves_nothing},
+                {"/kept/a-network-namespace-is-kept", test_a_network_namespace_is_kept},
                 {"/kept/what-is-gone-is-said-at-a-run", test_what_is_gone_is_said_at_a_run},
                 {"/kept/strays-of-a-creation-are-removed", test_strays_of_a_creation_are_removed},
         };

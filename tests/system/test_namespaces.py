@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Namespaces of containers: user namespaces of their own, and network namespaces that somebody else has made."""
 
+import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from census import Census  # noqa: E402
 from harness import CONTAINER, GLib, expect, leftovers, main, options, wait_for, wait_output  # noqa: E402
 
 MAP = GLib.Variant("a(uuu)", [(0, 100000, 65536)])
@@ -35,6 +38,67 @@ def test_every_mode_of_the_root_file_system_in_a_user_namespace(client):
     for mode in ("overlay", "direct", "read-only"):
         path = run(client, mode, "sh", "-c", "exit 3", rootfs_mode=mode, uid_map=MAP, gid_map=MAP, user="user")
         assert client.call(path, CONTAINER, "Wait")[1] == 3, mode
+
+
+def fresh_network():
+    """A descriptor of a network namespace that nothing else refers to, with an interface of a name to tell it by."""
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link add conbus-given type bridge && echo there && exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as maker:
+        assert maker.stdout.readline() == b"there\n"
+        fd = os.open(f"/proc/{maker.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    return fd
+
+
+def create(client, name, *command, fds=(), **config):
+    return client.manager("CreateContainer", "ssa{sv}", name, "", options(rootfs=os.environ["CONBUS_TEST_ROOTFS"], command=list(command), **config), fds=fds)[0]
+
+
+def test_a_network_namespace_by_descriptor(client):
+    census = Census(client)
+    fd = fresh_network()
+    path = create(client, "given", "sh", "-c", "ip link show conbus-given; exec sleep 1000", fds=[fd], netns_fd=GLib.Variant("h", 0), sysctls={"net.ipv4.ip_forward": "1"})
+    inode = os.stat(fd).st_ino
+    os.close(fd)
+    client.kill_service()
+    client.call(path, CONTAINER, "Start")
+    wait_output(path, "conbus-given")
+    assert os.stat(f"/proc/{client.get(path, 'MainPID')}/ns/net").st_ino == inode
+    inspected = json.loads(client.call(path, CONTAINER, "Inspect")[0])
+    kept = f"/run/conbus/containers/{path.rsplit('/', 1)[1]}/kept/0"
+    assert inspected["HostConfig"]["NetworkMode"] == f"ns:{kept}" and inspected["NetworkSettings"]["SandboxKey"] == kept
+    client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
+    client.call(path, CONTAINER, "Start")
+    assert os.stat(f"/proc/{client.get(path, 'MainPID')}/ns/net").st_ino == inode, "another run, the same namespace"
+    client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+    census.check()
+
+
+def test_what_is_no_network_namespace_is_refused(client):
+    census = Census(client)
+    given = {"netns_fd": GLib.Variant("h", 0)}
+    fresh = fresh_network()
+    fds = [os.open(path, flags) for path, flags in (("/proc/self/ns/uts", os.O_RDONLY), ("/etc/passwd", os.O_RDONLY), ("/", os.O_PATH), ("/proc/self/ns/net", os.O_PATH), ("/dev/null", os.O_RDWR))]
+    for fd in fds:
+        assert "netns-fd" in expect("InvalidConfig", create, client, "x", "true", fds=[fd], **given)
+        os.close(fd)
+    own = os.open(f"/proc/{client.service_pid()}/ns/net", os.O_RDONLY)
+    assert "network host" in expect("InvalidConfig", create, client, "x", "true", fds=[own], **given)
+    os.close(own)
+    for mode in ("private", "host", "none"):
+        assert "give one of them" in expect("InvalidConfig", create, client, "x", "true", fds=[fresh], network=mode, **given)
+    expect("InvalidConfig", create, client, "x", "true", netns_fd="/proc/1/ns/net")
+    expect("UnknownOption", client.manager, "CreateContainerFromBundle", "ssa{sv}", "x", "/", options(**given), fds=[fresh])
+    os.close(fresh)
+    census.check()
+
+
+def test_after_a_reboot_the_namespace_is_gone_and_said(client):
+    fd = fresh_network()
+    path = create(client, "rebooted", "sleep", "1000", fds=[fd], netns_fd=GLib.Variant("h", 0))
+    os.close(fd)
+    place = f"/run/conbus/containers/{path.rsplit('/', 1)[1]}/kept"
+    subprocess.run(["umount", "--lazy", place], check=True)
+    os.rmdir(place)
+    assert "reboot" in expect("NoSuchPath", client.call, path, CONTAINER, "Start")
 
 
 def test_a_map_without_root_is_refused(client):
