@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "manager.h"
+#include "storage/secret.h"
 #include "store/store.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -21,9 +22,9 @@ static int usage(FILE *to, int status) {
 }
 
 int main(int argc, char *argv[]) {
-        enum { STATE = 1, RUN, LEVEL, CHECKPOINT, VERSION, HELP };
+        enum { STATE = 1, RUN, LEVEL, CHECKPOINT, STORE_SECRET, VERSION, HELP };
         static const struct option options[] = {{"state-directory", required_argument, NULL, STATE}, {"run-directory", required_argument, NULL, RUN}, {"log-level", required_argument, NULL, LEVEL},
-                                                {"checkpoint", required_argument, NULL, CHECKPOINT}, {"version", no_argument, NULL, VERSION},         {"help", no_argument, NULL, HELP},
+                                                {"checkpoint", required_argument, NULL, CHECKPOINT}, {"store-secret", required_argument, NULL, STORE_SECRET}, {"version", no_argument, NULL, VERSION},         {"help", no_argument, NULL, HELP},
                                                 {NULL, 0, NULL, 0}};
         const char *state = NULL, *run = NULL;
 
@@ -41,6 +42,8 @@ int main(int argc, char *argv[]) {
                         break;
                 case CHECKPOINT: /* the service's own child */
                         return store_checkpoint_main(optarg);
+                case STORE_SECRET: /* as well */
+                        return secret_store_main(optarg);
                 case VERSION:
                         puts("conbusd " CONBUS_VERSION);
                         return EXIT_SUCCESS;

@@ -3,6 +3,7 @@
 
 #include "bus/inspect.h"
 #include "bus/discreet.h"
+#include "model/secret.h"
 #include "operation/health.h"
 #include "operation/kept.h"
 #include "runtime/document.h"
@@ -192,6 +193,27 @@ static void add_capabilities(JsonBuilder *builder, Bus *bus, Container *containe
         }
 }
 
+/* Their names; the values are nowhere to be had. */
+static void add_secrets(JsonBuilder *builder, GVariant *config) {
+        g_autoptr(GVariant) secrets = config_value(config, "secrets");
+
+        json_builder_set_member_name(builder, "Secrets");
+        json_builder_begin_array(builder);
+        for (gsize i = 0; secrets && i < g_variant_n_children(secrets); i++) {
+                g_autoptr(GVariant) entry = g_variant_get_child_value(secrets, i);
+                g_auto(Secret) secret = {0};
+                secret_init(&secret, entry);
+                json_builder_begin_object(builder);
+                add_string(builder, "Name", secret.name);
+                add_string(builder, "Target", secret.target);
+                add_int(builder, "UID", secret.uid);
+                add_int(builder, "GID", secret.gid);
+                add_int(builder, "Mode", secret.mode);
+                json_builder_end_object(builder);
+        }
+        json_builder_end_array(builder);
+}
+
 static void add_config(JsonBuilder *builder, Container *container) {
         GVariant *config = container->config;
 
@@ -209,6 +231,7 @@ static void add_config(JsonBuilder *builder, Container *container) {
         add_string(builder, "WorkingDir", config_string(config, "cwd", "/"));
         add_config_value(builder, "Labels", config, "labels", "a{ss}");
         add_config_value(builder, "Annotations", config, "annotations", "a{ss}");
+        add_secrets(builder, config);
         add_int(builder, "StopSignal", container_stop_signal(container));
         add_int(builder, "StopTimeout", (gint64) (container_stop_timeout(container) / G_USEC_PER_SEC));
         json_builder_end_object(builder);

@@ -6,6 +6,7 @@
 #include "model/config.h"
 #include "model/capability.h"
 #include "model/rlimit.h"
+#include "model/secret.h"
 #include "model/state.h"
 #include <json-glib/json-glib.h>
 
@@ -445,6 +446,7 @@ bool config_value_check(const char *key, GVariant *value, GError **error) {
                 { "resources", check_json },
                 { "ulimits", check_ulimits },
                 { "sysctls", check_sysctls },
+                { "secrets", secret_check_value },
                 { "restart-policy", check_restart_policy },
                 { "restart-sec-usec", check_restart_sec },
                 { "start-timeout-usec", check_start_timeout },

@@ -4,6 +4,7 @@
 #include "model/config.h"
 #include "model/config-value.h"
 #include "model/id-map.h"
+#include "model/secret.h"
 #include "model/state.h"
 
 /* The whole row is written at each change of the configuration, and every reader gets it whole. */
@@ -75,6 +76,38 @@ static bool check_namespaces(GVariant *config, GError **error) {
         return true;
 }
 
+static bool add_target(GHashTable *targets, const char *key, const char *target, GError **error) {
+        return g_hash_table_add(targets, g_canonicalize_filename(target, "/")) || config_value_refuse(error, key, "something else has the target \"%s\" already", target);
+}
+
+static bool check_secret(GVariant *config, GHashTable *targets, const Secret *secret, GError **error) {
+        guint32 uid, gid;
+
+        if (!config_find_host_ids(config, secret->uid, secret->gid, &uid, &gid))
+                return config_value_refuse(error, "secrets/uid", "uid-map and gid-map do not map %u and %u, to whom \"%s\" is to belong", secret->uid, secret->gid, secret->name);
+        return add_target(targets, "secrets/target", secret->target, error);
+}
+
+/* What is mounted on one place twice is seen once. */
+static bool check_targets(GVariant *config, GError **error) {
+        g_autoptr(GVariant) mounts = config_value(config, "mounts"), secrets = config_value(config, "secrets");
+        g_autoptr(GHashTable) targets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+        for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
+                g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
+                if (!add_target(targets, "mounts/target", config_string(mount, "target", ""), error))
+                        return false;
+        }
+        for (gsize i = 0; secrets && i < g_variant_n_children(secrets); i++) {
+                g_autoptr(GVariant) entry = g_variant_get_child_value(secrets, i);
+                g_auto(Secret) secret = {0};
+                secret_init(&secret, entry);
+                if (!check_secret(config, targets, &secret, error))
+                        return false;
+        }
+        return true;
+}
+
 static bool check_memory(GVariant *config, GError **error) {
         guint64 high = config_uint64(config, "memory-high", 0), max = config_uint64(config, "memory", G_MAXUINT64);
 
@@ -100,7 +133,7 @@ bool config_check(GVariant *config, ConfigUse use, GError **error) {
         if (g_variant_get_size(config) > CONFIG_SIZE_MAX)
                 return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "the configuration takes %" G_GSIZE_FORMAT " bytes; at most %d are kept", g_variant_get_size(config), CONFIG_SIZE_MAX);
         return config_value_check_keys(config, conbus_config_keys, "", 1 << use, error) && check_values(config, use, error) &&
-               check_restart(config, use, error) && check_namespaces(config, error) && check_memory(config, error) &&
+               check_restart(config, use, error) && check_namespaces(config, error) && check_targets(config, error) && check_memory(config, error) &&
                (use == CONFIG_UPDATE || check_notify(config, error));
 }
 

@@ -186,17 +186,26 @@ static bool refuse(const Profile *profile, const char *key, const char *why, GEr
         return error_set(error, CONBUS_ERROR_ACCESS_DENIED, "configuration key \"%s\": %s the profile \"%s\"", key, why, profile->name);
 }
 
-/* An open health check may still not write to a directory of its choice. */
-static bool check_health(const Profile *profile, GVariant *health, GError **error) {
+/* An open key may have keys of its own that are not: a health check may not write to a directory of its choice, nor a secret lie over any file. */
+static bool check_group(const Profile *profile, const char *group, const ConfigKey *keys, GVariant *dict, GError **error) {
         GVariantIter iter;
         const char *name;
 
-        g_variant_iter_init(&iter, health);
+        g_variant_iter_init(&iter, dict);
         while (g_variant_iter_next(&iter, "{&sv}", &name, NULL)) {
-                const ConfigKey *key = find_key(conbus_health_keys, name);
-                g_autofree char *title = g_strconcat("health/", name, NULL);
+                const ConfigKey *key = find_key(keys, name);
+                g_autofree char *title = g_strdup_printf("%s/%s", group, name);
                 if (key && (key->uses & CONFIG_KEY_ROOT))
                         return refuse(profile, title, "it is not open to creators in", error);
+        }
+        return true;
+}
+
+static bool check_secrets(const Profile *profile, GVariant *secrets, GError **error) {
+        for (gsize i = 0; i < g_variant_n_children(secrets); i++) {
+                g_autoptr(GVariant) secret = g_variant_get_child_value(secrets, i);
+                if (!check_group(profile, "secrets", conbus_secrets_keys, secret, error))
+                        return false;
         }
         return true;
 }
@@ -206,7 +215,9 @@ static bool check_open(const Profile *profile, const char *key, GVariant *value,
                 return true;
         if (!g_hash_table_contains(profile->open, key))
                 return refuse(profile, key, "it is not opened by", error);
-        return !g_str_equal(key, "health") || check_health(profile, value, error);
+        if (g_str_equal(key, "health"))
+                return check_group(profile, key, conbus_health_keys, value, error);
+        return !g_str_equal(key, "secrets") || check_secrets(profile, value, error);
 }
 
 static bool check_path(const Profile *profile, const char *path, GError **error) {

@@ -4,10 +4,13 @@
 #include "operation/kept.h"
 #include "operation/internal.h"
 #include "base/log.h"
+#include "operation/crash-point.h"
 #include "storage/mounts.h"
+#include "storage/secret.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define MARK "creating"
 #define PLACE_SIZE (64 * 1024) /* it holds mount points alone */
@@ -19,7 +22,10 @@ typedef struct Descriptor {
 } Descriptor;
 
 struct Kept {
-        GArray *descriptors; /* of Descriptor */
+        GArray *descriptors; /* of Descriptor: to be mounted */
+        GArray *values; /* the same: to be read and stored */
+        guint n_stored;
+        Operation *operation; /* while it stores */
 };
 
 static void clear_descriptor(void *data) {
@@ -30,11 +36,12 @@ void kept_free(Kept *kept) {
         if (!kept)
                 return;
         g_array_unref(kept->descriptors);
+        g_array_unref(kept->values);
         g_free(kept);
 }
 
 bool kept_is_empty(const Kept *kept) {
-        return kept->descriptors->len == 0;
+        return kept->descriptors->len + kept->values->len == 0;
 }
 
 /* Whether the dictionary has a handle of this name. */
@@ -42,7 +49,7 @@ static bool find_handle(GVariant *dict, const char *key, gint32 *ret) {
         return g_variant_lookup(dict, key, "h", ret);
 }
 
-static bool add(Kept *kept, const char *key, gint32 number, const GArray *fds, bool (*check)(int fd, const char *key, GError **error), GError **error) {
+static bool add(GArray *to, const char *key, gint32 number, const GArray *fds, bool (*check)(int fd, const char *key, GError **error), GError **error) {
         int fd = fds && number >= 0 && (guint) number < fds->len ? g_array_index(fds, int, number) : -1;
         Descriptor descriptor = {.key = key, .number = number};
 
@@ -53,7 +60,7 @@ static bool add(Kept *kept, const char *key, gint32 number, const GArray *fds, b
         descriptor.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (descriptor.fd < 0)
                 return error_errno(error, errno, "keep the descriptor of \"%s\"", key);
-        g_array_append_val(kept->descriptors, descriptor);
+        g_array_append_val(to, descriptor);
         return true;
 }
 
@@ -63,7 +70,7 @@ static bool add_mounts(Kept *kept, GVariant *config, const GArray *fds, GError *
 
         for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
                 g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
-                if (find_handle(mount, "source-fd", &number) && !add(kept, "mounts/source-fd", number, fds, mounts_check_kind, error))
+                if (find_handle(mount, "source-fd", &number) && !add(kept->descriptors, "mounts/source-fd", number, fds, mounts_check_kind, error))
                         return false;
         }
         return true;
@@ -72,15 +79,34 @@ static bool add_mounts(Kept *kept, GVariant *config, const GArray *fds, GError *
 static bool add_network(Kept *kept, GVariant *config, const GArray *fds, GError **error) {
         gint32 number;
 
-        return !find_handle(config, "netns-fd", &number) || add(kept, "netns-fd", number, fds, mounts_check_network_namespace, error);
+        return !find_handle(config, "netns-fd", &number) || add(kept->descriptors, "netns-fd", number, fds, mounts_check_network_namespace, error);
+}
+
+static bool add_secrets(Kept *kept, GVariant *config, const GArray *fds, GError **error) {
+        g_autoptr(GVariant) secrets = config_value(config, "secrets");
+        gint32 number = -1;
+
+        for (gsize i = 0; secrets && i < g_variant_n_children(secrets); i++) {
+                g_autoptr(GVariant) secret = g_variant_get_child_value(secrets, i);
+                if (!find_handle(secret, "value-fd", &number) || !add(kept->values, "secrets/value-fd", number, fds, secret_check_descriptor, error))
+                        return false;
+        }
+        return true;
+}
+
+static GArray *new_descriptors(void) {
+        GArray *descriptors = g_array_new(FALSE, FALSE, sizeof(Descriptor));
+
+        g_array_set_clear_func(descriptors, clear_descriptor);
+        return descriptors;
 }
 
 Kept *kept_new(GVariant *config, const GArray *fds, GError **error) {
         g_autoptr(Kept) kept = g_new0(Kept, 1);
 
-        kept->descriptors = g_array_new(FALSE, FALSE, sizeof(Descriptor));
-        g_array_set_clear_func(kept->descriptors, clear_descriptor);
-        return add_mounts(kept, config, fds, error) && add_network(kept, config, fds, error) ? g_steal_pointer(&kept) : NULL;
+        kept->descriptors = new_descriptors();
+        kept->values = new_descriptors();
+        return add_mounts(kept, config, fds, error) && add_network(kept, config, fds, error) && add_secrets(kept, config, fds, error) ? g_steal_pointer(&kept) : NULL;
 }
 
 char *kept_network_path(const Paths *paths, const Container *container) {
@@ -123,7 +149,7 @@ static bool unmark(const Paths *paths, const char *id) {
 static bool keep_all(const Paths *paths, Container *container, Kept *kept, GError **error) {
         g_autofree char *place = kept_path(paths, container);
 
-        if (!mark(paths, container, error) || !make_place(paths, container, error))
+        if (kept->descriptors->len > 0 && !make_place(paths, container, error))
                 return false;
         for (guint i = 0; i < kept->descriptors->len; i++) {
                 const Descriptor *descriptor = &g_array_index(kept->descriptors, Descriptor, i);
@@ -133,13 +159,98 @@ static bool keep_all(const Paths *paths, Container *container, Kept *kept, GErro
         return true;
 }
 
-void kept_begin(Operation *operation, Kept *kept) {
+/* --- values --- */
+
+char *kept_secret_path(const Paths *paths, const char *id, gint32 number) {
+        g_autofree char *directory = paths_state_of(paths, id, "secrets");
+
+        return g_strdup_printf("%s/%d", directory, (int) number);
+}
+
+/* What the child that stores values says by its status. */
+static GError *error_of(const ProcessResult *result) {
+        static const ConbusError codes[] = {[SECRET_BAD_VALUE] = CONBUS_ERROR_INVALID_CONFIG, [SECRET_NOT_STORED] = CONBUS_ERROR_INTERNAL, [SECRET_DISK_FULL] = CONBUS_ERROR_STORAGE_FULL};
+        g_autofree char *said = g_strchomp(g_strdup(result->errors));
+        int status = WIFEXITED(result->status) ? WEXITSTATUS(result->status) : SECRET_NOT_STORED;
+
+        if (result->timed_out)
+                return g_error_new(CONBUS_ERROR, CONBUS_ERROR_INVALID_CONFIG, "configuration key \"secrets/value-fd\": the value has no end; close the other side of a pipe when it is written");
+        return g_error_new(CONBUS_ERROR, (int) codes[status < (int) G_N_ELEMENTS(codes) ? status : SECRET_NOT_STORED], "configuration key \"secrets/value-fd\": %s", *said ? said : "the value could not be stored");
+}
+
+static void store_next(Kept *kept);
+
+static void on_stored(const ProcessResult *result, void *userdata) {
+        Kept *kept = userdata;
+        Operation *operation = kept->operation;
+
+        operation->process = NULL;
+        kept->n_stored++;
+        if (result->status == 0)
+                store_next(kept);
+        else {
+                operation_fail(operation, error_of(result));
+                operation_continue(operation);
+        }
+}
+
+/* One after the other, each by a child: what a value is read from may keep silent, or hang. */
+static void store_next(Kept *kept) {
+        Operation *operation = kept->operation;
+        ProcessSpec spec = PROCESS_SPEC_INIT;
         GError *error = NULL;
 
-        if (!kept_is_empty(kept) && !keep_all(operation->engine->paths, operation->container, kept, &error))
+        crash_point();
+        if (kept->n_stored == kept->values->len) {
+                operation_continue(operation);
+                return;
+        }
+        const Descriptor *value = &g_array_index(kept->values, Descriptor, kept->n_stored);
+        g_autofree char *path = kept_secret_path(operation->engine->paths, operation->container->id, value->number);
+        const char *const argv[] = {"/proc/self/exe", "--store-secret", path, NULL};
+        spec.argv = argv;
+        spec.stdin_fd = value->fd;
+        spec.timeout_usec = operation->engine->settings.runtime_usec;
+        operation->process = process_begin(operation->engine->event, operation->engine->reaper, &spec, on_stored, kept, &error);
+        if (!operation->process) {
                 operation_fail(operation, error);
-        operation_continue(operation);
+                operation_continue(operation);
+        }
 }
+
+static bool make_secrets_directory(const Paths *paths, const char *id, GError **error) {
+        g_autofree char *directory = paths_state_of(paths, id, "secrets");
+
+        return g_mkdir_with_parents(directory, 0700) == 0 || error_errno(error, errno, "make the directory %s", directory);
+}
+
+/* Whoever writes a value may take its time; others need not wait for that. */
+static void store_values(Operation *operation, Kept *kept) {
+        GError *error = NULL;
+
+        if (!make_secrets_directory(operation->engine->paths, operation->container->id, &error)) {
+                operation_fail(operation, error);
+                operation_continue(operation);
+                return;
+        }
+        kept->operation = operation;
+        operation_give_slot_back(operation);
+        store_next(kept);
+}
+
+void kept_begin(Operation *operation, Kept *kept) {
+        const Paths *paths = operation->engine->paths;
+        GError *error = NULL;
+
+        if (!kept_is_empty(kept) && (!mark(paths, operation->container, &error) || !keep_all(paths, operation->container, kept, &error)))
+                operation_fail(operation, error);
+        if (operation->error || kept->values->len == 0)
+                operation_continue(operation);
+        else
+                store_values(operation, kept);
+}
+
+/* --- the end --- */
 
 void kept_commit(Operation *operation) {
         (void) unmark(operation->engine->paths, operation->container->id);
@@ -151,6 +262,14 @@ bool kept_release(const Paths *paths, const char *id, GError **error) {
         return mounts_release(place, error);
 }
 
+/* The mark goes last: whatever happens in between, what is left has it. */
+static GStrv removal(const Paths *paths, const char *id) {
+        g_autofree char *secrets = paths_state_of(paths, id, "secrets"), *run = paths_run_of(paths, id, NULL), *state = paths_state_of(paths, id, NULL);
+        const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", secrets, run, state, NULL};
+
+        return g_strdupv((char **) argv);
+}
+
 static void on_discarded(Operation *operation) {
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
@@ -160,14 +279,13 @@ static void on_discarded(Operation *operation) {
 void kept_discard(Operation *operation) {
         const Paths *paths = operation->engine->paths;
         const char *id = operation->container->id;
-        g_autofree char *state = paths_state_of(paths, id, NULL), *run = paths_run_of(paths, id, NULL);
-        const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", state, run, NULL};
         GError *error = NULL;
 
         if (!kept_release(paths, id, &error))
                 operation_fail(operation, error);
+        g_auto(GStrv) argv = removal(paths, id);
         operation_then(operation, on_discarded);
-        operation_process(operation, argv);
+        operation_process(operation, (const char *const *) argv);
 }
 
 static bool has_descriptors(GVariant *config) {
@@ -198,13 +316,12 @@ static void on_stray_removed(const ProcessResult *result, void *userdata) {
 }
 
 static void remove_stray(Engine *engine, const char *id) {
-        g_autofree char *state = paths_state_of(engine->paths, id, NULL), *run = paths_run_of(engine->paths, id, NULL);
-        const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", run, state, NULL};
+        g_auto(GStrv) argv = removal(engine->paths, id);
         ProcessSpec spec = PROCESS_SPEC_INIT;
         g_autoptr(GError) error = NULL;
 
         log_notice("removing the directories of %s, whose creation was not finished", id);
-        spec.argv = argv;
+        spec.argv = (const char *const *) argv;
         if (!kept_release(engine->paths, id, &error) || !process_begin(engine->event, engine->reaper, &spec, on_stray_removed, NULL, &error))
                 log_warning("remove what is left of %s: %s", id, error->message);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the creator of a container gives by descriptor and the container keeps for its life: mounts (`source-fd`) and a network namespace (`netns-fd`). They are mounts in RUN/containers/ID/kept, so a restart of the service does not concern them; a reboot ends them.
+/* What the creator of a container gives by descriptor and the container keeps for its life. Mounts (`source-fd`) and a network namespace (`netns-fd`) are mounts in RUN/containers/ID/kept, so a restart of the service does not concern them; a reboot ends them.
+ * Values (`secrets`) are read to their end and stored, durable before the creation is, in STATE/containers/ID/secrets.
  * A handle in a stored configuration is the number of such a thing; in the message it was the number of the descriptor. */
 
 #include "operation/operation.h"
@@ -25,6 +26,7 @@ void kept_commit(Operation *operation); /* the creation is committed: nothing of
 /* At a run: whether everything is where the creation has put it; NoSuchPath. */
 bool kept_check(const Paths *paths, Container *container, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *kept_path(const Paths *paths, const Container *container) G_GNUC_WARN_UNUSED_RESULT; /* of the place */
+char *kept_secret_path(const Paths *paths, const char *id, gint32 number) G_GNUC_WARN_UNUSED_RESULT; /* where a value is stored */
 char *kept_network_path(const Paths *paths, const Container *container) G_GNUC_WARN_UNUSED_RESULT; /* of the network namespace; NULL: none is kept */
 bool kept_release(const Paths *paths, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* unmounts all of it */
 

@@ -2,6 +2,7 @@
 /* What comes after the end of a run: leftovers killed, the runtime's state deleted, groups and mounts released, then the state `exited`. Each step is tried even if one before it failed. */
 
 #include "operation/internal.h"
+#include "operation/materials.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
 #include "storage/rootfs.h"
@@ -80,6 +81,9 @@ static void on_unmounted(Operation *operation) {
         /* What the child could not do is tried again here, and says what is wrong. */
         g_clear_error(&operation->step_error);
         if (!operation->keep_rootfs && !rootfs_release(merged, &error))
+                operation_fail(operation, error);
+        error = NULL;
+        if (!materials_release(operation->engine->paths, container->id, &error))
                 operation_fail(operation, error);
         (void) conmon_remove_exit_file(exits, container->id);
         discard_run_directory(operation);

@@ -124,12 +124,32 @@ static void sort_mounts(JsonObject *root, JsonArray *from) {
         json_object_set_array_member(root, "mounts", to);
 }
 
+SpecMount *spec_mount_new(const char *target, const char *source, const char *const *options) {
+        SpecMount *mount = g_new(SpecMount, 1);
+
+        *mount = (SpecMount) { .target = g_strdup(target), .source = g_strdup(source), .options = options };
+        return mount;
+}
+
+void spec_mount_free(SpecMount *mount) {
+        g_free(mount->target);
+        g_free(mount->source);
+        g_free(mount);
+}
+
+static bool has_mounts_in_run(const SpecInput *input) {
+        for (guint i = 0; input->mounts && i < input->mounts->len; i++)
+                if (g_str_has_prefix(((const SpecMount *) input->mounts->pdata[i])->target, "/run/"))
+                        return true;
+        return input->init || input->notify_directory;
+}
+
 /* What the service puts below /run needs mount points there. In a root file system that is not to be written to, or that belongs to nobody whom a user namespace knows, crun can make none. */
 static void add_own_run(SpecBuild *build, JsonArray *mounts, GHashTable *targets) {
         const SpecInput *input = build->input;
         bool closed = build->has_user_namespace || input->root_readonly || config_bool(build->config, "read-only", false);
 
-        if (closed && (input->init || input->notify_directory) && !g_hash_table_contains(targets, "/run"))
+        if (closed && has_mounts_in_run(input) && !g_hash_table_contains(targets, "/run"))
                 append_mount(mounts, "/run", "tmpfs", "tmpfs", (const char *const[]) { "nosuid", "nodev", "mode=755", "size=65536k", NULL });
 }
 
@@ -147,6 +167,11 @@ bool spec_mounts_add(SpecBuild *build, GError **error) {
         add_own_run(build, own, targets);
         if (build->input->init)
                 append_mount(own, SPEC_INIT_PATH, "bind", build->input->init, (const char *const[]) { "bind", "rprivate", "nosuid", "nodev", "ro", NULL });
+        for (guint i = 0; build->input->mounts && i < build->input->mounts->len; i++) {
+                const SpecMount *mount = build->input->mounts->pdata[i];
+                append_mount(own, mount->target, "bind", mount->source, mount->options);
+                g_hash_table_add(targets, g_strdup(mount->target));
+        }
         for (unsigned i = 0; i < G_N_ELEMENTS(default_mounts); i++)
                 if (!g_hash_table_contains(targets, default_mounts[i].target))
                         append_default(build, all, &default_mounts[i]);

@@ -6,6 +6,14 @@
 #include "base/error.h"
 #include <glib.h>
 
+/* A bind mount that the service adds. */
+typedef struct SpecMount {
+        char *target, *source;
+        const char *const *options; /* static */
+} SpecMount;
+SpecMount *spec_mount_new(const char *target, const char *source, const char *const *options) G_GNUC_WARN_UNUSED_RESULT;
+void spec_mount_free(SpecMount *mount);
+
 typedef struct SpecInput {
         const char *id, *name;
         GVariant *config; /* checked, see model/config.h */
@@ -15,6 +23,7 @@ typedef struct SpecInput {
         const char *notify_directory; /* host directory with the socket "notify", bind-mounted to /run/notify and named in NOTIFY_SOCKET; NULL: none */
         const char *init; /* host path of an init program, bound to /run/conbus-init and put in front of the command; NULL: none */
         const char *kept; /* host directory in which a handle of the configuration is a mount point, by its number */
+        const GPtrArray *mounts; /* of SpecMount; NULL: none */
         const char *hostname_default; /* the first 12 digits of the id */
         const char *namespaces[8][2]; /* {type, path}: joined namespaces ("network", "/proc/123/ns/net"), ended by {NULL} */
         bool systemd_cgroup;

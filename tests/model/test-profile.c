@@ -70,6 +70,13 @@ static void test_what_is_fixed_stays(void) {
         check_refused(profile, "{'mounts': <@aa{sv} []>}", CONBUS_ERROR_ACCESS_DENIED, "\"mounts\"");
 }
 
+static void test_secrets_stay_below_their_directory(void) {
+        g_autoptr(Profile) profile = parse("[Profile]\nOpen=secrets\n");
+
+        check_whole(profile, "{'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>}]>}", "{'profile': <'web'>, 'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>}]>}");
+        check_refused(profile, "{'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>}, {'name': <'b'>, 'target': <'/etc/passwd'>, 'value-fd': <handle 1>}]>}", CONBUS_ERROR_ACCESS_DENIED, "\"secrets/target\"");
+}
+
 static void test_a_file_brings_no_descriptors(void) {
         check_fault("[Config]\nmounts=[{'target': <'/a'>, 'source-fd': <handle 0>}]\n", "descriptor");
         check_fault("[Config]\nunit-properties=[('X', <(1, [handle 3])>)]\n", "descriptor");
@@ -149,6 +156,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/profile/empty", test_an_empty_profile_opens_nothing);
         g_test_add_func("/profile/fixed", test_what_is_fixed_stays);
+        g_test_add_func("/profile/secrets", test_secrets_stay_below_their_directory);
         g_test_add_func("/profile/no-descriptors", test_a_file_brings_no_descriptors);
         g_test_add_func("/profile/rootfs", test_directories_are_those_of_the_list);
         g_test_add_func("/profile/maximum", test_maxima_hold_and_fill_in);

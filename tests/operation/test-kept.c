@@ -4,9 +4,11 @@
 #include "fixture.h"
 #include "operation/kept.h"
 #include "storage/mounts.h"
+#include "storage/secret.h"
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -138,6 +140,60 @@ static void test_a_network_namespace_is_kept(Fixture *fixture, gconstpointer unu
         g_assert_no_error(removed.error);
 }
 
+#define SECRET "'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>}]>"
+
+static int pipe_with(const char *value, int *ret_writer) {
+        int ends[2];
+
+        g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+        g_assert_cmpint(write(ends[1], value, strlen(value)), ==, (ssize_t) strlen(value));
+        *ret_writer = ends[1];
+        return ends[0];
+}
+
+/* The creation waits for the end of the value, and has no slot meanwhile. */
+static void test_a_value_is_stored_before_the_commit(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0}, removed = {0};
+        g_autoptr(GError) error = NULL;
+        int writer;
+        autofd int fd = pipe_with("value", &writer);
+        Operation *operation = create(fixture, SECRET, fd, &answer, &error);
+
+        g_assert_no_error(error);
+        g_autoptr(Container) container = container_ref(operation->container);
+        g_autofree char *path = kept_secret_path(&fixture->paths, container->id, 0), *mark = paths_state_of(&fixture->paths, container->id, "creating");
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(answer.n, ==, 0);
+        g_assert_cmpuint(fixture->engine->n_running, ==, 0);
+        g_assert_null(container->registry);
+        g_assert_cmpint(access(mark, F_OK), ==, 0);
+        close(writer);
+        testing_run_until_count(fixture->event, &answer.n, 1);
+        g_assert_no_error(answer.error);
+        g_assert_nonnull(container->registry);
+        g_autofree char *text = testing_read("/", path + 1);
+        g_assert_cmpstr(text, ==, "value");
+        g_assert_cmpint(access(mark, F_OK), <, 0);
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &removed);
+        g_assert_true(nothing_is_there(fixture));
+}
+
+static void test_values_that_are_none_leave_nothing(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) none = {0}, late = {0};
+        int writer, silent;
+        autofd int empty = pipe_with("", &writer), endless = pipe_with("x", &silent);
+
+        close(writer);
+        g_assert_null(create_and_wait(fixture, SECRET, empty, &none));
+        testing_expect_error(&none.error, CONBUS_ERROR_INVALID_CONFIG, "the value is empty");
+        g_assert_true(nothing_is_there(fixture));
+        fixture->engine->settings.runtime_usec = 50000;
+        g_assert_null(create_and_wait(fixture, SECRET, endless, &late));
+        testing_expect_error(&late.error, CONBUS_ERROR_INVALID_CONFIG, "has no end");
+        close(silent);
+        g_assert_true(nothing_is_there(fixture));
+}
+
 /* As after a reboot. */
 static void test_what_is_gone_is_said_at_a_run(Fixture *fixture, gconstpointer unused) {
         g_auto(Answer) answer = {0}, removed = {0};
@@ -187,11 +243,15 @@ int main(int argc, char *argv[]) {
                 {"/kept/what-is-wrong-is-said-before-anything-is-made", test_what_is_wrong_is_said_before_anything_is_made},
                 {"/kept/a-commit-that-fails-leaves-nothing", test_a_commit_that_fails_leaves_nothing},
                 {"/kept/what-cannot-be-kept-leaves-nothing", test_what_cannot_be_kept_leaves_nothing},
+                {"/kept/a-value-is-stored-before-the-commit", test_a_value_is_stored_before_the_commit},
+                {"/kept/values-that-are-none-leave-nothing", test_values_that_are_none_leave_nothing},
                 {"/kept/a-network-namespace-is-kept", test_a_network_namespace_is_kept},
                 {"/kept/what-is-gone-is-said-at-a-run", test_what_is_gone_is_said_at_a_run},
                 {"/kept/strays-of-a-creation-are-removed", test_strays_of_a_creation_are_removed},
         };
 
+        if (argc == 3 && g_str_equal(argv[1], "--store-secret")) /* the service is its own child */
+                return secret_store_main(argv[2]);
         g_test_init(&argc, &argv, NULL);
         if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0) {
                 puts("1..0 # SKIP a mount namespace is not allowed here");
