@@ -22,7 +22,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 16, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "logs", "init", "descriptors", "secrets");
+        return sd_bus_message_append(reply, "as", 17, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "logs", "init", "descriptors", "secrets", "credentials");
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {

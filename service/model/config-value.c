@@ -447,6 +447,7 @@ bool config_value_check(const char *key, GVariant *value, GError **error) {
                 { "ulimits", check_ulimits },
                 { "sysctls", check_sysctls },
                 { "secrets", secret_check_value },
+                { "credentials", secret_check_credentials },
                 { "restart-policy", check_restart_policy },
                 { "restart-sec-usec", check_restart_sec },
                 { "start-timeout-usec", check_start_timeout },

@@ -98,6 +98,9 @@ static bool check_targets(GVariant *config, GError **error) {
                 if (!add_target(targets, "mounts/target", config_string(mount, "target", ""), error))
                         return false;
         }
+        g_autofree const char **credentials = config_strv(config, "credentials");
+        if (credentials && credentials[0] && !add_target(targets, "credentials", CREDENTIALS_DIRECTORY, error))
+                return false;
         for (gsize i = 0; secrets && i < g_variant_n_children(secrets); i++) {
                 g_autoptr(GVariant) entry = g_variant_get_child_value(secrets, i);
                 g_auto(Secret) secret = {0};

@@ -8,6 +8,8 @@
 
 #define SECRETS_DIRECTORY "/run/secrets" /* in the container */
 
+#define CREDENTIALS_DIRECTORY "/run/host/credentials" /* in the container, as systemd's container interface has it */
+
 typedef struct Secret {
         const char *name; /* of the entry */
         char *target; /* absolute, in the container */

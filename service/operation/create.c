@@ -3,6 +3,7 @@
 
 #include "operation/internal.h"
 #include "operation/kept.h"
+#include "operation/materials.h"
 #include "operation/profiles.h"
 #include "runtime/spec.h"
 #include <errno.h>
@@ -46,11 +47,11 @@ static bool check_source(const char *image, const char *bundle, GVariant *config
         return config_check_complete(config, error) && spec_check_patch(config, error);
 }
 
-/* A helper that is missing is said now and not at the first start; it may still go until then. */
-static bool check_helpers(Engine *engine, GVariant *config, GError **error) {
+/* What the machine has to provide. That it is missing is said now and not at the first start; it may still go until then. */
+static bool check_provisions(Engine *engine, GVariant *config, GError **error) {
         g_autofree char *init = config_bool(config, "init", false) ? paths_find_init(engine->paths, error) : g_strdup("");
 
-        return init != NULL;
+        return init != NULL && materials_check_credentials(engine->paths, config, error);
 }
 
 /* What belongs to a container that is being created, until the commit or until the operation goes without one: its name, and what it was given by descriptor. */
@@ -161,7 +162,7 @@ Operation *operation_create(Engine *engine, const char *name, const char *image,
         if (!operation_check_quota(engine, actor, "create", error) || !config_check_name(name, error))
                 return NULL;
         g_autoptr(GVariant) config = whole_config(engine, image, bundle, given, actor, &most, error);
-        if (!config || !check_source(image, bundle, config, error) || !check_helpers(engine, config, error))
+        if (!config || !check_source(image, bundle, config, error) || !check_provisions(engine, config, error))
                 return NULL;
         g_autoptr(Kept) kept = kept_new(config, fds, error);
         if (!kept || !dependencies_check(engine->registry, NULL, config, error) || !registry_reserve_name(engine->registry, name, error))

@@ -107,6 +107,7 @@ static bool write_spec(Operation *operation, const char *cgroup, GError **error)
         input.kept = kept;
         g_autoptr(GPtrArray) mounts = materials_mounts(operation->engine->paths, container);
         input.mounts = mounts;
+        input.credentials = materials_credentials_directory(container);
         text = *container->bundle ? spec_from_bundle(container->bundle, &input, error) : spec_write(&input, error);
         return text && write_file(config_json, text, error);
 }
@@ -139,7 +140,7 @@ static bool prepare(Operation *operation, GError **error) {
         g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
 
         g_autofree char *cgroup = cgroup_path_for(container->id);
-        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && kept_check(operation->engine->paths, container, error) && open_way(operation, error) && prepare_rootfs(operation, error) && materials_prepare(operation->engine->paths, container, error) &&
+        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && kept_check(operation->engine->paths, container, error) && open_way(operation, error) && prepare_rootfs(operation, error) && materials_prepare(operation->engine->paths, container, operation->rootfs, error) &&
                (operation->engine->units || write_spec(operation, cgroup, error)); /* a scope's group is known when it has been made */
 }
 

@@ -4,14 +4,17 @@
 #include "operation/materials.h"
 #include "operation/kept.h"
 #include "model/secret.h"
+#include "runtime/account.h"
 #include "runtime/spec.h"
 #include "storage/mounts.h"
 #include "storage/secret.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PLACE_SIZE (64 * 1024 * 1024)
+#define CREDENTIAL_SIZE_MAX (1024 * 1024) /* as systemd takes them */
 
 static char *place_of(const Paths *paths, const char *id) {
         return paths_run_of(paths, id, "private");
@@ -43,20 +46,72 @@ static bool make_place(Container *container, const char *place, GError **error) 
         return mounts_make_place(place, PLACE_SIZE, uid, gid, error);
 }
 
-bool materials_prepare(const Paths *paths, Container *container, GError **error) {
-        g_autofree char *place = place_of(paths, container->id);
+static bool place_secrets(const Paths *paths, Container *container, const char *place, GError **error) {
         g_autoptr(GVariant) secrets = config_value(container->config, "secrets");
 
-        if (!secrets || g_variant_n_children(secrets) == 0)
-                return true;
-        if (!materials_release(paths, container->id, error) || !make_place(container, place, error))
-                return false;
-        for (gsize i = 0; i < g_variant_n_children(secrets); i++) {
+        for (gsize i = 0; secrets && i < g_variant_n_children(secrets); i++) {
                 g_autoptr(GVariant) entry = g_variant_get_child_value(secrets, i);
                 if (!place_secret(paths, container, place, entry, error))
                         return false;
         }
         return true;
+}
+
+/* --- credentials --- */
+
+bool materials_check_credentials(const Paths *paths, GVariant *config, GError **error) {
+        g_autofree const char **names = config_strv(config, "credentials");
+
+        for (gsize i = 0; names && names[i]; i++) {
+                g_autofree char *path = paths->credentials ? g_build_filename(paths->credentials, names[i], NULL) : NULL;
+                if (!path || access(path, F_OK) < 0)
+                        return error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "configuration key \"credentials\": the service has received no credential \"%s\"; give it one with LoadCredential= in a drop-in of conbus.service, and restart it", names[i]);
+        }
+        return true;
+}
+
+static bool place_credential(const Paths *paths, const char *directory, const char *name, uid_t uid, gid_t gid, GError **error) {
+        g_autofree char *source = g_build_filename(paths->credentials, name, NULL), *target = g_build_filename(directory, name, NULL);
+
+        if (secret_place(source, target, CREDENTIAL_SIZE_MAX, uid, gid, 0400, error))
+                return true;
+        g_prefix_error(error, "hand the credential \"%s\" on: ", name);
+        return false;
+}
+
+/* They are for the payload's own user: it can read them, and nobody but root else. */
+static bool place_credentials(const Paths *paths, Container *container, const char *place, const char *rootfs, GError **error) {
+        g_autofree const char **names = config_strv(container->config, "credentials");
+        g_autofree char *directory = g_build_filename(place, "credentials", NULL);
+        guint32 uid, gid;
+
+        if (!names || !names[0])
+                return true;
+        g_autoptr(Account) account = account_find(rootfs, config_string(container->config, "user", "0"), error);
+        if (!account || !materials_check_credentials(paths, container->config, error))
+                return false;
+        if (!config_find_host_ids(container->config, account->uid, account->gid, &uid, &gid))
+                return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "configuration key \"user\": uid-map and gid-map do not map it");
+        if (mkdir(directory, 0700) < 0)
+                return error_errno(error, errno, "make the directory %s", directory);
+        for (gsize i = 0; names[i]; i++)
+                if (!place_credential(paths, directory, names[i], uid, gid, error))
+                        return false;
+        return (chown(directory, uid, gid) == 0 && chmod(directory, 0500) == 0) || error_errno(error, errno, "close %s", directory);
+}
+
+static bool has_any(GVariant *config, const char *key) {
+        g_autoptr(GVariant) value = config_value(config, key);
+
+        return value && g_variant_n_children(value) > 0;
+}
+
+bool materials_prepare(const Paths *paths, Container *container, const char *rootfs, GError **error) {
+        g_autofree char *place = place_of(paths, container->id);
+
+        if (!has_any(container->config, "secrets") && !has_any(container->config, "credentials"))
+                return true;
+        return materials_release(paths, container->id, error) && make_place(container, place, error) && place_secrets(paths, container, place, error) && place_credentials(paths, container, place, rootfs, error);
 }
 
 GPtrArray *materials_mounts(const Paths *paths, Container *container) {
@@ -72,7 +127,15 @@ GPtrArray *materials_mounts(const Paths *paths, Container *container) {
                 g_autofree char *source = path_of_secret(place, &secret);
                 g_ptr_array_add(mounts, spec_mount_new(secret.target, source, closed));
         }
+        if (has_any(container->config, "credentials")) {
+                g_autofree char *directory = g_build_filename(place, "credentials", NULL);
+                g_ptr_array_add(mounts, spec_mount_new(CREDENTIALS_DIRECTORY, directory, closed));
+        }
         return g_steal_pointer(&mounts);
+}
+
+const char *materials_credentials_directory(Container *container) {
+        return has_any(container->config, "credentials") ? CREDENTIALS_DIRECTORY : NULL;
 }
 
 bool materials_release(const Paths *paths, const char *id, GError **error) {

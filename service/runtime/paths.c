@@ -30,6 +30,7 @@ Paths *paths_new(const char *state, const char *run) {
         paths->conmon = choose(NULL, "CONBUS_CONMON", "conmon");
         paths->wake = choose(NULL, "CONBUS_WAKE", CONBUS_WAKE_PATH);
         paths->stream = choose(NULL, "CONBUS_STREAM", CONBUS_STREAM_PATH);
+        paths->credentials = choose(NULL, "CREDENTIALS_DIRECTORY", NULL);
         paths->init = choose(NULL, "CONBUS_INIT", CONBUS_INIT_PROGRAM);
         return paths;
 }
@@ -44,6 +45,7 @@ void paths_free(Paths *paths) {
         g_free(paths->wake);
         g_free(paths->stream);
         g_free(paths->init);
+        g_free(paths->credentials);
         g_free(paths);
 }
 

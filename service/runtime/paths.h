@@ -11,6 +11,7 @@ typedef struct Paths {
         char *crun, *conmon; /* programs: name or absolute path */
         char *wake; /* the exit command of conmon (conbus-wake) */
         char *stream; /* serves the streams of a container (conbus-stream) */
+        char *credentials; /* $CREDENTIALS_DIRECTORY, what the service manager has handed to the service (systemd.exec(5)); NULL: nothing */
         char *init; /* goes in front of the payload (catatonit) */
 } Paths;
 

@@ -124,6 +124,8 @@ static void add_env(SpecBuild *build) {
         spec_process_set_env(build->process, "HOME", build->account->home);
         if (hostname)
                 spec_process_set_env(build->process, "HOSTNAME", hostname);
+        if (build->input->credentials)
+                spec_process_set_env(build->process, "CREDENTIALS_DIRECTORY", build->input->credentials);
         for (unsigned i = 0; env && env[i]; i++) {
                 g_autofree char *name = g_strndup(env[i], strcspn(env[i], "="));
 

@@ -24,6 +24,7 @@ typedef struct SpecInput {
         const char *init; /* host path of an init program, bound to /run/conbus-init and put in front of the command; NULL: none */
         const char *kept; /* host directory in which a handle of the configuration is a mount point, by its number */
         const GPtrArray *mounts; /* of SpecMount; NULL: none */
+        const char *credentials; /* directory in the container, for CREDENTIALS_DIRECTORY; NULL: none */
         const char *hostname_default; /* the first 12 digits of the id */
         const char *namespaces[8][2]; /* {type, path}: joined namespaces ("network", "/proc/123/ns/net"), ended by {NULL} */
         bool systemd_cgroup;

@@ -110,6 +110,8 @@ static const char *const bad[][2] = {
         { "{'secrets': <[{'name': <'a'>}]>}", "\"secrets/value-fd\"" },
         { "{'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>}]>, 'mounts': <[{'target': <'/run/secrets/a/'>, 'source': <'/b'>}]>}", "has the target \"/run/secrets/a\" already" },
         { "{'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>, 'uid': <uint32 5>}]>, 'uid-map': <[(uint32 0, uint32 9, uint32 5)]>, 'gid-map': <[(uint32 0, uint32 9, uint32 5)]>}", "do not map 5 and 0" },
+        { "{'credentials': <['a/b']>}", "\"credentials\": \"a/b\" cannot be" },
+        { "{'credentials': <['a']>, 'mounts': <[{'target': <'/run/host/credentials'>, 'source': <'/b'>}]>}", "\"credentials\": something else has the target" },
         { "{'network': <'ns:a'>}", "\"a\" is not an absolute path" },
         { "{'cap-add': <['NET_ADMIN']>}", "\"cap-add\": \"NET_ADMIN\" is no capability" },
         { "{'cap-drop': <['CAP_X']>}", "\"cap-drop\"" },

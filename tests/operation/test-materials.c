@@ -24,7 +24,7 @@ static char *private_path(Fixture *fixture, const Container *container) {
 
 static void expect_prepared(Fixture *fixture, Container *container) {
         g_autoptr(GError) error = NULL;
-        bool prepared = materials_prepare(&fixture->paths, container, &error);
+        bool prepared = materials_prepare(&fixture->paths, container, fixture->directory, &error);
 
         g_assert_no_error(error);
         g_assert_true(prepared);
@@ -90,9 +90,43 @@ static void test_a_value_that_is_lost_is_named(Fixture *fixture, gconstpointer u
         Container *container = fixture_add(fixture, "web", "{'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>}]>}");
         g_autoptr(GError) error = NULL;
 
-        g_assert_false(materials_prepare(&fixture->paths, container, &error));
+        g_assert_false(materials_prepare(&fixture->paths, container, fixture->directory, &error));
         testing_expect_error(&error, CONBUS_ERROR_NO_SUCH_PATH, "the secret \"a\"");
         g_assert_true(materials_release(&fixture->paths, container->id, NULL));
+}
+
+static void test_credentials_are_for_the_user(Fixture *fixture, gconstpointer unused) {
+        Container *container = fixture_add(fixture, "web", "{'user': <'7:8'>, 'credentials': <['token', 'key.pem']>}");
+        g_autofree char *received = g_build_filename(fixture->directory, "received", NULL);
+        g_autoptr(GError) error = NULL;
+        struct stat st;
+
+        testing_write(received, "token", "t");
+        g_assert_false(materials_check_credentials(&fixture->paths, container->config, &error));
+        testing_expect_error(&error, CONBUS_ERROR_NO_SUCH_PATH, "no credential \"token\"");
+        fixture->paths.credentials = received;
+        g_assert_false(materials_check_credentials(&fixture->paths, container->config, &error));
+        testing_expect_error(&error, CONBUS_ERROR_NO_SUCH_PATH, "no credential \"key.pem\"");
+        g_assert_false(materials_prepare(&fixture->paths, container, fixture->directory, &error));
+        testing_expect_error(&error, CONBUS_ERROR_NO_SUCH_PATH, "no credential \"key.pem\"");
+        testing_write(received, "key.pem", "k");
+        expect_prepared(fixture, container);
+        g_autoptr(GPtrArray) mounts = materials_mounts(&fixture->paths, container);
+        g_assert_cmpuint(mounts->len, ==, 1);
+        const SpecMount *mount = mounts->pdata[0];
+        g_assert_cmpstr(mount->target, ==, "/run/host/credentials");
+        g_assert_cmpstr(materials_credentials_directory(container), ==, "/run/host/credentials");
+        g_autofree char *text = testing_read(mount->source, "token"), *file = g_build_filename(mount->source, "token", NULL);
+        g_assert_cmpstr(text, ==, "t");
+        g_assert_cmpint(stat(mount->source, &st), ==, 0);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0500);
+        g_assert_cmpuint(st.st_uid, ==, 7);
+        g_assert_cmpuint(st.st_gid, ==, 8);
+        g_assert_cmpint(stat(file, &st), ==, 0);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0400);
+        g_assert_cmpuint(st.st_uid, ==, 7);
+        g_assert_true(materials_release(&fixture->paths, container->id, NULL));
+        fixture->paths.credentials = NULL;
 }
 
 int main(int argc, char *argv[]) {
@@ -103,6 +137,7 @@ int main(int argc, char *argv[]) {
                 {"/materials/nothing-is-made-for-nothing", test_nothing_is_made_for_nothing},
                 {"/materials/secrets-lie-in-memory-for-a-run", test_secrets_lie_in_memory_for_a_run},
                 {"/materials/owners-are-those-of-the-user-namespace", test_owners_are_those_of_the_user_namespace},
+                {"/materials/credentials-are-for-the-user", test_credentials_are_for_the_user},
                 {"/materials/a-value-that-is-lost-is-named", test_a_value_that_is_lost_is_named},
         };
 

@@ -14,6 +14,7 @@ static void test_the_defaults(void) {
         g_assert_cmpstr(paths->conmon, ==, "conmon");
         g_assert_true(g_str_has_suffix(paths->wake, "/conbus-wake"));
         g_assert_cmpstr(paths->init, ==, "catatonit");
+        g_assert_null(paths->credentials);
 }
 
 static void test_an_init_that_is_not_there_is_named(void) {
@@ -37,12 +38,14 @@ static void test_the_environment_comes_before_the_defaults(void) {
         g_setenv("CONBUS_CRUN", "/c", true);
         g_setenv("CONBUS_CONMON", "/m", true);
         g_setenv("CONBUS_WAKE", "/w", true);
+        g_setenv("CREDENTIALS_DIRECTORY", "/x", true);
         g_autoptr(Paths) paths = paths_new(NULL, NULL), given = paths_new("/a", "/b");
         g_assert_cmpstr(paths->state, ==, "/s");
         g_assert_cmpstr(paths->run, ==, "/r");
         g_assert_cmpstr(paths->crun, ==, "/c");
         g_assert_cmpstr(paths->conmon, ==, "/m");
         g_assert_cmpstr(paths->wake, ==, "/w");
+        g_assert_cmpstr(paths->credentials, ==, "/x");
         g_assert_cmpstr(given->state, ==, "/a");
         g_assert_cmpstr(given->run, ==, "/b");
 }
@@ -66,7 +69,7 @@ static void test_places_of_a_container(void) {
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const variables[] = {"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONBUS_CRUN", "CONBUS_CONMON", "CONBUS_WAKE", "CONBUS_INIT"};
+        static const char *const variables[] = {"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONBUS_CRUN", "CONBUS_CONMON", "CONBUS_WAKE", "CONBUS_INIT", "CREDENTIALS_DIRECTORY"};
 
         g_test_init(&argc, &argv, NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(variables); i++)

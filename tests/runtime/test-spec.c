@@ -237,6 +237,23 @@ static void test_a_closed_root_gets_a_run_of_its_own(void) {
         }
 }
 
+static void test_mounts_of_the_service_and_credentials(void) {
+        static const char *const closed[] = { "bind", "ro", NULL };
+        g_autoptr(GVariant) config = config_of("'read-only': <true>");
+        g_autoptr(GPtrArray) mounts = g_ptr_array_new_with_free_func((GDestroyNotify) spec_mount_free);
+        SpecInput input = input_of(config);
+
+        g_ptr_array_add(mounts, spec_mount_new("/run/secrets/a", "/host/a", closed));
+        g_ptr_array_add(mounts, spec_mount_new("/dev/shm", "/host/b", closed));
+        input.mounts = mounts;
+        input.credentials = "/run/host/credentials";
+        g_autoptr(JsonObject) spec = write_input(&input);
+        g_assert_cmpstr(document_find_string(find_entry(spec, "mounts", "destination", "/run/secrets/a"), "source"), ==, "/host/a");
+        g_assert_cmpstr(document_find_string(find_entry(spec, "mounts", "destination", "/dev/shm"), "source"), ==, "/host/b");
+        g_assert_nonnull(find_entry(spec, "mounts", "destination", "/run"));
+        g_assert_true(contains(spec, "process.env", "CREDENTIALS_DIRECTORY=/run/host/credentials"));
+}
+
 static void test_namespaces(void) {
         g_autoptr(JsonObject) spec = write_spec(""), host = write_spec("'network': <'host'>"), path = write_spec("'network': <'ns:/proc/self/ns/net'>");
         static const char *const types[] = { "pid", "ipc", "uts", "mount", "cgroup", "network", NULL };
@@ -520,6 +537,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/spec/given-mounts", test_given_mounts);
         g_test_add_func("/spec/an-init-goes-before-the-command", test_an_init_goes_before_the_command);
         g_test_add_func("/spec/a-closed-root-gets-a-run-of-its-own", test_a_closed_root_gets_a_run_of_its_own);
+        g_test_add_func("/spec/mounts-of-the-service-and-credentials", test_mounts_of_the_service_and_credentials);
         g_test_add_func("/spec/notify", test_notify);
         g_test_add_func("/spec/namespaces", test_namespaces);
         g_test_add_func("/spec/joined-namespaces", test_joined_namespaces);

@@ -130,6 +130,38 @@ def test_in_user_namespaces_and_closed_roots(client):
     assert os.listdir(f"{os.environ['CONBUS_TEST_ROOTFS']}/run") == []
 
 
+@on_real_runtime
+def test_credentials_of_the_service_are_handed_on(client):
+    received = f"{os.environ['CONBUS_SANDBOX']}/received"
+    os.makedirs(received, exist_ok=True)
+    with open(f"{received}/token", "w", encoding="utf-8") as file:
+        file.write(f"{VALUE}\n")
+    before = client.create("before", "true", rootfs_mode="direct")
+    assert '"token"' in expect("NoSuchPath", client.create, "x", "true", credentials=["token"])
+    client.restart_with(CREDENTIALS_DIRECTORY=received)
+    try:
+        assert '"other"' in expect("NoSuchPath", client.create, "x", "true", credentials=["token", "other"])
+        for name in ("../token", "", "a/b"):
+            expect("InvalidConfig", client.create, "x", "true", credentials=[name])
+        ids = GLib.Variant("a(uuu)", [(0, 100000, 65536)])
+        script = "id -u; stat -c '%a %u' $CREDENTIALS_DIRECTORY $CREDENTIALS_DIRECTORY/token; cat $CREDENTIALS_DIRECTORY/token; (echo x >$CREDENTIALS_DIRECTORY/new) 2>/dev/null || echo closed; exec sleep 1000"
+        for name, more in (("plain", {"user": "user"}), ("mapped", {"user": "user", "uid_map": ids, "gid_map": ids})):
+            path = client.create(name, "sh", "-c", script, credentials=["token"], **more)
+            client.call(path, CONTAINER, "Start")
+            for line in ("1000", "500 1000", "400 1000", VALUE, "closed"):
+                wait_output(path, line)
+            assert VALUE not in client.call(path, CONTAINER, "Inspect")[0] and VALUE not in client.call(path, CONTAINER, "GetSpec")[0]
+            stop(client, path)
+            assert not os.path.exists(place(path))
+        os.unlink(f"{received}/token")
+        assert '"token"' in expect("NoSuchPath", client.call, path, CONTAINER, "Start")
+        assert not os.path.exists(place(path))
+    finally:
+        client.restart_with(CREDENTIALS_DIRECTORY="")
+    assert '"token"' in expect("NoSuchPath", client.call, path, CONTAINER, "Start")
+    client.call(before, CONTAINER, "Start")
+
+
 def test_bad_values_leave_nothing(client):
     census = Census(client)
     one = [secret("key")]
