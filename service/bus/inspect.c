@@ -6,6 +6,7 @@
 #include "model/secret.h"
 #include "operation/health.h"
 #include "operation/kept.h"
+#include "operation/volumes.h"
 #include "runtime/document.h"
 #include <json-glib/json-glib.h>
 #include <signal.h>
@@ -143,6 +144,24 @@ static void add_mount(JsonBuilder *builder, Bus *bus, Container *container, GVar
         json_builder_end_object(builder);
 }
 
+static void add_volume(JsonBuilder *builder, Bus *bus, Container *container, const Volume *volume) {
+        g_autofree char *source = volumes_path(bus->engine->paths, container->id, volume), *anonymous = volume_anonymous_name(container->id, volume->target);
+
+        json_builder_begin_object(builder);
+        add_string(builder, "Type", "volume");
+        add_string(builder, "Name", volume->name ? volume->name : anonymous);
+        add_string(builder, "Source", source);
+        add_string(builder, "Destination", volume->target);
+        add_string(builder, "Driver", "local");
+        json_builder_set_member_name(builder, "Options");
+        json_builder_begin_array(builder);
+        for (char **option = (char **) volume->options->pdata; *option; option++)
+                json_builder_add_string_value(builder, *option);
+        json_builder_end_array(builder);
+        add_bool(builder, "RW", !volume->read_only);
+        json_builder_end_object(builder);
+}
+
 static void add_mounts(JsonBuilder *builder, Bus *bus, Container *container) {
         g_autoptr(GVariant) mounts = config_value(container->config, "mounts");
 
@@ -151,6 +170,12 @@ static void add_mounts(JsonBuilder *builder, Bus *bus, Container *container) {
         for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
                 g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
                 add_mount(builder, bus, container, mount);
+        }
+        g_autofree const char **volumes = config_strv(container->config, "volumes");
+        for (gsize i = 0; volumes && volumes[i]; i++) {
+                g_auto(Volume) volume = {0};
+                if (volume_parse(volumes[i], &volume, NULL))
+                        add_volume(builder, bus, container, &volume);
         }
         json_builder_end_array(builder);
 }

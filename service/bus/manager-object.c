@@ -22,7 +22,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 17, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "logs", "init", "descriptors", "secrets", "credentials");
+        return sd_bus_message_append(reply, "as", 18, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "logs", "init", "descriptors", "secrets", "credentials", "volumes");
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {
@@ -249,7 +249,7 @@ static void on_run_started(Operation *operation, GVariant *result, const GError 
         /* Nothing stays half-made: what could not be started is removed before the error is told. */
         creation->failure = g_error_copy(error);
         g_autoptr(GError) refused = NULL;
-        GVariant *options = g_variant_new_parsed("{'force': <true>}");
+        GVariant *options = g_variant_new_parsed("{'force': <true>, 'volumes': <true>}");
         if (!operation_submit(creation->call->bus->engine, creation->container, VERB_REMOVE, options, creation->call->actor, on_run_removed, creation, &refused))
                 on_run_removed(operation, NULL, refused, creation);
 }

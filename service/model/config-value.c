@@ -8,6 +8,7 @@
 #include "model/rlimit.h"
 #include "model/secret.h"
 #include "model/state.h"
+#include "model/volume.h"
 #include <json-glib/json-glib.h>
 
 #define USEC_PER_MSEC 1000ULL
@@ -430,6 +431,7 @@ bool config_value_check(const char *key, GVariant *value, GError **error) {
                 { "labels", check_labels },
                 { "annotations", check_labels },
                 { "mounts", check_mounts },
+                { "volumes", volume_check_value },
                 { "devices", check_devices },
                 { "network", check_network },
                 { "cap-add", check_capabilities },

@@ -6,6 +6,7 @@
 #include "model/id-map.h"
 #include "model/secret.h"
 #include "model/state.h"
+#include "model/volume.h"
 
 /* The whole row is written at each change of the configuration, and every reader gets it whole. */
 #define CONFIG_SIZE_MAX (1024 * 1024)
@@ -96,6 +97,12 @@ static bool check_targets(GVariant *config, GError **error) {
         for (gsize i = 0; mounts && i < g_variant_n_children(mounts); i++) {
                 g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
                 if (!add_target(targets, "mounts/target", config_string(mount, "target", ""), error))
+                        return false;
+        }
+        g_autofree const char **volumes = config_strv(config, "volumes");
+        for (gsize i = 0; volumes && volumes[i]; i++) {
+                g_auto(Volume) volume = {0};
+                if (!volume_parse(volumes[i], &volume, error) || !add_target(targets, "volumes", volume.target, error))
                         return false;
         }
         g_autofree const char **credentials = config_strv(config, "credentials");

@@ -7,6 +7,7 @@
 #include "operation/internal.h"
 #include "operation/kept.h"
 #include "operation/materials.h"
+#include "operation/volumes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
@@ -133,14 +134,20 @@ static bool open_way(Operation *operation, GError **error) {
         return let_through(paths->run, error) && let_through(above, error);
 }
 
-static bool prepare(Operation *operation, GError **error) {
+static bool prepare_place(Operation *operation, GError **error) {
         Container *container = operation->container;
         g_autofree char *directory = run_path(operation, NULL);
         g_autofree char *persist = run_path(operation, "persist");
         g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
 
+        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && kept_check(operation->engine->paths, container, error) && open_way(operation, error) && prepare_rootfs(operation, error);
+}
+
+static bool prepare_contents(Operation *operation, GError **error) {
+        Container *container = operation->container;
         g_autofree char *cgroup = cgroup_path_for(container->id);
-        return make_directory(directory, error) && make_directory(persist, error) && make_directory(state, error) && kept_check(operation->engine->paths, container, error) && open_way(operation, error) && prepare_rootfs(operation, error) && materials_prepare(operation->engine->paths, container, operation->rootfs, error) &&
+
+        return materials_prepare(operation->engine->paths, container, operation->rootfs, error) &&
                (operation->engine->units || write_spec(operation, cgroup, error)); /* a scope's group is known when it has been made */
 }
 
@@ -393,6 +400,17 @@ static void launch(Operation *operation) {
         scope_begin(operation);
 }
 
+static void on_volumes(Operation *operation) {
+        GError *error = g_steal_pointer(&operation->step_error);
+
+        if (!error && operation->cancelled)
+                error_set(&error, CONBUS_ERROR_CANCELLED, "start %s: cancelled while its volumes were made", container_title(operation->container));
+        if (error || !prepare_contents(operation, &error))
+                undo(operation, error);
+        else
+                launch(operation);
+}
+
 static void on_ready_to_open(Operation *operation) {
         GError *error = NULL;
 
@@ -401,11 +419,12 @@ static void on_ready_to_open(Operation *operation) {
                 return;
         }
         policy_arm(operation->engine, operation->container);
-        if (!prepare(operation, &error)) {
+        if (!prepare_place(operation, &error)) {
                 undo(operation, error);
                 return;
         }
-        launch(operation);
+        operation_then(operation, on_volumes);
+        volumes_prepare(operation);
 }
 
 /* From `stopped` the old runtime state goes first; the root file system stays mounted. */

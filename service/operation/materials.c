@@ -3,18 +3,27 @@
 
 #include "operation/materials.h"
 #include "operation/kept.h"
+#include "operation/volumes.h"
+#include "base/auto.h"
 #include "model/secret.h"
 #include "runtime/account.h"
 #include "runtime/spec.h"
 #include "storage/mounts.h"
 #include "storage/secret.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PLACE_SIZE (64 * 1024 * 1024)
 #define CREDENTIAL_SIZE_MAX (1024 * 1024) /* as systemd takes them */
+
+static bool has_any(GVariant *config, const char *key) {
+        g_autoptr(GVariant) value = config_value(config, key);
+
+        return value && g_variant_n_children(value) > 0;
+}
 
 static char *place_of(const Paths *paths, const char *id) {
         return paths_run_of(paths, id, "private");
@@ -100,18 +109,53 @@ static bool place_credentials(const Paths *paths, Container *container, const ch
         return (chown(directory, uid, gid) == 0 && chmod(directory, 0500) == 0) || error_errno(error, errno, "close %s", directory);
 }
 
-static bool has_any(GVariant *config, const char *key) {
-        g_autoptr(GVariant) value = config_value(config, key);
+/* --- volumes --- */
 
-        return value && g_variant_n_children(value) > 0;
+/* The way to a volume leads through directories that are closed to the user that a user namespace makes its root. */
+static bool keep_volume(const Paths *paths, const char *id, const char *place, gint32 number, const char *entry, GError **error) {
+        g_auto(Volume) volume = {0};
+
+        if (!volume_parse(entry, &volume, error))
+                return false;
+        g_autofree char *path = volumes_path(paths, id, &volume);
+        autofd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return error_errno(error, errno, "open the volume %s", path);
+        return mounts_keep(place, number, fd, "volumes", error);
+}
+
+static bool keep_volumes(const Paths *paths, Container *container, const char *place, GError **error) {
+        g_autofree const char **entries = config_strv(container->config, "volumes");
+
+        for (gint32 i = 0; has_any(container->config, "uid-map") && entries && entries[i]; i++)
+                if (!keep_volume(paths, container->id, place, i, entries[i], error))
+                        return false;
+        return true;
+}
+
+static void add_volumes(const Paths *paths, Container *container, const char *place, GPtrArray *mounts) {
+        g_autofree const char **entries = config_strv(container->config, "volumes");
+
+        for (gint32 i = 0; entries && entries[i]; i++) {
+                g_auto(Volume) volume = {0};
+                if (!volume_parse(entries[i], &volume, NULL))
+                        continue;
+                g_autofree char *path = has_any(container->config, "uid-map") ? g_strdup_printf("%s/%d", place, (int) i) : volumes_path(paths, container->id, &volume);
+                g_ptr_array_add(mounts, spec_mount_new(volume.target, path, (const char *const *) volume.options->pdata));
+        }
+}
+
+static bool needs_place(GVariant *config) {
+        return has_any(config, "secrets") || has_any(config, "credentials") || (has_any(config, "volumes") && has_any(config, "uid-map"));
 }
 
 bool materials_prepare(const Paths *paths, Container *container, const char *rootfs, GError **error) {
         g_autofree char *place = place_of(paths, container->id);
 
-        if (!has_any(container->config, "secrets") && !has_any(container->config, "credentials"))
+        if (!needs_place(container->config))
                 return true;
-        return materials_release(paths, container->id, error) && make_place(container, place, error) && place_secrets(paths, container, place, error) && place_credentials(paths, container, place, rootfs, error);
+        return materials_release(paths, container->id, error) && make_place(container, place, error) && place_secrets(paths, container, place, error) && place_credentials(paths, container, place, rootfs, error) &&
+               keep_volumes(paths, container, place, error);
 }
 
 GPtrArray *materials_mounts(const Paths *paths, Container *container) {
@@ -131,6 +175,7 @@ GPtrArray *materials_mounts(const Paths *paths, Container *container) {
                 g_autofree char *directory = g_build_filename(place, "credentials", NULL);
                 g_ptr_array_add(mounts, spec_mount_new(CREDENTIALS_DIRECTORY, directory, closed));
         }
+        add_volumes(paths, container, place, mounts);
         return g_steal_pointer(&mounts);
 }
 

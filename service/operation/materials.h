@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a run is given beside its root file system: secrets and credentials, in RUN/containers/ID/private, a place in memory that lasts as long as the run. */
+/* What a run is given beside its root file system: secrets and credentials, and volumes where a user namespace could not walk to them, in RUN/containers/ID/private, a place in memory that lasts as long as the run. */
 
 #include "operation/operation.h"
 

@@ -8,6 +8,7 @@
 #include "operation/crash-point.h"
 #include "operation/internal.h"
 #include "operation/quota.h"
+#include "operation/volumes.h"
 #include "base/log.h"
 
 static void pump(Engine *engine);
@@ -29,6 +30,7 @@ static void operation_free(Operation *operation) {
         g_clear_pointer(&operation->result, g_variant_unref);
         g_clear_pointer(&operation->actor, actor_unref);
         g_array_unref(operation->steps);
+        volumes_work_free(operation->volume_work);
         g_free(operation->rootfs);
         g_free(operation->output);
         pidref_clear(&operation->main);

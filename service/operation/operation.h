@@ -130,6 +130,7 @@ struct Operation {
         Process *process;
         UnitJob *unit_job; /* of the scope */
         struct ScopeEnd *scope_end;
+        struct VolumeWork *volume_work; /* operation/volumes.c */
         sd_event_source *timer;
         GError *step_error;
         gint64 number; /* verb-specific: of a health action the run that it is about; of a creation from a profile how many of it its creator may have, 0 for no limit */

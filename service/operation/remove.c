@@ -3,6 +3,7 @@
 
 #include "operation/internal.h"
 #include "operation/kept.h"
+#include "operation/volumes.h"
 #include "base/log.h"
 
 static void on_synced(const GError *error, void *userdata) {
@@ -52,12 +53,22 @@ static void on_files_gone(Operation *operation) {
         store_sync(operation->engine->store, on_synced, operation);
 }
 
+/* Nothing of it is mounted any more. Anonymous volumes of a container that removes itself are as passing as it is. */
+static GPtrArray *removal(const Paths *paths, const Container *container) {
+        GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+        bool anonymous = container->life.remove_volumes || config_bool(container->config, "auto-remove", false);
+
+        for (const char *const *word = (const char *const[]) {"rm", "-rf", "--one-file-system", "--", NULL}; *word; word++)
+                g_ptr_array_add(argv, g_strdup(*word));
+        g_ptr_array_add(argv, paths_state_of(paths, container->id, NULL));
+        g_ptr_array_add(argv, paths_run_of(paths, container->id, NULL));
+        volumes_add_removed(paths, container, anonymous, argv);
+        g_ptr_array_add(argv, NULL);
+        return argv;
+}
+
 static void on_runtime_empty(Operation *operation) {
         Container *container = operation->container;
-        g_autofree char *state = paths_state_of(operation->engine->paths, container->id, NULL);
-        g_autofree char *run = paths_run_of(operation->engine->paths, container->id, NULL);
-        const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", state, run, NULL};
-
         GError *error = NULL;
 
         if (!operation->error && !kept_release(operation->engine->paths, container->id, &error))
@@ -66,8 +77,9 @@ static void on_runtime_empty(Operation *operation) {
                 operation_continue(operation);
                 return;
         }
+        g_autoptr(GPtrArray) argv = removal(operation->engine->paths, container);
         operation_then(operation, on_files_gone);
-        operation_process(operation, argv);
+        operation_process(operation, (const char *const *) argv->pdata);
 }
 
 static void begin_removing(Operation *operation) {

@@ -127,13 +127,14 @@ static void sort_mounts(JsonObject *root, JsonArray *from) {
 SpecMount *spec_mount_new(const char *target, const char *source, const char *const *options) {
         SpecMount *mount = g_new(SpecMount, 1);
 
-        *mount = (SpecMount) { .target = g_strdup(target), .source = g_strdup(source), .options = options };
+        *mount = (SpecMount) { .target = g_strdup(target), .source = g_strdup(source), .options = g_strdupv((char **) options) };
         return mount;
 }
 
 void spec_mount_free(SpecMount *mount) {
         g_free(mount->target);
         g_free(mount->source);
+        g_strfreev(mount->options);
         g_free(mount);
 }
 
@@ -169,7 +170,7 @@ bool spec_mounts_add(SpecBuild *build, GError **error) {
                 append_mount(own, SPEC_INIT_PATH, "bind", build->input->init, (const char *const[]) { "bind", "rprivate", "nosuid", "nodev", "ro", NULL });
         for (guint i = 0; build->input->mounts && i < build->input->mounts->len; i++) {
                 const SpecMount *mount = build->input->mounts->pdata[i];
-                append_mount(own, mount->target, "bind", mount->source, mount->options);
+                append_mount(own, mount->target, "bind", mount->source, (const char *const *) mount->options);
                 g_hash_table_add(targets, g_strdup(mount->target));
         }
         for (unsigned i = 0; i < G_N_ELEMENTS(default_mounts); i++)

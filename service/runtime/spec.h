@@ -9,7 +9,7 @@
 /* A bind mount that the service adds. */
 typedef struct SpecMount {
         char *target, *source;
-        const char *const *options; /* static */
+        GStrv options;
 } SpecMount;
 SpecMount *spec_mount_new(const char *target, const char *source, const char *const *options) G_GNUC_WARN_UNUSED_RESULT;
 void spec_mount_free(SpecMount *mount);

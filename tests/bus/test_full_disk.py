@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, Error, Skip, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, Error, GLib, Skip, expect, main, options, wait_for  # noqa: E402
 
 STATE, RUN = "/var/lib/conbus", "/run/conbus"
 ERROR = "io.conbus1.Error."
@@ -232,6 +232,48 @@ def test_the_service_is_restarted_on_a_full_disk(client):
         for path in (living, dying):
             remove(client, path)
         census.check()
+
+
+def left_in(name):
+    return os.listdir(f"{STATE}/{name}") if os.path.exists(f"{STATE}/{name}") else []
+
+
+def test_a_secret_that_does_not_fit(client):
+    """Neither the value nor its container is there, and with space both are."""
+    value = os.memfd_create("value")
+    os.write(value, b"x" * 300000)
+    secrets = GLib.Variant("aa{sv}", [options(name="key", value_fd=GLib.Variant("h", 0))])
+    config = options(rootfs=os.environ["CONBUS_TEST_ROOTFS"], rootfs_mode="direct", command=["true"], secrets=secrets)
+    with small_disk(client, STATE) as disk:
+        client.manager("ListContainers")
+        for space in (False, True):
+            os.lseek(value, 0, os.SEEK_SET)
+            if not space:
+                disk.fill(leave=200000)
+                expect("StorageFull", client.manager, "CreateContainer", "ssa{sv}", "x", "", config, fds=[value])
+                assert left_in("containers") == [] and client.manager("ListContainers")[0] == []
+                disk.free()
+            else:
+                path = client.manager("CreateContainer", "ssa{sv}", "x", "", config, fds=[value])[0]
+                client.call(path, CONTAINER, "Remove")
+    os.close(value)
+
+
+def test_a_volume_that_does_not_fit(client):
+    rootfs = os.environ["CONBUS_TEST_ROOTFS"]
+    os.makedirs(f"{rootfs}/large", exist_ok=True)
+    for number in range(4):
+        with open(f"{rootfs}/large/{number}", "wb") as file:
+            file.write(b"x" * 100000)
+    with small_disk(client, STATE) as disk:
+        path = client.create("x", "sleep", "1000", rootfs_mode="direct", volumes=["data:/large"])
+        disk.fill(leave=250000)
+        assert "No space" in expect("StorageFull", client.call, path, CONTAINER, "Start")
+        assert left_in("volumes") == [] and client.get(path, "State") == "created"
+        disk.free()
+        client.call(path, CONTAINER, "Start")
+        assert sorted(os.listdir(f"{STATE}/volumes/data/data")) == ["0", "1", "2", "3"]
+        client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
 
 
 if __name__ == "__main__":

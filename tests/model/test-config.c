@@ -40,6 +40,7 @@ static const char *const good[] = {
         "{'mounts': <[{'target': <'/a'>, 'source': <'/b'>, 'options': <['ro']>}, {'target': <'/c'>, 'type': <'tmpfs'>}]>}",
         "{'mounts': <[{'target': <'/a'>, 'source-fd': <handle 3>, 'options': <['ro']>}]>}",
         "{'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>}, {'name': <'a'>, 'target': <'b'>, 'value-fd': <handle 1>}]>}",
+        "{'volumes': <['a:/x:ro', '/y']>, 'mounts': <[{'target': <'/z'>, 'type': <'tmpfs'>}]>}",
         "{'devices': <['/dev/null', '/dev/null:/dev/x', '/dev/null:/dev/x:rw', '/dev/null:r']>}",
         "{'network': <'container:abc'>}",
         "{'netns-fd': <handle 0>, 'sysctls': <{'net.core.somaxconn': '5'}>}",
@@ -112,6 +113,9 @@ static const char *const bad[][2] = {
         { "{'secrets': <[{'name': <'a'>, 'value-fd': <handle 0>, 'uid': <uint32 5>}]>, 'uid-map': <[(uint32 0, uint32 9, uint32 5)]>, 'gid-map': <[(uint32 0, uint32 9, uint32 5)]>}", "do not map 5 and 0" },
         { "{'credentials': <['a/b']>}", "\"credentials\": \"a/b\" cannot be" },
         { "{'credentials': <['a']>, 'mounts': <[{'target': <'/run/host/credentials'>, 'source': <'/b'>}]>}", "\"credentials\": something else has the target" },
+        { "{'volumes': <['a']>}", "\"volumes\": \"a\" is no volume" },
+        { "{'volumes': <['a:/x', '/x/']>}", "something else has the target \"/x\"" },
+        { "{'volumes': <['a:/x']>, 'mounts': <[{'target': <'/x'>, 'source': <'/b'>}]>}", "\"volumes\": something else has the target" },
         { "{'network': <'ns:a'>}", "\"a\" is not an absolute path" },
         { "{'cap-add': <['NET_ADMIN']>}", "\"cap-add\": \"NET_ADMIN\" is no capability" },
         { "{'cap-drop': <['CAP_X']>}", "\"cap-drop\"" },
@@ -188,7 +192,7 @@ static void test_bad_values_are_refused(void) {
 }
 
 static void test_unknown_keys_are_named(void) {
-        assert_refused("{'volumes': <['a']>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"volumes\" is not known");
+        assert_refused("{'networks': <['a']>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"networks\" is not known");
         assert_refused("{'health': <{'tests': <['a']>}>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"health/tests\"");
         assert_refused("{'mounts': <[{'target': <'/a'>, 'x': <'/b'>}]>}", CONFIG_CREATE, CONBUS_ERROR_UNKNOWN_OPTION, "\"mounts/x\"");
 }

@@ -56,7 +56,7 @@ static void test_secrets_lie_in_memory_for_a_run(Fixture *fixture, gconstpointer
         const SpecMount *first = mounts->pdata[0], *second = mounts->pdata[1];
         g_assert_cmpstr(first->target, ==, "/run/secrets/a");
         g_assert_cmpstr(second->target, ==, "/etc/b");
-        g_assert_true(g_strv_contains(second->options, "ro") && g_strv_contains(second->options, "noexec"));
+        g_assert_true(g_strv_contains((const char *const *) second->options, "ro") && g_strv_contains((const char *const *) second->options, "noexec"));
         g_autofree char *text = testing_read("/", second->source + 1);
         g_assert_cmpstr(text, ==, "second");
         g_assert_cmpint(stat(second->source, &st), ==, 0);
