@@ -34,6 +34,8 @@ GVariant *testing_parse(const char *text) G_GNUC_WARN_UNUSED_RESULT; /* an a{sv}
 char *testing_built(const char *program) G_GNUC_WARN_UNUSED_RESULT; /* its path below CONBUS_BUILD_DIR, which must be set */
 int testing_listen(const char *path, int type) G_GNUC_WARN_UNUSED_RESULT; /* a UNIX socket of that type, not blocking */
 unsigned testing_count_descriptors(void); /* that this process holds: what a test has opened it must close */
+/* From now on this process has its mounts for itself. Where that is not allowed the test is skipped: false, and the plan has been printed. */
+bool testing_unshare_mounts(void) G_GNUC_WARN_UNUSED_RESULT;
 
 bool testing_is_under_valgrind(void); /* which keeps some limits for itself */
 
