@@ -26,6 +26,15 @@ bool config_value_refuse(GError **error, const char *key, const char *format, ..
         return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "configuration key \"%s\": %s", key, text);
 }
 
+bool config_value_is_name(const char *name, gsize max) {
+        gsize length = strlen(name);
+        bool good = length > 0 && length <= max && g_ascii_isalnum(name[0]);
+
+        for (gsize i = 1; good && i < length; i++)
+                good = g_ascii_isalnum(name[i]) || strchr("_.-", name[i]);
+        return good;
+}
+
 static bool check_key(const ConfigKey *known, const char *title, const char *key, GVariant *value, unsigned use, GError **error) {
         static const char *const why[] = {
                 [CONFIG_KEY_CREATE] = "is not known here",

@@ -10,6 +10,9 @@
 /* Sets InvalidConfig: `configuration key "KEY": TEXT`. Always returns false. */
 bool config_value_refuse(GError **error, const char *key, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
+/* 1 to max of A-Z a-z 0-9 _ . -, the first one a letter or digit: what may be the name of a file as well. */
+bool config_value_is_name(const char *name, gsize max);
+
 /* Every key of dict is in the table (UnknownOption else), is given once, may be used by `use`, and has its type. group: "" or "health". */
 bool config_value_check_keys(GVariant *dict, const ConfigKey *known, const char *group, unsigned use, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

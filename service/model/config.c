@@ -164,17 +164,12 @@ char *config_clean_path(const char *path) {
 }
 
 bool config_check_name(const char *name, GError **error) {
-        size_t length = strlen(name);
-        bool good = length > 0 && length <= 255 && g_ascii_isalnum(name[0]);
-
-        for (size_t i = 1; good && i < length; i++)
-                good = g_ascii_isalnum(name[i]) || strchr("_.-", name[i]);
-        if (!good)
+        if (!config_value_is_name(name, 255))
                 return error_set(error, CONBUS_ERROR_INVALID_NAME,
                                  "\"%.300s\" cannot be a name: it takes 1 to 255 of A-Z a-z 0-9 _ . - and begins with a letter or digit", name);
         if (g_str_equal(name, "self"))
                 return error_set(error, CONBUS_ERROR_INVALID_NAME, "\"self\" cannot be a name: it stands for the caller's own container");
-        if (length == 64 && strspn(name, "0123456789abcdefABCDEF") == 64)
+        if (strlen(name) == 64 && strspn(name, "0123456789abcdefABCDEF") == 64)
                 return error_set(error, CONBUS_ERROR_INVALID_NAME, "\"%s\" cannot be a name: 64 hexadecimal digits are an id", name);
         return true;
 }

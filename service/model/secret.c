@@ -24,15 +24,6 @@ void secret_clear(Secret *secret) {
         g_clear_pointer(&secret->target, g_free);
 }
 
-static bool is_name(const char *name) {
-        gsize length = strlen(name);
-        bool good = length > 0 && length <= 253 && g_ascii_isalnum(name[0]);
-
-        for (gsize i = 1; good && i < length; i++)
-                good = g_ascii_isalnum(name[i]) || strchr("_.-", name[i]);
-        return good;
-}
-
 static bool check_target(GVariant *entry, GError **error) {
         const char *target;
 
@@ -50,7 +41,7 @@ static bool check_entry(const char *key, GVariant *entry, GHashTable *targets, G
         if (!config_value_check_keys(entry, conbus_secrets_keys, key, CONFIG_KEY_CREATE, error) || !check_target(entry, error))
                 return false;
         secret_init(&secret, entry);
-        if (!is_name(secret.name))
+        if (!config_value_is_name(secret.name, 253))
                 return config_value_refuse(error, "secrets/name", "\"%.300s\" cannot be a name; it takes 1 to 253 of A-Z a-z 0-9 _ . - and begins with a letter or digit", secret.name);
         if (!g_variant_lookup(entry, "value-fd", "h", NULL))
                 return config_value_refuse(error, "secrets/value-fd", "\"%s\" has no value; give a descriptor that it can be read from", secret.name);

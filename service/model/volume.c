@@ -24,12 +24,7 @@ static bool is_anonymous(const char *name) {
 }
 
 bool volume_is_name(const char *name) {
-        gsize length = strlen(name);
-        bool good = length > 0 && length <= 253 && g_ascii_isalnum(name[0]) && !is_anonymous(name);
-
-        for (gsize i = 1; good && i < length; i++)
-                good = g_ascii_isalnum(name[i]) || strchr("_.-", name[i]);
-        return good;
+        return config_value_is_name(name, 253) && !is_anonymous(name);
 }
 
 char *volume_anonymous_name(const char *container_id, const char *target) {
