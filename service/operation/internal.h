@@ -56,7 +56,9 @@ void create_step(Operation *operation);
 /* Parts of verbs that others use: each ends in operation_continue. */
 void init_begin(Operation *operation); /* launch.c: a state in which Init is allowed → initialized, or undone with an error */
 void launch_kill(Engine *engine, Container *container); /* launch.c: ends what a launch that is undone has begun */
-void removal_ensure(Engine *engine, Container *container); /* remove.c: submits the removal of an auto-remove container whose policy has declined, if it is one */
+void removal_ensure(Engine *engine, Container *container); /* remove.c: submits the removal of an auto-remove container whose policy has declined, if it is one and does not wait for its time to be tried again */
+void removal_retry(Engine *engine, Container *container); /* remove.c: the same when that time has come, and what is left of any other removal */
+void removal_failed(Operation *operation); /* remove.c: after a Remove with an error */
 Reason start_reason(const Operation *operation); /* start.c: of the states that its start enters */
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
@@ -90,7 +92,7 @@ void lifecycle_close_run(Commit *commit, Result result, Reason reason, int code,
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */
 void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool has_file, int file_code, guint64 oom_kills);
 
-/* repair.c: cleanups that failed */
+/* repair.c: cleanups and removals that failed */
 void repair_later(Engine *engine, Container *container);
 bool repair_is_due(const Container *container); /* one will be tried again by itself */
 void repair_forget(Container *container);

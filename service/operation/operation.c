@@ -145,8 +145,10 @@ static void finish(Operation *operation) {
                 set_current(container, g_queue_peek_head(&container->operations));
         /* An end that came while this operation ran still wants its cleanup, before anything that waits. */
         lifecycle_ensure_cleanup(engine, container);
-        if (operation->verb != VERB_REMOVE) /* one that has failed is not tried for ever */
+        if (operation->verb != VERB_REMOVE)
                 removal_ensure(engine, container);
+        else if (operation->error)
+                removal_failed(operation);
         if (!begin_await(operation))
                 answer(operation);
         if (container->operations.head)

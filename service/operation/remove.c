@@ -38,7 +38,7 @@ static void on_files_gone(Operation *operation) {
 
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
-        if (operation->error) { /* stays `removing`: another Remove tries again */
+        if (operation->error) { /* stays `removing` and is tried again */
                 operation_continue(operation);
                 return;
         }
@@ -50,6 +50,7 @@ static void on_files_gone(Operation *operation) {
                 return;
         }
         let_dependencies_go(operation);
+        repair_forget(container);
         store_sync(operation->engine->store, on_synced, operation);
 }
 
@@ -99,9 +100,9 @@ static void begin_removing(Operation *operation) {
                         operation_continue(operation);
                         return;
                 }
+                repair_forget(container);
         }
         policy_forget(container);
-        repair_forget(container);
         health_forget(container);
         readiness_close(container);
         operation->keep_rootfs = false;
@@ -215,13 +216,29 @@ void remove_step(Operation *operation) {
                 operation_continue(operation);
 }
 
-/* It goes before whatever waits, as the cleanup did before it. */
-void removal_ensure(Engine *engine, Container *container) {
+/* It removes itself and its policy has declined, or its removal has begun. */
+static bool is_to_go(Container *container) {
         const Life *life = &container->life;
-        Operation *head = g_queue_peek_head(&container->operations);
         bool declined = life->state == STATE_EXITED && life->run > 0 && !life->run_open && life->next_restart_usec == 0;
 
-        if (!declined || container->removed || !config_bool(container->config, "auto-remove", false) || (head && (head->running || head->verb == VERB_REMOVE)))
-                return;
-        operation_submit_first(engine, container, VERB_REMOVE, NULL, NULL, NULL);
+        return !container->removed && (life->state == STATE_REMOVING || (declined && config_bool(container->config, "auto-remove", false)));
+}
+
+/* It goes before whatever waits, as the cleanup did before it. */
+void removal_retry(Engine *engine, Container *container) {
+        Operation *head = g_queue_peek_head(&container->operations);
+
+        if (is_to_go(container) && !(head && (head->running || head->verb == VERB_REMOVE)))
+                operation_submit_first(engine, container, VERB_REMOVE, NULL, NULL, NULL);
+}
+
+void removal_ensure(Engine *engine, Container *container) {
+        if (container->life.state != STATE_REMOVING && !repair_is_due(container))
+                removal_retry(engine, container);
+}
+
+/* Dependents are no failure that time would mend: their removal is what lets it go. */
+void removal_failed(Operation *operation) {
+        if (is_to_go(operation->container) && !g_error_matches(operation->error, CONBUS_ERROR, CONBUS_ERROR_DEPENDENTS_EXIST))
+                repair_later(operation->engine, operation->container);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A cleanup that failed is tried again by itself, later and later: after one second, at the most once a minute. Whoever cleans up, starts or removes the container meanwhile is not kept waiting for it. */
+/* A cleanup or a removal that failed is tried again by itself, later and later: after one second, at the most once a minute. Whoever cleans up, starts or removes the container meanwhile is not kept waiting for it. */
 
 #include "operation/internal.h"
 #include "base/clock.h"
@@ -20,6 +20,7 @@ static int on_due(sd_event_source *source, guint64 usec, void *userdata) {
 
         g_clear_pointer(&repair->timer, sd_event_source_disable_unref);
         lifecycle_ensure_cleanup(repair->engine, repair->container);
+        removal_retry(repair->engine, repair->container);
         return 0;
 }
 
@@ -34,7 +35,7 @@ void repair_later(Engine *engine, Container *container) {
         if (repair->timer)
                 return;
         repair->delay_usec = CLAMP(repair->delay_usec * 2, FIRST_USEC, LAST_USEC);
-        log_warning("the cleanup of %s failed; trying again in %.0f s", container_title(container), (double) repair->delay_usec / G_USEC_PER_SEC);
+        log_warning("the %s of %s failed; trying again in %.0f s", container->life.state == STATE_STOPPED ? "cleanup" : "removal", container_title(container), (double) repair->delay_usec / G_USEC_PER_SEC);
         int r = sd_event_add_time(engine->event, &repair->timer, CLOCK_BOOTTIME, clock_boottime_in(repair->delay_usec), 0, on_due, repair);
         g_assert(r >= 0);
 }

@@ -144,6 +144,24 @@ def test_a_cleanup_is_done_when_there_is_space_again(client):
         census.check()
 
 
+def test_an_automatic_removal_is_done_when_there_is_space_again(client):
+    with small_disk(client, STATE) as disk:
+        census = Census(client)
+        path = client.create("web", "sh", "-c", "exit 3", auto_remove=True)
+        gate = faults.Gate("crun", "delete", nth=2)  # after that of the cleanup
+        client.call(path, CONTAINER, "Start")
+        gate.reached()
+        disk.fill()
+        before = said("removal of container")
+        gate.open()
+        wait_said("removal of container", before)
+        assert client.get(path, "State") == "removing"
+        disk.free()
+        wait_for(lambda: client.manager("ListContainers")[0] == [], "the removal", poll=True)
+        assert client.manager("GetRun", "st", path.rsplit("/", 1)[1], 1)[0]["exit-code"] == 3
+        census.check()
+
+
 def test_the_disk_fills_during_a_start(client):
     for program, point in (("conmon", "begin"), ("conmon", "created"), ("crun", "start"), ("crun", "start-done")):
         with small_disk(client, STATE) as disk:

@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, HEALTH, GLib, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, HEALTH, Error, GLib, expect, main, options, wait_for  # noqa: E402
 
 ERROR = "io.conbus1.Error."
 
@@ -258,11 +258,30 @@ def test_delete_fails_at_a_removal(client):
     census = Census(client)
     path = running(client)
     client.call(path, CONTAINER, "Stop")
-    faults.order("crun", "delete", "fail", "cannot delete")
+    faults.order("crun", "delete", "fail", "cannot delete", nth="*")
     assert "cannot delete" in expect("RuntimeFailed", client.call, path, CONTAINER, "Remove")
     assert client.get(path, "State") == "removing"
     expect("Removed", client.call, path, CONTAINER, "Start")
-    client.call(path, CONTAINER, "Remove")
+    expect("RuntimeFailed", client.call, path, CONTAINER, "Remove")
+    gone = client.begin(path, CONTAINER, "WaitFor", "asa{sv}", ["removed"], {})
+    faults.cancel()
+    assert client.finish(gone)[:3] == ("removed", 1, 137), "it is tried again by itself"
+    census.check()
+
+
+def test_an_automatic_removal_is_tried_again(client):
+    census = Census(client)
+    faults.order("crun", "delete", "fail", "cannot delete", nth=2)  # the first one is the cleanup's
+    faults.order("crun", "delete", "die", 9, nth=3)
+    path = client.create("web", "sh", "-c", "exit 3", auto_remove=True)
+    gone = client.begin(path, CONTAINER, "WaitFor", "asa{sv}", ["removed"], {})
+    client.call(path, CONTAINER, "Start")
+    assert client.finish(gone)[:3] == ("removed", 1, 3)
+    identity = path.rsplit("/", 1)[1]
+    client.create("web", "true")  # its name is free
+    client.call("/container/web", CONTAINER, "Remove")
+    removals = [event for event in client.manager("GetEvents", "tua{sv}", 0, 10000, {})[0] if event[3] == "remove" and event[5] == identity]
+    assert len(removals) == 1 and client.manager("GetRun", "st", identity, 1)[0]["exit-code"] == 3
     census.check()
 
 
@@ -278,7 +297,8 @@ def test_files_that_cannot_be_removed(client):
         assert client.get(path, "State") == "removing"
     finally:
         subprocess.run(["umount", busy], check=True)
-    client.call(path, CONTAINER, "Remove")
+    with contextlib.suppress(Error):  # it may have been tried again just now
+        client.call(path, CONTAINER, "Remove")
     census.check()
 
 
