@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The event log on the bus. A followed stream is a pipe with a bounded backlog here: a reader that does not keep up gets a last line `overrun` with the last number it was sent, and is closed; it can go on from there. */
+/* The event log on the bus. A stream is behind at first: it reads the log page by page, one in a turn of the loop and the next when the reader has taken it, so that neither a long log nor a slow reader costs more than a page. When it has caught up it follows: it is told of each event.
+ * The pipe has a bounded backlog here: a reader that does not keep up with what it follows gets a last line `overrun` with the last number it was sent, and is closed; it can go on from there. */
 
 #include "bus/events.h"
 #include "bus/discreet.h"
 #include "bus/peers.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -14,15 +16,18 @@
 
 #define EVENTS_MAX 10000
 #define BACKLOG_MAX (1 << 20)
+#define PAGE_EVENTS 256
+#define PAGE_BYTES (64 << 10) /* a page ends here, too: details may be long */
 
 typedef struct Stream {
         Bus *bus;
         int fd;
-        sd_event_source *source;
+        sd_event_source *source, *feed, *until; /* feed: one more page, in a fresh turn of the loop; until: the time of its end */
         GString *backlog;
         char **types;
-        guint64 last_seq;
-        bool overrun;
+        guint64 last_seq; /* everything up to it has been sent, or was not wanted */
+        guint64 until_usec; /* CLOCK_REALTIME; UINT64_MAX: it does not end */
+        bool behind, ended; /* ended: closed when the backlog has been taken */
         Actor *reader;
         User *user;
         bool whole; /* the reader may know everything */
@@ -33,7 +38,8 @@ struct Streams {
 };
 
 static const OptionKey query_keys[] = {{"until-usec", "t"}, {"types", "as"}, {NULL}};
-static const OptionKey open_keys[] = {{"types", "as"}, {NULL}};
+
+static int on_feed(sd_event_source *source, void *userdata);
 
 static GVariant *event_to_variant(const Event *event, const Call *call) {
         g_autoptr(GVariant) details = discreet(event->details, call->actor, call->whole);
@@ -71,7 +77,7 @@ GVariant *events_query(Call *call, guint64 after, guint32 limit, GVariant *optio
                 return NULL;
         (void) g_variant_lookup(options, "until-usec", "t", &until);
         (void) g_variant_lookup(options, "types", "^a&s", &types);
-        g_autoptr(GPtrArray) events = store_list_events(registry_store(call->bus->registry), after, MIN(limit, EVENTS_MAX), until, types, &gap, error);
+        g_autoptr(GPtrArray) events = store_list_events(registry_store(call->bus->registry), after, limit == 0 ? EVENTS_MAX : MIN(limit, EVENTS_MAX), until, types, &gap, error);
         if (!events)
                 return NULL;
         g_variant_builder_init(&list, G_VARIANT_TYPE("a(ttssosa{sv})"));
@@ -86,6 +92,8 @@ static void stream_free(void *data) {
         Stream *stream = data;
 
         g_clear_pointer(&stream->source, sd_event_source_disable_unref);
+        g_clear_pointer(&stream->feed, sd_event_source_disable_unref);
+        g_clear_pointer(&stream->until, sd_event_source_disable_unref);
         close_fd(stream->fd);
         g_string_free(stream->backlog, TRUE);
         g_strfreev(stream->types);
@@ -111,6 +119,14 @@ void events_free(Bus *bus) {
         g_clear_pointer(&bus->streams, g_free);
 }
 
+/* A new source each time: one that is enabled again is as old as when it was made, and sd-event serves the oldest first, so that nothing else would come to its turn before the end of the log. */
+static void feed_later(Stream *stream) {
+        if (stream->feed)
+                return;
+        int r = sd_event_add_defer(stream->bus->event, &stream->feed, on_feed, stream);
+        g_assert(r >= 0);
+}
+
 /* False when the stream has been closed. */
 static bool stream_flush(Stream *stream) {
         while (stream->backlog->len > 0) {
@@ -123,12 +139,14 @@ static bool stream_flush(Stream *stream) {
                 }
                 g_string_erase(stream->backlog, 0, n);
         }
-        if (stream->backlog->len == 0 && stream->overrun) {
+        if (stream->backlog->len == 0 && stream->ended) {
                 stream_close(stream);
                 return false;
         }
         /* Without EPOLLOUT only the reader's going (EPOLLERR) wakes the loop. */
         (void) sd_event_source_set_io_events(stream->source, stream->backlog->len > 0 ? EPOLLOUT : 0);
+        if (stream->behind && stream->backlog->len == 0)
+                feed_later(stream);
         return true;
 }
 
@@ -142,11 +160,23 @@ static int on_stream(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
+static bool wants(const Stream *stream, const Event *event) {
+        return !stream->types || !stream->types[0] || g_strv_contains((const char *const *) stream->types, event->type);
+}
+
 static void stream_add(Stream *stream, const Event *event) {
-        if (stream->overrun || (stream->types && stream->types[0] && !g_strv_contains((const char *const *) stream->types, event->type)))
+        if (stream->ended || event->seq <= stream->last_seq)
                 return;
+        if (event->usec > stream->until_usec) {
+                stream->ended = true;
+                return;
+        }
+        if (!wants(stream, event)) {
+                stream->last_seq = event->seq;
+                return;
+        }
         if (stream->backlog->len > BACKLOG_MAX) {
-                stream->overrun = true;
+                stream->ended = true;
                 g_string_append_printf(stream->backlog, "{\"overrun\":true,\"seq\":%" G_GUINT64_FORMAT "}\n", stream->last_seq);
                 return;
         }
@@ -157,9 +187,59 @@ static void stream_add(Stream *stream, const Event *event) {
         stream->last_seq = event->seq;
 }
 
+static void end_if_over(Stream *stream) {
+        stream->ended |= !stream->behind && clock_realtime_usec() >= stream->until_usec;
+}
+
+/* The next page of the log. */
+static bool read_page(Stream *stream, GError **error) {
+        bool gap = false;
+        g_autoptr(GPtrArray) events = store_list_events(registry_store(stream->bus->registry), stream->last_seq, PAGE_EVENTS, UINT64_MAX, NULL, &gap, error);
+
+        if (!events)
+                return false;
+        if (gap)
+                g_string_append_printf(stream->backlog, "{\"gap\":true,\"after\":%" G_GUINT64_FORMAT "}\n", stream->last_seq);
+        stream->behind = events->len == PAGE_EVENTS;
+        for (guint i = 0; i < events->len; i++) {
+                if (stream->backlog->len > PAGE_BYTES) {
+                        stream->behind = true;
+                        break;
+                }
+                stream_add(stream, events->pdata[i]);
+        }
+        end_if_over(stream);
+        return true;
+}
+
+static int on_feed(sd_event_source *source, void *userdata) {
+        Stream *stream = userdata;
+        g_autoptr(GError) error = NULL;
+
+        g_clear_pointer(&stream->feed, sd_event_source_disable_unref);
+        if (read_page(stream, &error)) {
+                (void) stream_flush(stream);
+                return 0;
+        }
+        log_error("a stream of events ends: %s", error->message);
+        stream_close(stream);
+        return 0;
+}
+
+static int on_until(sd_event_source *source, guint64 usec, void *userdata) {
+        Stream *stream = userdata;
+
+        g_clear_pointer(&stream->until, sd_event_source_disable_unref);
+        end_if_over(stream);
+        (void) stream_flush(stream);
+        return 0;
+}
+
 void events_published(Bus *bus, const Event *event) {
         for (guint i = bus->streams ? bus->streams->list->len : 0; i > 0 && bus->streams; i--) {
                 Stream *stream = bus->streams->list->pdata[i - 1];
+                if (stream->behind) /* it comes to it */
+                        continue;
                 stream_add(stream, event);
                 (void) stream_flush(stream);
         }
@@ -172,13 +252,17 @@ static Stream *stream_new(Call *call, int fd, guint64 after, GVariant *options) 
         stream->bus = bus;
         stream->fd = fd;
         stream->backlog = g_string_new(NULL);
-        stream->last_seq = after;
+        stream->last_seq = MIN(after, store_get_event_seq(registry_store(bus->registry))); /* a number of another log is no reason to be silent */
+        stream->until_usec = UINT64_MAX;
+        (void) g_variant_lookup(options, "until-usec", "t", &stream->until_usec);
         stream->reader = actor_ref(call->actor);
         stream->whole = call->whole;
         stream->user = user_ref(peer_of(bus, call->message)->user);
         stream->user->n_streams++;
         (void) g_variant_lookup(options, "types", "^as", &stream->types);
         int r = sd_event_add_io(bus->event, &stream->source, stream->fd, 0, on_stream, stream);
+        if (r >= 0 && stream->until_usec != UINT64_MAX)
+                r = sd_event_add_time(bus->event, &stream->until, CLOCK_REALTIME, stream->until_usec, 1000, on_until, stream);
         g_assert(r >= 0);
         if (!bus->streams) {
                 bus->streams = g_new0(struct Streams, 1);
@@ -192,28 +276,25 @@ int events_open(Call *call, guint64 after, GVariant *options, GError **error) {
         Bus *bus = call->bus;
         unsigned limit = bus->engine->settings.streams_per_user;
         int ends[2];
-        bool gap = false;
 
-        if (!options_check(options, open_keys, error))
+        if (!options_check(options, query_keys, error))
                 return -1;
         if (call->actor->uid != 0 && peer_of(bus, call->message)->user->n_streams >= limit) {
                 error_set(error, CONBUS_ERROR_LIMITS_EXCEEDED, "%s: user %u has %u streams of events open already", call->member, call->actor->uid, limit);
                 return -1;
         }
-        g_autoptr(GPtrArray) events = store_list_events(registry_store(bus->registry), after, EVENTS_MAX, UINT64_MAX, NULL, &gap, error);
-        if (!events)
-                return -1;
         if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
                 error_errno(error, errno, "make a pipe for events");
                 return -1;
         }
         Stream *stream = stream_new(call, ends[1], after, options);
-        if (gap)
-                g_string_append_printf(stream->backlog, "{\"gap\":true,\"after\":%" G_GUINT64_FORMAT "}\n", after);
-        for (guint i = 0; i < events->len; i++)
-                stream_add(stream, events->pdata[i]);
+        autofd int reading = ends[0];
+        if (!read_page(stream, error)) {
+                stream_close(stream);
+                return -1;
+        }
         (void) stream_flush(stream);
         /* The reader's end may block: that is its own affair. */
-        (void) fcntl(ends[0], F_SETFL, 0);
-        return ends[0];
+        (void) fcntl(reading, F_SETFL, 0);
+        return steal_fd(&reading);
 }
