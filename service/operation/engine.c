@@ -84,8 +84,6 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         int r = sd_event_add_inotify(event, &engine->exit_watch, exits, IN_MOVED_TO | IN_ONLYDIR, on_exit_file, engine);
         if (r >= 0)
                 r = sd_event_source_set_priority(engine->exit_watch, PRIORITY_END);
-        if (r >= 0)
-                r = engine_add_pump(engine);
         if (r < 0) {
                 error_errno(error, -r, "watch %s", exits);
                 engine_free(engine);

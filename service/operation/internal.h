@@ -16,7 +16,6 @@ void operations_forget(Container *container); /* the service leaves: adoption ta
 void operation_answer(Operation *operation, const GError *error); /* now, though its steps go on: what they still have to do may last */
 void operation_give_slot_back(Operation *operation); /* while it waits for other containers */
 Operation *operation_begin_create(Engine *engine, Container *container, Actor *actor, OperationDone done, void *userdata);
-int engine_add_pump(Engine *engine);
 
 /* verbs.c */
 Step verb_step(Verb verb); /* the first step */

@@ -220,16 +220,21 @@ static void run(Operation *operation) {
         operation_continue(operation);
 }
 
+static int on_pump(sd_event_source *source, void *userdata);
+
+/* A new source each time: one that is enabled again is as old as when it was made, and sd-event serves the oldest first: whatever else has come would wait until the queue is empty. */
 static void pump(Engine *engine) {
-        if (!engine->stopping && !g_queue_is_empty(&engine->ready))
-                sd_event_source_set_enabled(engine->pump_source, SD_EVENT_ONESHOT);
+        if (engine->stopping || engine->pump_source || g_queue_is_empty(&engine->ready))
+                return;
+        int r = sd_event_add_defer(engine->event, &engine->pump_source, on_pump, engine);
+        g_assert(r >= 0);
 }
 
 /* Begins one operation in a turn of the loop, since its first steps (a commit, mounts, a fork) take milliseconds: a hundred starts that arrive together must not keep a property read waiting for all of them. */
 static int on_pump(sd_event_source *source, void *userdata) {
         Engine *engine = userdata;
 
-        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        g_clear_pointer(&engine->pump_source, sd_event_source_disable_unref);
         while (engine->n_running < engine->settings.operations_max && !engine->stopping) {
                 g_autoptr(Container) container = g_queue_pop_head(&engine->ready);
                 if (!container)
@@ -366,12 +371,4 @@ Operation *operation_begin_create(Engine *engine, Container *container, Actor *a
         g_queue_push_tail(&container->operations, operation);
         accept_operation(engine, container);
         return operation;
-}
-
-int engine_add_pump(Engine *engine) {
-        int r = sd_event_add_defer(engine->event, &engine->pump_source, on_pump, engine);
-
-        if (r >= 0)
-                r = sd_event_source_set_enabled(engine->pump_source, SD_EVENT_OFF);
-        return r;
 }

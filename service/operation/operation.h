@@ -85,7 +85,7 @@ struct Engine {
         struct Logs *logs; /* operation/logs.c */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
-        sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop */
+        sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop; NULL: none is waiting for one */
         unsigned n_syncs; /* of adoption, not through yet */
         void (*adopted)(void *userdata); /* NULL once it has been called: engine_when_adopted */
         void *adopted_userdata;

@@ -3,8 +3,11 @@
 
 #include "fixture.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 /* --- a crun that can be held up --- */
@@ -123,6 +126,40 @@ static void test_first_in_an_idle_queue(Fixture *fixture, gconstpointer unused) 
         operation_submit_first(fixture->engine, container, VERB_SYNC, NULL, note, (void *) "f");
         testing_run_idle(fixture->event);
         g_assert_cmpstr(order->str, ==, "f12");
+}
+
+typedef struct Caller {
+        unsigned n_submitted, n_begun, n_at_its_turn;
+        sd_event_source *source;
+} Caller;
+
+static void count_begun(Operation *operation, void *userdata) {
+        ((Caller *) userdata)->n_begun++;
+}
+
+static int on_call(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Caller *caller = userdata;
+
+        caller->n_at_its_turn = caller->n_begun;
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+/* As a property read that comes beside many starts. */
+static void test_what_comes_beside_many_does_not_wait_for_all(Fixture *fixture, gconstpointer unused) {
+        Caller caller = {.n_submitted = 20, .n_at_its_turn = UINT_MAX};
+        autofd int fd = eventfd(1, EFD_CLOEXEC);
+
+        for (unsigned i = 0; i < caller.n_submitted; i++) {
+                g_autofree char *name = g_strdup_printf("web%u", i);
+                Operation *operation = operation_submit(fixture->engine, fixture_add(fixture, name, "@a{sv} {}"), VERB_CLEANUP, NULL, NULL, NULL, &caller, NULL);
+                operation->begun = count_begun;
+        }
+        g_assert_cmpint(sd_event_add_io(fixture->event, &caller.source, fd, EPOLLIN, on_call, &caller), >=, 0);
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(caller.n_begun, ==, caller.n_submitted);
+        g_assert_cmpuint(caller.n_at_its_turn, <=, 2);
+        sd_event_source_disable_unref(caller.source);
 }
 
 /* --- the cap --- */
@@ -368,6 +405,7 @@ int main(int argc, char *argv[]) {
                 {"/operation/one-at-a-time-in-a-container-and-side-by-side-else", test_one_at_a_time_in_a_container_and_side_by_side_else},
                 {"/operation/first-comes-before-what-waits-and-after-what-runs", test_first_comes_before_what_waits_and_after_what_runs},
                 {"/operation/first-in-an-idle-queue", test_first_in_an_idle_queue},
+                {"/operation/what-comes-beside-many-does-not-wait-for-all", test_what_comes_beside_many_does_not_wait_for_all},
                 {"/operation/no-more-run-than-the-cap", test_no_more_run_than_the_cap},
                 {"/operation/too-many-are-refused", test_too_many_are_refused},
                 {"/operation/an-abandoned-one-that-waits-is-dropped", test_an_abandoned_one_that_waits_is_dropped},
