@@ -168,10 +168,10 @@ static void test_resources_are_laid_over_the_limits(void) {
 }
 
 static void test_id_maps(void) {
-        const char *keys = "'uid-map': <[(uint32 0, uint32 100000, uint32 10), (10, 4294967285, 10)]>, 'gid-map': <[(uint32 5, uint32 6, uint32 1)]>";
+        const char *keys = "'uid-map': <[(uint32 0, uint32 100000, uint32 10), (10, 4294967285, 10)]>, 'gid-map': <[(uint32 0, uint32 6, uint32 1)]>";
 
         expect(keys, "uidMappings", "[{\"containerID\":0,\"hostID\":100000,\"size\":10},{\"containerID\":10,\"hostID\":4294967285,\"size\":10}]");
-        expect(keys, "gidMappings", "[{\"containerID\":5,\"hostID\":6,\"size\":1}]");
+        expect(keys, "gidMappings", "[{\"containerID\":0,\"hostID\":6,\"size\":1}]");
         expect("", "uidMappings", NULL);
         expect("", "gidMappings", NULL);
 }

@@ -73,9 +73,8 @@ static void test_group_of_terminals_must_be_mapped(void) {
         } table[] = {
                 {MAPS("(uint32 0, uint32 1000, uint32 5)"), false}, /* 0 to 4 */
                 {MAPS("(uint32 0, uint32 1000, uint32 6)"), true},
-                {MAPS("(uint32 5, uint32 1000, uint32 1)"), true},
-                {MAPS("(uint32 6, uint32 1000, uint32 4294960000)"), false},
-                {MAPS("(uint32 0, uint32 1000, uint32 1), (5, 2000, 1)"), true},
+                {MAPS("(uint32 0, uint32 500, uint32 1), (5, 1000, 1)"), true},
+                {MAPS("(uint32 0, uint32 500, uint32 1), (6, 1000, 4294960000)"), false},
                 {"", true},
         };
 
