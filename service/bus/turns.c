@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The first message of a row enables a source at the priority of work. The loop comes to it when all work that was there before has had its turn, which ends the row. */
+/* The first message of a row makes a source at the priority of work. The loop comes to it when all work that was there before has had its turn, which ends the row. It is made anew for each row: one that is only enabled again is as old as when it was made, and
+ * sd-event serves the oldest first. */
 
 #include "bus/turns.h"
 #include "base/log.h"
@@ -31,6 +32,7 @@ static void attach(Turns *turns, bool after_work) {
 static int on_row_over(sd_event_source *source, void *userdata) {
         Turns *turns = userdata;
 
+        turns->row_over = sd_event_source_disable_unref(source);
         turns->n = 0;
         if (turns->after_work)
                 attach(turns, false);
@@ -45,21 +47,16 @@ static int on_give_way(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static int add_source(Turns *turns, sd_event_source **ret, sd_event_handler_t handler, int64_t priority) {
-        int r = sd_event_add_defer(turns->event, ret, handler, turns);
-
-        if (r >= 0)
-                r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-        return r < 0 ? r : sd_event_source_set_priority(*ret, priority);
-}
-
 Turns *turns_new(sd_bus *connection, sd_event *event, int *ret_error) {
         Turns *turns = g_new0(Turns, 1);
 
         *turns = (Turns) {.connection = sd_bus_ref(connection), .event = sd_event_ref(event)};
-        int r = add_source(turns, &turns->row_over, on_row_over, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0) /* not from within the connection's own dispatch, which would lose its source */
-                r = add_source(turns, &turns->give_way, on_give_way, PRIORITY_CALLS - 1);
+        /* Not from within the connection's own dispatch, which would lose its source. */
+        int r = sd_event_add_defer(event, &turns->give_way, on_give_way, turns);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(turns->give_way, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_priority(turns->give_way, PRIORITY_CALLS - 1);
         if (r >= 0)
                 r = sd_bus_attach_event(connection, event, PRIORITY_CALLS);
         if (r >= 0)
@@ -70,8 +67,8 @@ Turns *turns_new(sd_bus *connection, sd_event *event, int *ret_error) {
 }
 
 void turns_count(Turns *turns) {
-        if (turns->n++ == 0)
-                (void) sd_event_source_set_enabled(turns->row_over, SD_EVENT_ONESHOT);
+        if (turns->n++ == 0 && sd_event_add_defer(turns->event, &turns->row_over, on_row_over, turns) < 0)
+                turns->n = 0;
         if (turns->n == TURNS_CALLS_MAX)
                 (void) sd_event_source_set_enabled(turns->give_way, SD_EVENT_ONESHOT);
 }

@@ -11,7 +11,7 @@ typedef struct Fixture {
         sd_bus *server, *client;
         Turns *turns;
         sd_event_source *work;
-        unsigned n_calls, n_work, n_calls_at_first_work;
+        unsigned n_calls, n_work, n_calls_at_first_work, n_others, n_calls_at_last_other;
 } Fixture;
 
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -27,7 +27,16 @@ static int on_work(sd_event_source *source, void *userdata) {
 
         if (fixture->n_work++ == 0)
                 fixture->n_calls_at_first_work = fixture->n_calls;
-        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT); /* there is always more, and it gets into the line anew */
+        fixture->work = sd_event_source_disable_unref(source);
+        return sd_event_add_defer(fixture->event, &fixture->work, on_work, fixture); /* there is always more, and it gets into the line anew */
+}
+
+static int on_other(sd_event_source *source, void *userdata) {
+        Fixture *fixture = userdata;
+
+        fixture->n_others++;
+        fixture->n_calls_at_last_other = fixture->n_calls;
+        return 0;
 }
 
 static sd_bus *end_of(int fd, bool server) {
@@ -58,7 +67,6 @@ static void set_up(Fixture *fixture, gconstpointer unused) {
         g_assert_nonnull(fixture->turns);
         g_assert_cmpint(sd_bus_add_filter(fixture->server, NULL, on_message, fixture), >=, 0);
         g_assert_cmpint(sd_event_add_defer(fixture->event, &fixture->work, on_work, fixture), >=, 0);
-        g_assert_cmpint(sd_event_source_set_enabled(fixture->work, SD_EVENT_ONESHOT), >=, 0);
 }
 
 static void tear_down(Fixture *fixture, gconstpointer unused) {
@@ -87,12 +95,26 @@ static void test_calls_go_before_work(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpuint(fixture->n_work, ==, 0);
 }
 
+/* All that waits, also what has come since the connection was attached. */
 static void test_work_goes_on_in_a_flood(Fixture *fixture, gconstpointer unused) {
+        sd_event_source *others[10];
+
+        flood(fixture, TURNS_CALLS_MAX / 2);
+        run_until_handled(fixture, TURNS_CALLS_MAX / 2);
+        while (fixture->n_work < 3) /* the row is over */
+                g_assert_cmpint(sd_event_run(fixture->event, 0), >=, 0);
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                g_assert_cmpint(sd_event_add_defer(fixture->event, &others[i], on_other, fixture), >=, 0);
+        fixture->n_calls = fixture->n_work = 0;
         flood(fixture, 20 * TURNS_CALLS_MAX);
         run_until_handled(fixture, 20 * TURNS_CALLS_MAX);
         g_assert_cmpuint(fixture->n_calls_at_first_work, ==, TURNS_CALLS_MAX);
         g_assert_cmpuint(fixture->n_work, >=, 19);
         g_assert_cmpuint(fixture->n_work, <, 3 * 20); /* each row gives way once, not for good */
+        g_assert_cmpuint(fixture->n_others, ==, G_N_ELEMENTS(others));
+        g_assert_cmpuint(fixture->n_calls_at_last_other, ==, TURNS_CALLS_MAX);
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                sd_event_source_disable_unref(others[i]);
 }
 
 static void test_a_row_ends_with_the_work(Fixture *fixture, gconstpointer unused) {
