@@ -67,7 +67,7 @@ def check_output_of_a_held_conmon(client):
         os.kill(monitor, signal.SIGCONT)
         assert client.finish(ended)[:2] == (1, 0)
         with open(f"/var/lib/conbus/containers/{identity(path)}/log", encoding="utf-8") as log:
-            lines = [line for line in log.read().splitlines() if " F " in line]  # a line that conmon got in two parts has a record P before
+            lines = [line for line in log.read().splitlines() if " stdout F " in line]  # a line that conmon got in two parts has a record P before
         assert len(lines) == 4001 and lines[-1].endswith(" last"), f"{len(lines)} lines"
     finally:
         os.unlink(os.environ["CONBUS_TEST_ROOTFS"] + "/go")
