@@ -133,7 +133,7 @@ struct Operation {
         struct VolumeWork *volume_work; /* operation/volumes.c */
         sd_event_source *timer;
         GError *step_error;
-        gint64 number; /* verb-specific: of a health action the run that it is about; of a creation from a profile how many of it its creator may have, 0 for no limit */
+        gint64 number; /* verb-specific: of a health action the run that it is about; of a restart by policy the planned one, life.next_restart_usec; of a creation from a profile how many of it its creator may have, 0 for no limit */
         bool internal_restart; /* policy: RestartCount is kept and grows */
         bool at_shutdown; /* of the machine: StoppedByUser stays as it is */
         bool not_by_user; /* a health action: the policy still applies */

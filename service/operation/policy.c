@@ -111,6 +111,7 @@ static int on_due(sd_event_source *source, guint64 usec, void *userdata) {
                 return 0;
         }
         operation->internal_restart = true;
+        operation->number = (gint64) restart->container->life.next_restart_usec;
         return 0;
 }
 
