@@ -106,7 +106,7 @@ class Container:
     def outcomes(self, life):
         run = life["Run"]
         possible = set(self.ends.get(run, ()))
-        if self.config["brief"] is not None and life["State"] != "initialized":
+        if self.config["brief"] is not None and (life["State"] != "initialized" or self.disturbed):  # the service may have been killed before it could say that it runs
             possible.add((self.config["brief"], 0))
         if life["State"] == "stopping" or self.causes(STOP_VERBS):
             possible |= self.world.outcomes_of(15) | {(137, 9)}
