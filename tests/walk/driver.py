@@ -16,7 +16,7 @@ from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Pe
 
 DEADLINE = 150  # seconds for anything that is waited for
 N_PEERS = 4
-CHUNK = 8  # calls that one client has open at most before the walk waits for some answer
+CHUNK = 16  # calls that one client has open at most before the walk waits for some answer
 
 
 class Driver(World):
@@ -76,19 +76,34 @@ class Driver(World):
         while len(self.peers) < N_PEERS:
             self.peers.append(Peer(self))
         present = self.create(batch.containers)
-        for step in batch.steps:
-            self.perform_step(step, present[step["container"]])
-            self.n_steps += 1
+        self.perform_steps(list(batch.steps), present)
         self.settle(present)
         self.compare(present)
         self.remove(present)
         self.n_sequences += len(batch.sequences())
 
+    def perform_steps(self, steps, present):
+        """In their order, but a sequence that waits for something lets the others go on."""
+        self.resting = {}  # sequence -> time until which it rests, or None: until its calls are answered
+        while steps:
+            step = next((step for step in steps if not self.is_resting(present[step["container"]].config["sequence"])), None)
+            if step is None:
+                self.turn(0.002)
+                continue
+            steps.remove(step)
+            self.perform_step(step, present[step["container"]])
+            self.n_steps += 1
+
+    def is_resting(self, sequence):
+        until = self.resting.get(sequence, 0)
+        if until is None:
+            return not self.synced or any(call.verb and call.container.config["sequence"] == sequence for peer in self.peers for call in peer.pending.values())
+        return time.monotonic() < until
+
     def perform_step(self, step, container):
-        peer = self.peers[step["peer"] % len(self.peers)]
-        if sum(1 for call in peer.pending.values() if call.verb) >= CHUNK:
-            self.wait(lambda: sum(1 for call in peer.pending.values() if call.verb) < CHUNK, "answer")
-        getattr(self, "do_" + step["kind"])(step, container, peer)
+        peers = [self.peers[(step["peer"] + i) % len(self.peers)] for i in range(len(self.peers))]
+        self.wait(lambda: any(map(has_room, peers)), "answer")
+        getattr(self, "do_" + step["kind"])(step, container, next(filter(has_room, peers)))
         self.turn(0)
 
     def create(self, configs):
@@ -273,12 +288,10 @@ class Driver(World):
         peer.connection.close()
 
     def do_settle(self, step, container, peer):
-        sequence = container.config["sequence"]
-        self.wait(lambda: self.synced and not any(call.verb and call.container.config["sequence"] == sequence for peer in self.peers for call in peer.pending.values()), "answer")
+        self.resting[container.config["sequence"]] = None
 
     def do_turn(self, step, container, peer):
-        for _ in range(step["count"]):
-            self.turn(0.002)
+        self.resting[container.config["sequence"]] = time.monotonic() + 0.002 * step["count"]
 
     # --- rest ---
 
@@ -393,6 +406,10 @@ class Driver(World):
         self.wait(lambda: not self.answered and not self.n_open_pipes and not self.pipes and not any(peer.pending for peer in self.peers), lambda: "answer of " + "; ".join(str(call) for peer in self.peers for call in peer.pending.values()))
         self.forget_gone()
         self.names.clear()
+
+
+def has_room(peer):
+    return sum(1 for call in peer.pending.values() if call.verb) < CHUNK
 
 
 def make_base(path):

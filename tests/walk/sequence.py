@@ -62,10 +62,10 @@ def make_sequence(seed, containers, n_peers):
 
 
 def make_config(choose):
-    """brief: the payload ends by itself with this code; else it lives until something is done to it."""
-    policy = choose.choice(("no", "no", "on-failure", "on-failure", "always", "unless-stopped"))
-    brief = choose.choice((0, 3, 3)) if choose.random() < (0.4 if policy == "on-failure" else 0.05) else None
-    return {"policy": policy, "max": choose.choice((0, 1, 2)), "brief": brief, "restart_sec": choose.choice((1000, 5000, 20000, 100_000)),
+    """brief: the payload ends by itself with this code, under a policy that does not restart it for ever; else it lives until something is done to it."""
+    policy, most = choose.choice(("no", "no", "on-failure", "on-failure", "always", "unless-stopped")), choose.choice((0, 1, 2))
+    brief = choose.choice((0, 3, 3)) if policy == "on-failure" and most and choose.random() < 0.5 else None
+    return {"policy": policy, "max": most, "brief": brief, "restart_sec": choose.choice((1000, 5000, 20000, 100_000)),
             "auto_remove": choose.random() < 0.15, "backoff_max": 40000,
             "health": make_health(choose) if brief is None and choose.random() < 0.25 else None}
 

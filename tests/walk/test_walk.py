@@ -23,7 +23,7 @@ from sequence import Batch  # noqa: E402
 
 FAKES = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
 SECONDS = float(os.environ.get("CONBUS_WALK_SECONDS") or (60 if FAKES else 20))
-N_SEQUENCES = 16  # at once
+N_SEQUENCES = 24  # at once
 MINIMISE_SECONDS, ATTEMPTS = 60, 3
 
 
