@@ -39,9 +39,10 @@ class Batch:
     def sequences(self):
         return sorted({config["sequence"] for config in self.containers})
 
-    def only(self, sequence):
-        """What one of its sequences does, alone."""
-        kept = [index for index, config in enumerate(self.containers) if config["sequence"] == sequence]
+    def without_sequences(self, start, count):
+        numbers = self.sequences()
+        left = numbers[:start] + numbers[start + count :]
+        kept = [index for index, config in enumerate(self.containers) if config["sequence"] in left]
         containers = [{**self.containers[index], "depends": [kept.index(other) for other in self.containers[index]["depends"]]} for index in kept]
         return Batch.of(self.seed, containers, [{**step, "container": kept.index(step["container"])} for step in self.steps if step["container"] in kept])
 

@@ -23,7 +23,7 @@ from sequence import Batch  # noqa: E402
 
 FAKES = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
 SECONDS = float(os.environ.get("CONBUS_WALK_SECONDS") or (60 if FAKES else 20))
-N_SEQUENCES = 24  # at once
+N_SEQUENCES = 48  # at once
 MINIMISE_SECONDS, ATTEMPTS = 60, 3
 
 
@@ -58,19 +58,13 @@ def fails(batch, end):
     return None
 
 
-def minimise(batch, end):
-    """One sequence alone if that goes wrong too, then without steps as long as it does."""
-    best = None
-    for sequence in batch.sequences():
-        found = fails(batch.only(sequence), end)
-        if found:
-            batch, best = batch.only(sequence), found
-            break
-    size = len(batch.steps) // 2
+def leave_out(batch, count, without, end):
+    """Slices of what it consists of, as long as it still goes wrong: the rest, and what was wrong with it (None: with nothing but the whole)."""
+    best, size = None, count(batch) // 2
     while size >= 1 and time.monotonic() < end:
         start = 0
-        while start < len(batch.steps) and time.monotonic() < end:
-            shorter = batch.without(start, size)
+        while start < count(batch) and time.monotonic() < end:
+            shorter = without(batch, start, size)
             found = fails(shorter, end)
             if found:
                 batch, best = shorter, found
@@ -78,6 +72,12 @@ def minimise(batch, end):
                 start += size
         size //= 2
     return batch, best
+
+
+def minimise(batch, end):
+    batch, first = leave_out(batch, lambda batch: len(batch.sequences()), Batch.without_sequences, end)
+    batch, best = leave_out(batch, lambda batch: len(batch.steps), Batch.without, end)
+    return batch, best or first
 
 
 def report(batch, wrong, trace):
