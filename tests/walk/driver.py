@@ -16,6 +16,7 @@ from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Pe
 
 DEADLINE = 150  # seconds for anything that is waited for
 N_PEERS = 4
+LURK = 0.1  # seconds
 CHUNK = 16  # calls that one client has open at most before the walk waits for some answer
 
 
@@ -269,6 +270,10 @@ class Driver(World):
         kill(pid, 9)
 
     def do_service(self, step, container, peer):
+        """pending: preferably while a restart is planned."""
+        end = time.monotonic() + LURK
+        while step["pending"] and time.monotonic() < end and not any(other.life["NextRestartTimestamp"] for other in self.containers.values()):
+            self.turn(0.002)
         if self.synced and self.pid:
             self.trace(f"  kill the service with {step['signal']}")
             epoch = self.epoch

@@ -95,7 +95,7 @@ def make_step(choose, index, config, n_peers):
     if kind == "end":
         step["signal"] = choose.choice((9, 10, 12, 12))
     if kind == "service":
-        step["signal"] = choose.choice((9, 9, 15))
+        step["signal"], step["pending"] = choose.choice((9, 9, 15)), choose.random() < 0.5
     if kind == "rename":
         step["name"] = f"n{choose.randrange(16)}"
     if kind == "policy":
