@@ -2,10 +2,11 @@
 /* See fake-bus.h. */
 
 #include "fake-bus.h"
-#include "testing.h"
 #include <stdarg.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define DAEMON "org.freedesktop.DBus"
 
@@ -78,8 +79,13 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
 
 FakeBus *fake_bus_listen(sd_event *event, const char *path, FakeBusCall call, void *userdata) {
         FakeBus *bus = bus_new(event, call, userdata);
-        int fd = testing_listen(path, SOCK_STREAM);
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(snprintf(address.sun_path, sizeof address.sun_path, "%s", path), <, sizeof address.sun_path);
+        g_assert_no_errno(bind(fd, (struct sockaddr *) &address, sizeof address));
+        g_assert_no_errno(listen(fd, 8));
         g_assert_cmpint(sd_event_add_io(event, &bus->listening, fd, EPOLLIN, on_connection, bus), >=, 0);
         g_assert_cmpint(sd_event_source_set_io_fd_own(bus->listening, true), >=, 0);
         return bus;

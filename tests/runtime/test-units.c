@@ -536,48 +536,6 @@ static void test_a_question_is_forgotten_with_the_rest(Fixture *fixture, gconstp
         g_assert_cmpuint(fixture->n_done, ==, 0);
 }
 
-/* --- paths --- */
-
-static void test_mount_units(void) {
-        static const char *const table[][2] = {
-                {"/", "-.mount"}, {"//", "-.mount"}, {"//run", "run.mount"}, {"/run/conbus", "run-conbus.mount"}, {"/a b", "a\\x20b.mount"}, {"/a-b/c", "a\\x2db-c.mount"}, {"/.a/.b", "\\x2ea-.b.mount"},
-                {"/a.b_c:d", "a.b_c:d.mount"}, {"/ä", "\\xc3\\xa4.mount"}, {"/a\\b", "a\\x5cb.mount"},
-        };
-
-        for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
-                g_autofree char *unit = units_mount_of_path(table[i][0]);
-                g_assert_cmpstr(unit, ==, table[i][1]);
-        }
-}
-
-static void test_slices(void) {
-        static const char *const table[][2] = {{"-.slice", ""}, {"machine.slice", "/machine.slice"}, {"a-b.slice", "/a.slice/a-b.slice"}, {"a-b-c.slice", "/a.slice/a-b.slice/a-b-c.slice"}};
-
-        for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
-                g_autofree char *group = units_cgroup_of_slice(table[i][0]);
-                g_assert_cmpstr(group, ==, table[i][1]);
-        }
-}
-
-static void test_units_of_groups(void) {
-        static const char *const table[][3] = {
-                {"", "", ""},
-                {"/", "", ""},
-                {"/conbus/0123", "", ""},
-                {"/machine.slice/machine-conbus.slice/conbus-a.scope/container", "machine-conbus.slice", "conbus-a.scope"},
-                {"/system.slice/conbus.service", "system.slice", "conbus.service"},
-                {"/conbus-a.scope", "", "conbus-a.scope"},
-                {"/user.slice/user-0.slice/user@0.service/app.slice/x.scope", "user-0.slice", "user@0.service"}, /* what a container's own manager has made does not count */
-                {"/machine.slice", "machine.slice", ""},
-        };
-
-        for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
-                g_autofree char *slice = units_slice_of_cgroup(table[i][0]), *unit = units_unit_of_cgroup(table[i][0]);
-                g_assert_cmpstr(slice, ==, table[i][1]);
-                g_assert_cmpstr(unit, ==, table[i][2]);
-        }
-}
-
 #define ADD(name, function) g_test_add("/units/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char *argv[]) {
@@ -608,8 +566,5 @@ int main(int argc, char *argv[]) {
         ADD("a-time-that-is-not-told-is-the-default", test_a_time_that_is_not_told_is_the_default);
         ADD("a-question-that-nobody-takes-is-answered", test_a_question_that_nobody_takes_is_answered);
         ADD("a-question-is-forgotten-with-the-rest", test_a_question_is_forgotten_with_the_rest);
-        g_test_add_func("/units/mount-units", test_mount_units);
-        g_test_add_func("/units/slices", test_slices);
-        g_test_add_func("/units/units-of-groups", test_units_of_groups);
         return g_test_run();
 }
