@@ -30,11 +30,11 @@ struct Server {
 
 static bool has_nothing_to_do(const Server *server) {
         bool over = server->host.run_ended || server->monitor_gone || source_has_ended(server->host.source);
+        bool is_cut_off = server->control_fd < 0 && !server->channel; /* a connected pair that is closed: it brings no client and hears no report any more */
 
-        if (server->clients.length > 0 || server->reports.length > 0 || (!server->was_connected && !server->monitor_gone))
+        if (server->clients.length > 0 || (server->reports.length > 0 && !is_cut_off) || (!server->was_connected && !server->monitor_gone))
                 return false;
-        /* A connected pair that is closed can never bring a client again. */
-        return over || (server->control_fd < 0 && !server->channel);
+        return over || is_cut_off;
 }
 
 static void leave_if_done(Server *server) {
