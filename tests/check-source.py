@@ -34,7 +34,6 @@ BANNED_EXCEPTIONS = {
 WITHOUT_TEST = {
     "service/main.c": "options of the command line; every system test begins with it",
     "service/manager.c": "wires the parts; every system test begins with it",
-    "service/operation/descriptors.c": "needs a systemd: tests/systemd/test_store.py",
     "service/operation/shutdown.c": "needs a systemd: tests/systemd/test_boot.py",
     "service/runtime/streamer.c": "starts the program that it speaks to: tests/system/test_attach.py and tests/systemd/test_streams.py",
     "service/stream/main.c": "options that the service gives; every test that attaches begins with it",
