@@ -2,11 +2,11 @@
 /* See fake-bus.h. */
 
 #include "fake-bus.h"
+#include "base/variant.h"
+#include "testing.h"
 #include <stdarg.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define DAEMON "org.freedesktop.DBus"
 
@@ -53,6 +53,11 @@ static FakeBus *bus_new(sd_event *event, FakeBusCall call, void *userdata) {
         return bus;
 }
 
+static bool is_ready(void *userdata) {
+        return sd_bus_is_ready(userdata) > 0;
+}
+
+/* A descriptor can only be sent when both sides have agreed that it can, which sd-bus would wait for without the loop. */
 FakeBus *fake_bus_new(sd_event *event, FakeBusCall call, void *userdata) {
         FakeBus *bus = bus_new(event, call, userdata);
         int ends[2];
@@ -65,6 +70,7 @@ FakeBus *fake_bus_new(sd_event *event, FakeBusCall call, void *userdata) {
         g_assert_cmpint(sd_bus_negotiate_fds(bus->client, true), >=, 0);
         g_assert_cmpint(sd_bus_start(bus->client), >=, 0);
         g_assert_cmpint(sd_bus_attach_event(bus->client, event, SD_EVENT_PRIORITY_NORMAL), >=, 0);
+        testing_run_until(event, is_ready, bus->client);
         return bus;
 }
 
@@ -79,13 +85,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
 
 FakeBus *fake_bus_listen(sd_event *event, const char *path, FakeBusCall call, void *userdata) {
         FakeBus *bus = bus_new(event, call, userdata);
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = testing_listen(path, SOCK_STREAM);
 
-        g_assert_cmpint(fd, >=, 0);
-        g_assert_cmpint(snprintf(address.sun_path, sizeof address.sun_path, "%s", path), <, sizeof address.sun_path);
-        g_assert_no_errno(bind(fd, (struct sockaddr *) &address, sizeof address));
-        g_assert_no_errno(listen(fd, 8));
         g_assert_cmpint(sd_event_add_io(event, &bus->listening, fd, EPOLLIN, on_connection, bus), >=, 0);
         g_assert_cmpint(sd_event_source_set_io_fd_own(bus->listening, true), >=, 0);
         return bus;
@@ -103,6 +104,19 @@ void fake_bus_free(FakeBus *bus) {
         g_clear_pointer(&bus->listening, sd_event_source_disable_unref);
         sd_event_unref(bus->event);
         g_free(bus);
+}
+
+char *fake_bus_text_of(sd_bus_message *call, GArray *fds) {
+        g_autoptr(GString) text = g_string_new(sd_bus_message_get_member(call));
+        g_autoptr(GError) error = NULL;
+
+        while (sd_bus_message_at_end(call, true) == 0) {
+                g_autoptr(GVariant) argument = variant_read(call, NULL, fds, &error);
+                g_assert_no_error(error);
+                g_autofree char *printed = g_variant_print(argument, false);
+                g_string_append_printf(text, " %s", printed);
+        }
+        return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 void fake_bus_signal(FakeBus *bus, const char *path, const char *interface, const char *member, const char *types, ...) {

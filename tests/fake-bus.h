@@ -29,6 +29,8 @@ FakeBus *fake_bus_listen(sd_event *event, const char *path, FakeBusCall call, vo
 void fake_bus_free(FakeBus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FakeBus, fake_bus_free)
 
+/* MEMBER ARGUMENT… of a call, as GVariant text. fds: of int, takes the descriptors that came along. */
+char *fake_bus_text_of(sd_bus_message *call, GArray *fds) G_GNUC_WARN_UNUSED_RESULT;
 /* A signal of the service manager: object, interface and arguments as for sd_bus_message_append. */
 void fake_bus_signal(FakeBus *bus, const char *path, const char *interface, const char *member, const char *types, ...);
 void fake_bus_hang_up(FakeBus *bus); /* the daemon dies */

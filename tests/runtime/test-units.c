@@ -4,7 +4,6 @@
 #include "runtime/units.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/variant.h"
 #include "fake-bus.h"
 #include "testing.h"
 #include <signal.h>
@@ -43,19 +42,6 @@ typedef struct Fixture {
         unsigned before;
 } Fixture;
 
-static void note(Fixture *fixture, sd_bus_message *call) {
-        g_autoptr(GString) text = g_string_new(sd_bus_message_get_member(call));
-        g_autoptr(GError) error = NULL;
-
-        while (sd_bus_message_at_end(call, true) == 0) {
-                g_autoptr(GVariant) argument = variant_read(call, NULL, fixture->fds, &error);
-                g_assert_no_error(error);
-                g_autofree char *printed = g_variant_print(argument, false);
-                g_string_append_printf(text, " %s", printed);
-        }
-        g_ptr_array_add(fixture->calls, g_strdup(text->str));
-}
-
 static void answer_property(Fixture *fixture, sd_bus_message *call, bool is_state) {
         if (fixture->garble)
                 g_assert_cmpint(sd_bus_reply_method_return(call, "v", "u", 7u), >=, 0);
@@ -80,7 +66,7 @@ static void answer(Fixture *fixture, sd_bus_message *call) {
 static void on_call(FakeBus *bus, sd_bus_message *call, void *userdata) {
         Fixture *fixture = userdata;
 
-        note(fixture, call);
+        g_ptr_array_add(fixture->calls, fake_bus_text_of(call, fixture->fds));
         const char *last = fixture->calls->pdata[fixture->calls->len - 1];
         if (fixture->keep)
                 g_ptr_array_add(fixture->kept, sd_bus_message_ref(call));
