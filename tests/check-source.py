@@ -34,7 +34,6 @@ BANNED_EXCEPTIONS = {
 WITHOUT_TEST = {
     "service/main.c": "options of the command line; every system test begins with it",
     "service/manager.c": "wires the parts; every system test begins with it",
-    "service/operation/shutdown.c": "needs a systemd: tests/systemd/test_boot.py",
     "service/operation/adopt.c": "matches rows with a service's own past: tests/system/test_ends.py kills it between every two steps",
     "service/operation/crash-point.c": "is itself for tests: tests/system/test_ends.py",
     "service/operation/create.c": "tests/system/test_bad_input.py; a dropped creation in tests/operation/test-operation.c",

@@ -56,10 +56,12 @@ static void stop(struct Shutdown *shutdown, Container *container) {
         if (!g_hash_table_add(shutdown->asked, g_strdup(container->id)))
                 return;
         Operation *operation = operation_submit(shutdown->engine, container, VERB_STOP, options, NULL, on_stopped, shutdown, &error);
-        if (operation)
+        if (operation) {
                 operation->at_shutdown = true;
-        else
-                log_warning("%s", error->message);
+                return;
+        }
+        log_warning("%s", error->message);
+        g_hash_table_remove(shutdown->asked, container->id); /* with the next change of a state it is asked again */
 }
 
 static void look(struct Shutdown *shutdown) {

@@ -121,6 +121,11 @@ static void test_one_process_after_another(Case *test, gconstpointer unused) {
         follow(test);
         expect_removed(test, 4, "main", test->process.pid, test->process.start_time + 1);
         expect_stored(test, 4, "main");
+        test->old.main = test->now.main;
+        test->old.main.pid++; /* both began in one tick of the clock */
+        follow(test);
+        expect_removed(test, 4, "main", test->process.pid + 1, test->process.start_time);
+        expect_stored(test, 4, "main");
         notified_expect(test->manager, NULL);
 }
 
