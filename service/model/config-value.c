@@ -15,6 +15,8 @@
 #define PIDS_MAX 4194304ULL /* PID_MAX_LIMIT of the kernel */
 #define MEMORY_MIN (1024 * 1024ULL)
 #define LOG_SIZE_MIN 4096ULL
+#define LOG_FILES_MIN 2 /* the last one that was rotated keeps the count (stream/log-files.h) */
+#define LOG_FILES_MAX 1000
 #define ID_MAP_MAX 340 /* user_namespaces(7) */
 
 bool config_value_refuse(GError **error, const char *key, const char *format, ...) {
@@ -410,6 +412,10 @@ static bool check_log_size(const char *key, GVariant *value, GError **error) {
         return size == 0 || check_range(key, size, LOG_SIZE_MIN, G_MAXINT64, error);
 }
 
+static bool check_log_files(const char *key, GVariant *value, GError **error) {
+        return check_range(key, g_variant_get_uint32(value), LOG_FILES_MIN, LOG_FILES_MAX, error);
+}
+
 static bool check_depends(const char *key, GVariant *value, GError **error) {
         g_autofree const char **names = g_variant_get_strv(value, NULL);
 
@@ -466,6 +472,7 @@ bool config_value_check(const char *key, GVariant *value, GError **error) {
                 { "notify", check_notify },
                 { "log-driver", check_log_driver },
                 { "log-size-max", check_log_size },
+                { "log-max-files", check_log_files },
                 { "slice", config_unit_check_slice },
                 { "unit-properties", config_unit_check_properties },
                 { "depends", check_depends },

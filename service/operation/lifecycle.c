@@ -370,6 +370,7 @@ void lifecycle_attach(Engine *engine, Container *container, Conmon *conmon) {
                 g_assert(r >= 0);
         } else
                 supervision->monitor_gone = true;
+        logs_watch(engine, container);
         if (container->life.stop_deadline != 0)
                 lifecycle_set_kill_deadline(engine, container, container->life.stop_deadline);
 }
@@ -380,6 +381,7 @@ void lifecycle_detach(Container *container) {
         if (!supervision)
                 return;
         supervision->engine->n_supervised--;
+        logs_unwatch(supervision->engine, container);
         reaper_unwatch_owner(supervision->engine->reaper, supervision);
         unwatch_processes(supervision);
         g_clear_pointer(&supervision->wait_timer, sd_event_source_disable_unref);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Followers of a log are told through a file in the container's run directory (stream/log-state.h), which is there once somebody has followed: so the service need not know who follows, and after a restart the file itself says that somebody may. */
+/* The rotation of a log goes on as long as conmon lives (runtime/log-rotation.h). Followers of a log are told through a file in the container's run directory (stream/log-state.h), which is there once somebody has followed: so the service need not know who follows, and after a restart the file itself says that somebody may. */
 
 #include "operation/logs.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "operation/internal.h"
+#include "runtime/control-fifo.h"
+#include "runtime/log-rotation.h"
 #include "stream/log-answer.h"
 #include "stream/log-files.h"
 #include "stream/log-journal.h"
@@ -15,12 +17,36 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define FILES_MAX 5 /* log-max-files */
+
 struct Logs {
         GHashTable *followed; /* container id -> LogState as it was written last */
+        GHashTable *rotations; /* container id -> LogRotation, while conmon lives */
 };
 
 static const char *driver_of(const Container *container) {
         return config_string(container->config, "log-driver", "k8s-file");
+}
+
+/* --- rotation --- */
+
+/* False: the log has no limit. */
+static bool get_limits(const Container *container, LogLimits *ret) {
+        *ret = (LogLimits) {.size_max = config_uint64(container->config, "log-size-max", 0), .files_max = config_uint32(container->config, "log-max-files", FILES_MAX)};
+        return ret->size_max > 0 && g_str_equal(driver_of(container), "k8s-file");
+}
+
+void logs_watch(Engine *engine, Container *container) {
+        g_autofree char *log = paths_state_of(engine->paths, container->id, "log"), *number = g_strdup_printf("%" G_GUINT64_FORMAT, container->life.run);
+        g_autofree char *directory = paths_run_of(engine->paths, container->id, number), *fifo = g_build_filename(directory, CONTROL_FIFO, NULL);
+        LogLimits limits;
+
+        if (get_limits(container, &limits) && pidref_is_set(&container->monitor))
+                g_hash_table_insert(engine->logs->rotations, g_strdup(container->id), log_rotation_new(engine->event, log, fifo, &limits));
+}
+
+void logs_unwatch(Engine *engine, Container *container) {
+        g_hash_table_remove(engine->logs->rotations, container->id);
 }
 
 /* --- followers --- */
@@ -106,12 +132,15 @@ static bool write_mark(int fd, guint64 run, GError **error) {
 char *logs_begin_run(Engine *engine, Container *container, guint64 run) {
         g_autofree char *state = paths_state_of(engine->paths, container->id, NULL), *log = paths_state_of(engine->paths, container->id, "log");
         LogCursor end = log_journal_cursor_at(clock_realtime_usec());
-        g_autoptr(GError) error = NULL;
+        g_autoptr(GError) error = NULL, too_large = NULL;
+        LogLimits limits;
 
         if (g_str_equal(driver_of(container), "journald"))
                 return log_cursor_to_string(&end);
         if (!g_str_equal(driver_of(container), "k8s-file"))
                 return g_strdup("");
+        if (get_limits(container, &limits) && !log_rotation_between_runs(log, &limits, &too_large))
+                log_warning("%s: %s", container_title(container), too_large->message);
         autofd int fd = g_mkdir_with_parents(state, 0700) < 0 ? -1 : open(log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 (void) error_errno(&error, errno, "open %s", log);
@@ -268,6 +297,7 @@ bool logs_plan_open(Engine *engine, Container *container, GVariant *options, Log
 struct Logs *logs_new(void) {
         struct Logs *logs = g_new0(struct Logs, 1);
 
+        logs->rotations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify) log_rotation_free);
         logs->followed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         return logs;
 }
@@ -275,6 +305,7 @@ struct Logs *logs_new(void) {
 void logs_free(struct Logs *logs) {
         if (!logs)
                 return;
+        g_hash_table_unref(logs->rotations);
         g_hash_table_unref(logs->followed);
         g_free(logs);
 }

@@ -2,16 +2,9 @@
 /* Terminal sizes. A FIFO that conmon has not emptied yet is looked at again a moment later; there is no event for that. */
 
 #include "runtime/terminal.h"
-#include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
-
-#define RETRY_USEC (20 * G_TIME_SPAN_MILLISECOND)
+#include "runtime/control-fifo.h"
 
 struct Terminal {
         sd_event *event;
@@ -24,7 +17,7 @@ Terminal *terminal_new(sd_event *event, const char *directory) {
         Terminal *terminal = g_new0(Terminal, 1);
 
         terminal->event = event;
-        terminal->fifo = g_build_filename(directory, "ctl", NULL);
+        terminal->fifo = g_build_filename(directory, CONTROL_FIFO, NULL);
         return terminal;
 }
 
@@ -49,21 +42,16 @@ static int on_retry(sd_event_source *source, guint64 usec, void *userdata) {
 }
 
 static bool send_size(Terminal *terminal, GError **error) {
-        autofd int fd = open(terminal->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-        char message[64];
-        int waiting = 0;
+        g_autofree char *message = g_strdup_printf("1 %u %u\n", terminal->rows, terminal->columns);
+        bool busy;
 
-        if (fd < 0 && (errno == ENXIO || errno == ENOENT))
-                return error_set(error, CONBUS_ERROR_NOT_RUNNING, "set the size of the terminal: conmon has gone");
-        if (fd < 0 || ioctl(fd, FIONREAD, &waiting) < 0)
-                return error_errno(error, errno, "set the size of the terminal");
-        int size = snprintf(message, sizeof message, "1 %u %u\n", terminal->rows, terminal->columns);
-        if (waiting == 0) {
-                if (write(fd, message, (size_t) size) == size)
-                        return true;
-                return error_errno(error, errno, "set the size of the terminal");
+        if (control_fifo_send(terminal->fifo, message, &busy, error))
+                return true;
+        if (!busy) {
+                g_prefix_error(error, "set the size of the terminal: ");
+                return false;
         }
-        int r = sd_event_add_time(terminal->event, &terminal->timer, CLOCK_BOOTTIME, clock_boottime_in(RETRY_USEC), 1000, on_retry, terminal);
+        int r = sd_event_add_time(terminal->event, &terminal->timer, CLOCK_BOOTTIME, clock_boottime_in(CONTROL_RETRY_USEC), 1000, on_retry, terminal);
         return r >= 0 || error_errno(error, -r, "set the size of the terminal");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The size of a terminal that conmon holds, set through its ctl FIFO. conmon 2.1 looks only at the first message of what one read gives, so a message is written only into an empty FIFO; of sizes that come meanwhile the last one wins. */
+/* The size of a terminal that conmon holds, set through its ctl FIFO. Of sizes that come while conmon has not read the one before, the last one wins. */
 
 #include "base/error.h"
 #include <systemd/sd-event.h>

@@ -70,6 +70,9 @@ static const char *const table[][3] = {
         {"stop-signal", "-1", "is no signal"},
         {"log-size-max", "uint64 4096", NULL},
         {"log-size-max", "uint64 4095", "is out of range"},
+        {"log-max-files", "uint32 2", NULL},
+        {"log-max-files", "uint32 1", "is out of range"},
+        {"log-max-files", "uint32 1001", "is out of range"},
         {"oci-spec-patch", "'{\"a\": null}'", NULL},
         {"no-such-rule", "'anything'", NULL},
 };
