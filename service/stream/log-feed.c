@@ -16,7 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 
-#define PIPE_SIZE (1024 * 1024)
+#define PIPE_SIZE (256 * 1024)
 #define ROUNDS_AT_ONCE 16 /* then files that are rotated meanwhile have their turn */
 #define PIECE (128 * 1024) /* of what is formatted, before it is written */
 

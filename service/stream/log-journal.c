@@ -21,6 +21,8 @@ struct LogJournal {
         LogFilter filter;
         LogCursor place;
         GByteArray *text; /* of the present record */
+        guint64 monitor; /* pid of the conmon that has sent the last entry */
+        bool again; /* the journal is at an entry that has not been looked at */
 };
 
 LogCursor log_journal_cursor_at(guint64 usec) {
@@ -117,7 +119,8 @@ static void take_text(LogJournal *journal, bool partial) {
         g_byte_array_set_size(journal->text, 0);
         if (sd_journal_get_data(journal->journal, "MESSAGE", &data, &size) >= 0 && size >= head)
                 g_byte_array_append(journal->text, (const guint8 *) data + head, (guint) (size - head));
-        if (!partial)
+        /* conmon 2.1 leaves the newline in the message. */
+        if (!partial && (journal->text->len == 0 || journal->text->data[journal->text->len - 1] != '\n'))
                 g_byte_array_append(journal->text, (const guint8 *) "\n", 1);
 }
 
@@ -132,8 +135,24 @@ static bool read_entry(LogJournal *journal, LogRecord *ret, guint64 *ret_usec, L
         return log_filter_takes(&journal->filter, ret, *ret_usec, ret_after);
 }
 
+/* Each run has a conmon of its own. */
+static bool begins_run(LogJournal *journal) {
+        guint64 monitor = number_of(journal->journal, "_PID", 0), before = journal->monitor;
+
+        journal->monitor = monitor;
+        return before != 0 && monitor != before;
+}
+
 bool log_journal_next(LogJournal *journal, LogRecord *ret, guint64 *ret_usec, LogCursor *ret_at, LogCursor *ret_after) {
-        while (sd_journal_next(journal->journal) > 0) {
+        while (journal->again || sd_journal_next(journal->journal) > 0) {
+                journal->again = begins_run(journal);
+                if (journal->again) {
+                        log_filter_begin_run(&journal->filter);
+                        *ret = (LogRecord) {.stream = STREAM_STDIN, .run = 1};
+                        *ret_usec = 0;
+                        *ret_at = *ret_after = journal->place;
+                        return true;
+                }
                 bool wanted = read_entry(journal, ret, ret_usec, ret_after);
                 *ret_at = journal->place;
                 journal->place = *ret_after;
@@ -157,6 +176,7 @@ typedef struct Walk {
         guint64 n; /* lines that are still to be found */
         unsigned n_beyond; /* entries since none is */
         bool seen[STREAM_STDERR + 1], inside[STREAM_STDERR + 1]; /* an entry of the stream; one of a line that is wanted, whose beginning has not been met */
+        guint64 monitor[STREAM_STDERR + 1]; /* pid of the conmon of that entry */
         LogPosition from;
 } Walk;
 
@@ -167,9 +187,11 @@ static bool is_wanted(const LogFilter *filter, guint8 stream, guint64 usec) {
 /* One entry further back. False: nothing before it is of interest. */
 static bool walk_back(LogJournal *journal, Walk *walk, const LogCursor *here) {
         guint8 stream = number_of(journal->journal, "PRIORITY", 6) == 3 ? STREAM_STDERR : STREAM_STDOUT;
-        bool ends = !has_field(journal->journal, "CONTAINER_PARTIAL_MESSAGE") || !walk->seen[stream];
+        guint64 monitor = number_of(journal->journal, "_PID", 0);
+        bool ends = !has_field(journal->journal, "CONTAINER_PARTIAL_MESSAGE") || !walk->seen[stream] || monitor != walk->monitor[stream];
 
         walk->seen[stream] = true;
+        walk->monitor[stream] = monitor;
         if (ends) {
                 if (walk->inside[stream])
                         walk->from.of[stream] = *here;

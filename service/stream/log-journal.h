@@ -14,7 +14,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LogJournal, log_journal_free)
 
 /* Goes on n lines before the present end; with 0 at the end. */
 bool log_journal_seek_tail(LogJournal *journal, guint64 n, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* As log_reader_next. */
+/* As log_reader_next; a record with a run, whose number is not known, stands where another run begins. */
 bool log_journal_next(LogJournal *journal, LogRecord *ret, guint64 *ret_usec, LogCursor *ret_at, LogCursor *ret_after);
 LogCursor log_journal_place(const LogJournal *journal);
 

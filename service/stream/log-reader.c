@@ -72,8 +72,11 @@ void log_reader_skip(LogReader *reader, guint64 n_stdout, guint64 n_stderr) {
 }
 
 void log_reader_set_filter(LogReader *reader, const LogFilter *filter) {
+        const LogCursor *from = log_position_first(&filter->from), *other = &filter->from.of[STREAM_STDOUT] == from ? &filter->from.of[STREAM_STDERR] : &filter->from.of[STREAM_STDOUT];
+
         reader->filter = *filter;
-        reader->has_filter = true;
+        /* A filter that lets everything through costs something for each record. */
+        reader->has_filter = filter->streams != (STREAM_MASK(STREAM_STDOUT) | STREAM_MASK(STREAM_STDERR)) || log_filter_has_times(filter) || log_cursor_compare(from, other) != 0;
 }
 
 void log_reader_end_at(LogReader *reader, const LogCursor *end) {

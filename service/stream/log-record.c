@@ -4,6 +4,7 @@
 #include "stream/log-record.h"
 #include <string.h>
 
+#define TIME_SIZE 35 /* of conmon's times, which hold no blank */
 #define AFTER_TIME 10 /* " stdout P " */
 #define RUN_WORDS " conbus F run "
 
@@ -23,12 +24,12 @@ size_t log_record_parse(const guint8 *bytes, size_t size, LogRecord *ret) {
         if (!newline)
                 return 0;
         size_t line = (size_t) (newline - bytes) + 1;
-        const guint8 *blank = memchr(bytes, ' ', line);
+        const guint8 *blank = line > TIME_SIZE && bytes[TIME_SIZE] == ' ' ? bytes + TIME_SIZE : memchr(bytes, ' ', line);
         *ret = (LogRecord) {.stream = STREAM_STDIN, .text = bytes, .size = line};
         if (!blank || newline - blank < AFTER_TIME)
                 return line;
         const char *word = (const char *) blank + 1;
-        guint8 stream = strncmp(word, "stdout ", 7) == 0 ? STREAM_STDOUT : strncmp(word, "stderr ", 7) == 0 ? STREAM_STDERR : STREAM_STDIN;
+        guint8 stream = memcmp(word, "stdout ", 7) == 0 ? STREAM_STDOUT : memcmp(word, "stderr ", 7) == 0 ? STREAM_STDERR : STREAM_STDIN;
         ret->time = (const char *) bytes;
         ret->time_size = (size_t) (blank - bytes);
         if (stream == STREAM_STDIN || (word[7] != 'P' && word[7] != 'F') || word[8] != ' ') {

@@ -10,7 +10,7 @@
 typedef struct LogRecord {
         guint8 stream; /* STREAM_STDOUT, STREAM_STDERR; STREAM_STDIN: a line that is no record of a stream */
         bool partial;
-        guint64 run; /* of the line before a run, else 0 */
+        guint64 run; /* not 0: a run begins here, in a file the one with this number */
         const char *time; /* RFC 3339, borrowed, time_size characters */
         size_t time_size;
         const guint8 *text; /* borrowed; with the newline of a full record */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* reader FD: reads a socket to its end and prints bytes and seconds, from the first byte to the last. What stands in front of the data (a byte, as conmon and the framing `packets` have it) counts as well. */
+/* reader FD: reads a socket or a pipe to its end and prints bytes and seconds, from the first byte to the last. What stands in front of the data (a byte, as conmon and the framing `packets` have it) counts as well. */
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 static double now(void) {
         struct timespec t;
@@ -19,7 +19,7 @@ int main(int argc, char *argv[]) {
         double begin = 0, end = 0;
         ssize_t n;
 
-        while ((n = recv(argc > 1 ? atoi(argv[1]) : 0, bytes, sizeof bytes, 0)) > 0) {
+        while ((n = read(argc > 1 ? atoi(argv[1]) : 0, bytes, sizeof bytes)) > 0) {
                 end = now();
                 if (total == 0)
                         begin = end;
