@@ -265,14 +265,11 @@ bool client_pump(Client *client) {
 static bool go_on_from_log(Client *client) {
         const ClientHost *host = client->host;
 
-        if (!host->log || !host->log_start)
-                return false;
-        client->log = log_reader_new(host->log, host->log_start, NULL);
-        if (!client->log)
+        if (!host->marks)
                 return false;
         output_detach(&client->output);
-        log_reader_skip(client->log, client->before[STREAM_STDOUT] + client->output.n_bytes[STREAM_STDOUT], client->before[STREAM_STDERR] + client->output.n_bytes[STREAM_STDERR]);
-        return true;
+        client->log = log_marks_open(host->marks, client->before[STREAM_STDOUT] + client->output.n_bytes[STREAM_STDOUT], client->before[STREAM_STDERR] + client->output.n_bytes[STREAM_STDERR]);
+        return client->log != NULL;
 }
 
 void client_notice_files(Client *client) {

@@ -5,7 +5,7 @@
 
 #include "stream/detach-keys.h"
 #include "stream/framing.h"
-#include "stream/log-reader.h"
+#include "stream/log-marks.h"
 #include "stream/source.h"
 
 typedef struct Client Client;
@@ -34,8 +34,7 @@ typedef struct ClientEnd {
 typedef struct ClientHost {
         sd_event *event;
         Source *source;
-        const char *log; /* NULL: there is none that can be read */
-        const LogCursor *log_start; /* of what the ring has been fed with from its first byte; NULL: that is not known */
+        const LogMarks *marks; /* of what the ring has been fed with from its first byte, in the log; NULL: that is not known, or there is no log */
         guint64 stall_usec;
         bool stdin_once;
         bool run_ended; /* its record is there, or conmon is lost */

@@ -124,7 +124,7 @@ static bool is_at_end(const LogReader *reader) {
         return reader->has_end && reader->number >= reader->end.number;
 }
 
-static bool is_current(const LogReader *reader) {
+bool log_reader_is_current(const LogReader *reader) {
         struct stat mine, other;
 
         return reader->fd >= 0 && lstat(reader->path, &other) == 0 && fstat(reader->fd, &mine) == 0 && other.st_ino == mine.st_ino && other.st_dev == mine.st_dev;
@@ -154,7 +154,7 @@ static void enter(LogReader *reader, int fd, guint64 number) {
 static bool go_to_next_file(LogReader *reader) {
         guint64 number = 0;
 
-        if (reader->gap || (reader->held->len == 0 && is_current(reader)))
+        if (reader->gap || (reader->held->len == 0 && log_reader_is_current(reader)))
                 return false;
         autofd int fd = open_next(reader, &number);
         if (fd < 0) {
@@ -173,7 +173,7 @@ static bool go_to_next_file(LogReader *reader) {
 void log_reader_notice_files(LogReader *reader) {
         struct stat st;
 
-        while (reader->fd >= 0 && reader->held->len < HELD_MAX && !is_current(reader)) {
+        while (reader->fd >= 0 && reader->held->len < HELD_MAX && !log_reader_is_current(reader)) {
                 guint64 last = reader->held->len > 0 ? g_array_index(reader->held, HeldFile, reader->held->len - 1).number : reader->number;
                 HeldFile held = {.fd = log_files_open(reader->path, last + 1, &held.number, &st)};
                 if (held.fd < 0)

@@ -26,6 +26,7 @@ bool log_reader_next(LogReader *reader, LogRecord *ret, LogCursor *ret_at, LogCu
 LogCursor log_reader_place(const LogReader *reader); /* behind what has been read */
 
 guint64 log_reader_backlog(const LogReader *reader); /* bytes of the present file that have not been read */
+bool log_reader_is_current(const LogReader *reader); /* it reads the file that is being written */
 /* To be called when files were renamed: takes hold of those that come next, up to a limit, so that they can be removed. */
 void log_reader_notice_files(LogReader *reader);
 /* What comes next has been removed before it was read: nothing comes any more, until log_reader_go_past_gap. */

@@ -19,7 +19,8 @@ struct Server {
         sd_event_source *control_source, *monitor_source, *log_source;
         Channel *channel;
         char *log;
-        LogCursor log_start;
+        LogMarks *marks; /* NULL unless sees_all and there is a log */
+        sd_event_source *rename_source, *count_source; /* of the log's directory; counts what was rotated */
         bool sees_all; /* the ring holds the run's output from its first byte on */
         bool monitor_gone, was_connected;
         GQueue clients; /* of Client */
@@ -121,6 +122,38 @@ static int on_log(sd_event_source *source, const struct inotify_event *event, vo
                         client_notice_files(link->data);
         pump_all(server, PUMP_OUTPUT);
         return 0;
+}
+
+/* Where the ring's clients would go on: when nothing else is to be done. */
+static int on_count(sd_event_source *source, void *userdata) {
+        Server *server = userdata;
+
+        if (!log_marks_count(server->marks))
+                (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+static int on_renamed(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        Server *server = userdata;
+
+        log_marks_notice_files(server->marks);
+        for (GList *link = server->clients.head; link; link = link->next)
+                client_notice_files(link->data);
+        (void) sd_event_source_set_enabled(server->count_source, SD_EVENT_ON);
+        return 0;
+}
+
+static bool watch_renames(Server *server, GError **error) {
+        g_autofree char *directory = g_path_get_dirname(server->log);
+        int r = sd_event_add_inotify(server->host.event, &server->rename_source, directory, IN_CREATE | IN_MOVED_TO, on_renamed, server);
+
+        if (r >= 0)
+                r = sd_event_add_defer(server->host.event, &server->count_source, on_count, server);
+        if (r >= 0)
+                r = sd_event_source_set_priority(server->count_source, SD_EVENT_PRIORITY_IDLE);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(server->count_source, SD_EVENT_OFF);
+        return r >= 0 || error_errno(error, -r, "watch the log");
 }
 
 static bool watch_log(Server *server, GError **error) {
@@ -374,10 +407,13 @@ static bool begin_control(Server *server, GError **error) {
 
 static bool begin(Server *server, const ServerPlan *plan, GError **error) {
         if (plan->log_start) {
-                if (!log_cursor_parse(plan->log_start, &server->log_start, error) || !source_open_output(server->host.source, error))
+                LogCursor start;
+                if (!log_cursor_parse(plan->log_start, &start, error) || !source_open_output(server->host.source, error))
                         return false;
                 server->sees_all = true;
-                server->host.log_start = &server->log_start;
+                server->host.marks = server->marks = server->log ? log_marks_new(server->log, &start) : NULL;
+                if (server->marks && !watch_renames(server, error))
+                        return false;
         }
         if (server->monitor_fd >= 0) {
                 int r = sd_event_add_io(server->host.event, &server->monitor_source, server->monitor_fd, EPOLLIN, on_monitor, server);
@@ -397,7 +433,7 @@ Server *server_new(sd_event *event, const ServerPlan *plan, GError **error) {
         server->directory_fd = plan->directory_fd;
         server->monitor_fd = plan->monitor_fd;
         server->log = g_strdup(plan->log);
-        server->host = (ClientHost) {.event = event, .log = server->log, .stall_usec = plan->stall_usec, .stdin_once = plan->stdin_once, .ended = on_client_ended, .userdata = server};
+        server->host = (ClientHost) {.event = event, .stall_usec = plan->stall_usec, .stdin_once = plan->stdin_once, .ended = on_client_ended, .userdata = server};
         server->host.source = source_new(event, server->directory_fd, &events, server);
         return begin(server, plan, error) ? g_steal_pointer(&server) : NULL;
 }
@@ -409,9 +445,12 @@ void server_free(Server *server) {
         g_clear_pointer(&server->control_source, sd_event_source_disable_unref);
         g_clear_pointer(&server->monitor_source, sd_event_source_disable_unref);
         g_clear_pointer(&server->log_source, sd_event_source_disable_unref);
+        g_clear_pointer(&server->rename_source, sd_event_source_disable_unref);
+        g_clear_pointer(&server->count_source, sd_event_source_disable_unref);
         g_queue_clear_full(&server->clients, (GDestroyNotify) client_free);
         g_queue_clear_full(&server->reports, (GDestroyNotify) g_variant_unref);
         source_free(server->host.source);
+        log_marks_free(server->marks);
         g_free(server->host.run_result);
         g_free(server->log);
         close_fd(server->control_fd);

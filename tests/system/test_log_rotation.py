@@ -77,6 +77,31 @@ def test_an_attachment_loses_and_repeats_nothing(client):
 
 
 @on_real_runtime
+def test_an_attachment_from_the_first_byte_on_that_is_slow(client):
+    """The ring feeds it until it falls behind, and then the log, whose first files have gone."""
+    path = client.create("a", "sh", "-c", f"while ! test -e /go; do seq 1 9999; sleep 0.1; done; seq 1 {COUNT}", rootfs_mode="direct", **limits(files=40))
+    client.call(path, CONTAINER, "Init")
+    attached = attach(client, path)
+    client.call(path, CONTAINER, "Start")
+    go = f"{os.environ['CONBUS_TEST_ROOTFS']}/go"
+    try:
+        while not os.path.exists(f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}/log.45"):
+            before = attached.out.count(b"9999\n")
+            while attached.out.count(b"9999\n") == before:
+                attached.read_packet()
+        with open(go, "w", encoding="utf-8"):
+            pass
+        client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
+        end = attached.read_to_end().out
+    finally:
+        if os.path.exists(go):
+            os.unlink(go)
+    assert attached.last["reason"] == "exited", attached.last
+    pieces = (len(end) - len(numbers(COUNT))) // len(numbers(9999))
+    assert end == numbers(9999) * pieces + numbers(COUNT), (len(end), pieces)
+
+
+@on_real_runtime
 def test_lines_and_their_cursors_lead_over_rotations(client):
     count = 50000
     path = writer(client, count, **limits(files=1000))
