@@ -9,34 +9,60 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-void fixture_set_up(Fixture *fixture, gconstpointer unused) {
-        g_autoptr(GError) error = NULL;
-        Settings settings;
-
+void fixture_prepare(Fixture *fixture) {
         log_set_level(LOG_EMERG); /* what is made to fail is logged */
         g_assert_cmpint(sd_event_new(&fixture->event), >=, 0);
         fixture->reaper = reaper_new(fixture->event);
         fixture->directory = testing_directory_new();
         fixture->paths = (Paths) {.state = g_build_filename(fixture->directory, "state", NULL), .run = g_build_filename(fixture->directory, "run", NULL),
-                                  .crun = (char *) "/bin/true", .conmon = (char *) "/bin/true", .wake = (char *) "/no/wake"};
-        fixture->store = store_open(NULL, fixture->event, &error);
-        g_assert_no_error(error);
+                                  .crun = (char *) "/bin/true", .conmon = (char *) "/bin/true", .wake = (char *) "/no/wake", .stream = (char *) "/no/stream"};
+        settings_init(&fixture->settings);
+}
+
+void fixture_open(Fixture *fixture) {
+        g_autoptr(GError) error = NULL;
+
         fixture->registry = registry_new(fixture->store);
         fixture->waits = waits_new(fixture->event, fixture->registry);
-        settings_init(&settings);
-        fixture->engine = engine_new(fixture->event, fixture->reaper, &fixture->paths, fixture->registry, fixture->waits, &settings, &error);
+        fixture->engine = engine_new(fixture->event, fixture->reaper, &fixture->paths, fixture->registry, fixture->waits, &fixture->settings, &error);
         g_assert_no_error(error);
+}
+
+static void close_engine(Fixture *fixture) {
+        engine_free(fixture->engine);
+        waits_free(fixture->waits);
+        registry_free(fixture->registry);
+}
+
+void fixture_crash(Fixture *fixture, const char *sql) {
+        g_autoptr(GError) error = NULL;
+
+        close_engine(fixture);
+        if (sql && !store_exec(fixture->store, sql, &error))
+                g_error("%s: %s", sql, error->message);
+        fixture_open(fixture);
+        if (!registry_load(fixture->registry, &error))
+                g_error("load the containers: %s", error->message);
+}
+
+void fixture_set_up(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(GError) error = NULL;
+
+        fixture_prepare(fixture);
+        fixture->store = store_open(NULL, fixture->event, &error);
+        g_assert_no_error(error);
+        fixture_open(fixture);
 }
 
 static bool nothing_is_left(void *userdata) {
         Fixture *fixture = userdata;
         siginfo_t info;
 
-        return fixture->engine->n_accepted == 0 && waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+        return fixture->engine->n_accepted == 0 && fixture->engine->monitors->len == 0 && waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
 }
 
 /* Queued operations end, children are reaped, so that nothing can leak. */
-static void quiesce(Fixture *fixture) {
+void fixture_quiesce(Fixture *fixture) {
         g_autoptr(GPtrArray) containers = registry_list(fixture->registry);
 
         for (guint i = 0; i < containers->len; i++) {
@@ -47,17 +73,19 @@ static void quiesce(Fixture *fixture) {
                 (void) !commit_apply(commit, NULL);
                 policy_forget(container);
                 if (pidref_is_set(&container->main))
-                        (void) !pidref_signal(&container->main, SIGKILL, NULL, NULL);
+                        kill_now(container);
         }
         testing_run_until(fixture->event, nothing_is_left, fixture);
 }
 
 void fixture_tear_down(Fixture *fixture, gconstpointer unused) {
         fixture->paths.crun = (char *) "/bin/true";
-        quiesce(fixture);
-        engine_free(fixture->engine);
-        waits_free(fixture->waits);
-        registry_free(fixture->registry);
+        fixture_quiesce(fixture);
+        fixture_close(fixture);
+}
+
+void fixture_close(Fixture *fixture) {
+        close_engine(fixture);
         store_close(fixture->store);
         reaper_free(fixture->reaper);
         sd_event_unref(fixture->event);
@@ -135,6 +163,19 @@ void fixture_break_store(Fixture *fixture) {
         g_assert_true(store_exec(fixture->store, "CREATE TRIGGER refuse BEFORE INSERT ON event BEGIN SELECT raise(ABORT, 'refused'); END", NULL));
 }
 
+/* The commit that writes what the trigger looks at needs more pages than there may be. */
+void fixture_refuse(Fixture *fixture, const char *clause) {
+        g_autofree char *trigger = g_strdup_printf("CREATE TRIGGER full BEFORE %s BEGIN INSERT INTO filler VALUES (zeroblob(8000000)); END", clause);
+
+        g_assert_true(store_exec(fixture->store, "CREATE TABLE IF NOT EXISTS filler (bytes BLOB)", NULL));
+        g_assert_true(store_exec(fixture->store, trigger, NULL));
+        g_assert_true(store_exec(fixture->store, "PRAGMA max_page_count = 1000", NULL));
+}
+
+void fixture_allow(Fixture *fixture) {
+        g_assert_true(store_exec(fixture->store, "DROP TRIGGER full", NULL));
+}
+
 void answer_clear(Answer *answer) {
         g_clear_pointer(&answer->result, g_free);
         g_clear_error(&answer->error);
@@ -202,4 +243,69 @@ char *fixture_events(Fixture *fixture) {
         for (guint i = 0; i < events->len; i++)
                 g_string_append_printf(text, "%s ", ((Event *) events->pdata[i])->action);
         return g_string_free(text, FALSE);
+}
+
+void fixture_expect_events(Fixture *fixture, const char *actions) {
+        g_autofree char *events = fixture_events(fixture);
+
+        g_assert_cmpstr(events, ==, actions);
+}
+
+struct Row {
+        const Container *container;
+        bool found;
+};
+
+static void compare_row(const StoredContainer *row, void *userdata) {
+        struct Row *wanted = userdata;
+        const Life *life = &wanted->container->life;
+
+        if (!g_str_equal(row->id, wanted->container->id))
+                return;
+        wanted->found = true;
+        g_assert_cmpstr(row->name, ==, wanted->container->name);
+        g_assert_cmpint(row->life.state, ==, life->state);
+        g_assert_cmpint(row->life.reason, ==, life->reason);
+        g_assert_cmpuint(row->life.run, ==, life->run);
+        g_assert_cmpint(row->life.run_open, ==, life->run_open);
+        g_assert_cmpint(row->life.result, ==, life->result);
+        g_assert_cmpint(row->life.exit_code, ==, life->exit_code);
+        g_assert_cmpint(row->life.main.pid, ==, wanted->container->main.pid);
+        g_assert_cmpint(row->life.monitor.pid, ==, wanted->container->monitor.pid);
+        g_assert_cmpstr(row->life.cgroup, ==, life->cgroup);
+        g_assert_cmpstr(row->life.error_name, ==, life->error_name);
+}
+
+void fixture_expect(Fixture *fixture, Container *container, State state) {
+        struct Row row = {.container = container};
+
+        if (container->life.state != state)
+                g_error("%s is %s; it should be %s", container_title(container), state_to_string(container->life.state), state_to_string(state));
+        g_assert_true(store_load(fixture->store, compare_row, &row, NULL));
+        g_assert_true(row.found);
+}
+
+Run *fixture_record(Fixture *fixture, Container *container) {
+        Run *run = NULL;
+
+        g_assert_true(store_get_run(fixture->store, container->id, container->life.run, &run, NULL));
+        g_assert_nonnull(run);
+        return run;
+}
+
+void fixture_expect_start_failed(Fixture *fixture, Container *container, int code) {
+        g_autoptr(Run) run = fixture_record(fixture, container);
+
+        g_assert_false(container->life.run_open);
+        g_assert_false(pidref_is_set(&container->main));
+        g_assert_false(pidref_is_set(&container->monitor));
+        g_assert_null(container->supervision);
+        g_assert_cmpint(container->life.result, ==, RESULT_START_FAILED);
+        g_assert_cmpint(container->life.exit_code, ==, code);
+        g_assert_cmpint(run->result, ==, RESULT_START_FAILED);
+        g_assert_cmpint(run->reason, ==, REASON_START_FAILED);
+        g_assert_cmpint(run->exit_code, ==, code);
+        g_assert_cmpuint(run->finish_usec, >, 0);
+        g_assert_cmpuint(run->start_usec, ==, 0);
+        g_assert_cmpstr(run->name, ==, container->name);
 }

@@ -15,11 +15,20 @@ typedef struct Fixture {
         Registry *registry;
         Waits *waits;
         Engine *engine;
-        unsigned n_ids;
+        Settings settings; /* of the next engine; those of the present one may be changed in it */
+        unsigned n_ids, n_descriptors;
 } Fixture;
 
 void fixture_set_up(Fixture *fixture, gconstpointer unused);
 void fixture_tear_down(Fixture *fixture, gconstpointer unused); /* what still runs is killed */
+/* The service as after kill -9 and a new start: nothing is left but the rows, changed by sql (NULL: not at all) and loaded again. Containers have to be looked up again; engine_adopt is the test's. */
+void fixture_crash(Fixture *fixture, const char *sql);
+
+/* What set_up and tear_down are made of, for fakes.c. */
+void fixture_prepare(Fixture *fixture); /* everything below the store */
+void fixture_open(Fixture *fixture); /* everything above it */
+void fixture_quiesce(Fixture *fixture); /* kills what runs and waits for the cleanups */
+void fixture_close(Fixture *fixture);
 
 /* A container in the state created; config as GVariant text. Borrowed: the registry holds it. */
 Container *fixture_add(Fixture *fixture, const char *name, const char *config);
@@ -28,6 +37,9 @@ pid_t fixture_run(Fixture *fixture, Container *container, State state);
 /* The container as if its run had ended and been cleaned up. edit changes the life before the commit; may be NULL. */
 void fixture_exit(Fixture *fixture, Container *container, void (*edit)(Life *life));
 void fixture_break_store(Fixture *fixture); /* every event is refused from now on */
+/* Every commit that writes what the clause of a trigger names (`INSERT ON event WHEN new.action = 'init'`) fails with StorageFull, until fixture_allow. */
+void fixture_refuse(Fixture *fixture, const char *clause);
+void fixture_allow(Fixture *fixture);
 
 typedef struct Answer {
         unsigned n;
@@ -45,3 +57,8 @@ void fixture_expect_refused(Fixture *fixture, Container *container, Verb verb, C
 void fixture_run_until_state(Fixture *fixture, Container *container, State state);
 /* The actions of all events so far, with a space after each. */
 char *fixture_events(Fixture *fixture) G_GNUC_WARN_UNUSED_RESULT;
+void fixture_expect_events(Fixture *fixture, const char *actions);
+/* The state, in memory and with all that belongs to it in the row. */
+void fixture_expect(Fixture *fixture, Container *container, State state);
+Run *fixture_record(Fixture *fixture, Container *container) G_GNUC_WARN_UNUSED_RESULT; /* of its latest run */
+void fixture_expect_start_failed(Fixture *fixture, Container *container, int code); /* the latest run has ended so, and no process belongs to the container */

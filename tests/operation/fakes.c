@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See fakes.h. */
+
+#include "fakes.h"
+#include "base/clock.h"
+#include "fakes/fault.h"
+#include "runtime/cgroup.h"
+#include "storage/rootfs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GATE_USEC 2000 /* between two looks at whether a program waits */
+
+static unsigned count_entries(const char *path) {
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        unsigned n = 0;
+
+        for (const char *name = dir ? g_dir_read_name(dir) : NULL; name; name = g_dir_read_name(dir))
+                n++;
+        return n;
+}
+
+static char *from_environment(const char *variable) {
+        const char *value = g_getenv(variable);
+
+        if (!value)
+                g_error("%s is not set: this test is run by tests/sandbox, with CONBUS_SANDBOX_FAKES=1", variable);
+        return (char *) value;
+}
+
+void fakes_set_up(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(g_setenv("TMPDIR", from_environment("CONBUS_SANDBOX"), TRUE));
+        fixture->n_descriptors = count_entries("/proc/self/fd");
+        fixture_prepare(fixture);
+        fixture->paths.crun = from_environment("CONBUS_CRUN");
+        fixture->paths.conmon = from_environment("CONBUS_CONMON");
+        fixture->paths.stream = from_environment("CONBUS_STREAM");
+        g_assert_cmpint(g_mkdir_with_parents(fixture->paths.state, 0700), ==, 0);
+        fixture->store = store_open(fixture->paths.state, fixture->event, &error);
+        g_assert_no_error(error);
+        fixture_open(fixture);
+}
+
+/* --- the census --- */
+
+static void expect_empty(const char *directory) {
+        g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+        const char *name = dir ? g_dir_read_name(dir) : NULL;
+
+        if (name)
+                g_error("%s/%s is left", directory, name);
+}
+
+static void expect_no_groups(void) {
+        static const char *const hierarchies[] = {"pids", "freezer", "unified", "", NULL};
+
+        for (const char *const *hierarchy = hierarchies; *hierarchy; hierarchy++) {
+                g_autofree char *top = g_build_filename("/sys/fs/cgroup", *hierarchy, "conbus", NULL);
+                g_autoptr(GDir) dir = g_dir_open(top, 0, NULL);
+                for (const char *name = dir ? g_dir_read_name(dir) : NULL; name; name = g_dir_read_name(dir)) {
+                        g_autofree char *path = g_build_filename(top, name, NULL);
+                        if (g_file_test(path, G_FILE_TEST_IS_DIR))
+                                g_error("the group %s is left", path);
+                }
+        }
+}
+
+static void expect_nothing_is_left(Fixture *fixture) {
+        g_autofree char *exits = g_build_filename(fixture->paths.run, "exits", NULL), *crun = g_build_filename(fixture->paths.run, "crun", NULL), *top = g_build_filename(fixture->paths.run, "containers", NULL);
+        g_autoptr(GDir) dir = g_dir_open(top, 0, NULL);
+
+        expect_empty(exits);
+        expect_empty(crun);
+        for (const char *name = dir ? g_dir_read_name(dir) : NULL; name; name = g_dir_read_name(dir)) {
+                g_autofree char *path = g_build_filename(top, name, NULL);
+                expect_empty(path);
+        }
+        expect_no_groups();
+}
+
+void fakes_tear_down(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *plan = NULL;
+
+        if (g_file_get_contents(FAULT_PLAN, &plan, NULL, NULL) && *plan)
+                g_error("these faults were not used: %s", plan);
+        (void) unlink(FAULT_PLAN);
+        fixture_quiesce(fixture);
+        expect_nothing_is_left(fixture);
+        unsigned n_descriptors = fixture->n_descriptors;
+        fixture_close(fixture);
+        g_assert_cmpuint(count_entries("/proc/self/fd"), ==, n_descriptors);
+}
+
+/* --- containers --- */
+
+Container *fakes_add(Fixture *fixture, const char *name, const char *more) {
+        g_autofree char *text = g_strdup_printf("{'rootfs': <'%s'>, 'rootfs-mode': <'direct'>, 'command': <['sleep', '1000']>}", from_environment("CONBUS_TEST_ROOTFS"));
+        g_autoptr(GVariant) common = testing_parse(text), added = testing_parse(more ? more : "@a{sv} {}"), whole = config_merge(common, added);
+        g_autofree char *config = g_variant_print(whole, true);
+
+        return fixture_add(fixture, name, config);
+}
+
+Container *fakes_add_started(Fixture *fixture, const char *name, const char *more) {
+        Container *container = fakes_add(fixture, name, more);
+        g_auto(Answer) answer = {0};
+
+        fixture_do(fixture, container, VERB_START, NULL, &answer);
+        g_assert_no_error(answer.error);
+        g_assert_cmpint(container->life.state, ==, STATE_RUNNING);
+        return container;
+}
+
+bool fakes_group_exists(const char *cgroup) {
+        g_autofree char *path = g_build_filename("/sys/fs/cgroup", cgroup_is_unified() ? "" : "pids", cgroup, NULL);
+
+        return access(path, F_OK) == 0;
+}
+
+void fakes_expect_nothing_runs(Fixture *fixture, Container *container) {
+        g_autofree char *place = paths_run_of(&fixture->paths, container->id, NULL), *crun = g_build_filename(fixture->paths.run, "crun", container->id, NULL);
+        g_autofree char *exit_file = g_build_filename(fixture->paths.run, "exits", container->id, NULL), *group = cgroup_path_for(container->id);
+
+        expect_empty(place);
+        g_assert_false(g_file_test(crun, G_FILE_TEST_EXISTS));
+        g_assert_false(g_file_test(exit_file, G_FILE_TEST_EXISTS));
+        g_assert_false(fakes_group_exists(group));
+        g_assert_false(pidref_is_set(&container->main));
+        g_assert_null(container->supervision);
+}
+
+static bool is_gone(void *userdata) {
+        const pid_t *pid = userdata;
+
+        return kill(*pid, 0) < 0 && errno == ESRCH;
+}
+
+void fakes_run_until_gone(Fixture *fixture, pid_t pid) {
+        testing_run_until(fixture->event, is_gone, &pid);
+}
+
+/* --- faults --- */
+
+void fakes_order(const char *fault) {
+        FILE *plan = fopen(FAULT_PLAN, "ae");
+
+        g_assert_nonnull(plan);
+        g_assert_cmpint(fprintf(plan, "%s\n", fault), >, 0);
+        g_assert_cmpint(fclose(plan), ==, 0);
+}
+
+void fakes_cancel(void) {
+        (void) unlink(FAULT_PLAN);
+}
+
+struct Gate {
+        Fixture *fixture;
+        char *path;
+        int fd;
+};
+
+Gate *fakes_gate(Fixture *fixture, const char *point) {
+        Gate *gate = g_new0(Gate, 1);
+
+        *gate = (Gate) {.fixture = fixture, .path = g_build_filename(fixture->directory, "gate", NULL), .fd = -1};
+        g_assert_cmpint(mkfifo(gate->path, 0600), ==, 0);
+        g_autofree char *fault = g_strdup_printf("%s 1 gate %s", point, gate->path);
+        fakes_order(fault);
+        return gate;
+}
+
+static int on_look(sd_event_source *source, guint64 usec, void *userdata) {
+        g_assert_cmpint(sd_event_source_set_time(source, clock_boottime_in(GATE_USEC)), >=, 0);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static bool is_awaited(void *userdata) {
+        Gate *gate = userdata;
+
+        if (gate->fd < 0)
+                gate->fd = open(gate->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC); /* fails until somebody reads */
+        return gate->fd >= 0;
+}
+
+void gate_reach(Gate *gate) {
+        g_autoptr(sd_event_source) timer = NULL;
+
+        g_assert_cmpint(sd_event_add_time(gate->fixture->event, &timer, CLOCK_BOOTTIME, clock_boottime_in(GATE_USEC), 1, on_look, NULL), >=, 0);
+        testing_run_until(gate->fixture->event, is_awaited, gate);
+        sd_event_source_disable_unref(g_steal_pointer(&timer));
+}
+
+void gate_open(Gate *gate) {
+        if (gate->fd < 0)
+                gate_reach(gate);
+        close(gate->fd);
+        g_assert_cmpint(unlink(gate->path), ==, 0);
+        g_free(gate->path);
+        g_free(gate);
+}
