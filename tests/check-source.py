@@ -49,7 +49,6 @@ WITHOUT_TEST = {
     "service/operation/profiles.c": "tests/system/test_profiles.py",
     "service/operation/remove.c": "tests/system/test_lifecycle.py and test_states.py; with dependents in tests/operation/test-dependencies.c",
     "service/operation/repair.c": "cleanups that fail: tests/bus/test_verb_failures.py, tests/bus/test_full_disk.py",
-    "service/operation/start.c": "begins with a launch: tests/system/test_lifecycle.py and test_bad_input.py",
     "service/operation/sync.c": "tests/system/test_ends.py and test_states.py",
     "service/operation/teardown.c": "tests/system/test_lifecycle.py; its commit and plan in tests/operation/test-lifecycle.c and test-policy.c",
     "service/operation/update.c": "tests/system/test_policies.py; what it cancels in tests/operation/test-policy.c",

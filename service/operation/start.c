@@ -257,8 +257,8 @@ static void on_restart_done(Operation *operation) {
         if (!operation->error) {
                 g_autoptr(Commit) commit = commit_new(operation->container, operation->actor);
                 commit_event(commit, "restart", NULL);
-                if (!operation_commit(operation, commit))
-                        g_debug("the restart itself is done");
+                if (!commit_apply(commit, &error)) /* the restart itself is done */
+                        log_warning("%s: %s", container_title(operation->container), error->message);
         } else if (operation->stopped_for_restart)
                 g_prefix_error(&operation->error, "%s was stopped, but not started again: ", container_title(operation->container));
         on_start_done(operation);
