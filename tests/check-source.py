@@ -45,12 +45,8 @@ WITHOUT_TEST = {
     "service/operation/engine.c": "begins and ends in the fixture of every test in tests/operation",
     "service/operation/attach-plan.c": "tests/system/test_attach.py asks for everything that can be asked for",
     "service/operation/attachments.c": "needs conmon and a streamer: tests/system/test_attach.py",
-    "service/operation/monitors.c": "groups of monitors that outlive their runs: tests/system/test_ends.py, tests/bus/test_launch_failures.py",
     "service/operation/profiles.c": "tests/system/test_profiles.py",
-    "service/operation/remove.c": "tests/system/test_lifecycle.py and test_states.py; with dependents in tests/operation/test-dependencies.c",
     "service/operation/repair.c": "cleanups that fail: tests/bus/test_verb_failures.py, tests/bus/test_full_disk.py",
-    "service/operation/sync.c": "tests/system/test_ends.py and test_states.py",
-    "service/operation/teardown.c": "tests/system/test_lifecycle.py; its commit and plan in tests/operation/test-lifecycle.c and test-policy.c",
     "service/operation/update.c": "tests/system/test_policies.py; what it cancels in tests/operation/test-policy.c",
 }
 

@@ -39,6 +39,7 @@ void fakes_set_up(Fixture *fixture, gconstpointer unused) {
         g_assert_true(g_setenv("TMPDIR", from_environment("CONBUS_SANDBOX"), TRUE));
         fixture->n_descriptors = count_entries("/proc/self/fd");
         fixture_prepare(fixture);
+        fixture->settings.exit_file_usec = fixture->settings.kill_usec = 2 * TESTING_DEADLINE_USEC; /* a slow machine is no failure */
         fixture->paths.crun = from_environment("CONBUS_CRUN");
         fixture->paths.conmon = from_environment("CONBUS_CONMON");
         fixture->paths.stream = from_environment("CONBUS_STREAM");
@@ -122,6 +123,20 @@ bool fakes_group_exists(const char *cgroup) {
         g_autofree char *path = g_build_filename("/sys/fs/cgroup", cgroup_is_unified() ? "" : "pids", cgroup, NULL);
 
         return access(path, F_OK) == 0;
+}
+
+void fakes_enter_group(pid_t pid, const char *cgroup) {
+        static const char *const version_1[] = {"pids", "freezer", NULL}, *const unified[] = {"", NULL};
+        g_autofree char *number = g_strdup_printf("%d", (int) pid);
+
+        for (const char *const *hierarchy = cgroup_is_unified() ? unified : version_1; *hierarchy; hierarchy++) {
+                g_autofree char *directory = g_build_filename("/sys/fs/cgroup", *hierarchy, cgroup, NULL), *file = g_build_filename(directory, "cgroup.procs", NULL);
+                g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+                FILE *stream = fopen(file, "we");
+                g_assert_nonnull(stream);
+                g_assert_cmpint(fputs(number, stream), >=, 0);
+                g_assert_cmpint(fclose(stream), ==, 0);
+        }
 }
 
 void fakes_expect_nothing_runs(Fixture *fixture, Container *container) {
