@@ -46,7 +46,6 @@ WITHOUT_TEST = {
     "service/operation/attach-plan.c": "tests/system/test_attach.py asks for everything that can be asked for",
     "service/operation/attachments.c": "needs conmon and a streamer: tests/system/test_attach.py",
     "service/operation/profiles.c": "tests/system/test_profiles.py",
-    "service/operation/repair.c": "cleanups that fail: tests/bus/test_verb_failures.py, tests/bus/test_full_disk.py",
     "service/operation/update.c": "tests/system/test_policies.py; what it cancels in tests/operation/test-policy.c",
 }
 

@@ -16,6 +16,8 @@ void settings_init(Settings *settings) {
                 .kill_usec = 5 * G_USEC_PER_SEC,
                 .create_usec = 240 * G_USEC_PER_SEC,
                 .runtime_usec = 60 * G_USEC_PER_SEC,
+                .repair_usec = G_USEC_PER_SEC,
+                .repair_max_usec = 60 * G_USEC_PER_SEC,
                 .backoff_max_usec = 60 * G_USEC_PER_SEC,
                 .backoff_reset_usec = 10 * G_USEC_PER_SEC,
                 .idle_exit_usec = 30 * G_USEC_PER_SEC,

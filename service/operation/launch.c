@@ -419,6 +419,7 @@ static void on_ready_to_open(Operation *operation) {
                 return;
         }
         policy_arm(operation->engine, operation->container);
+        repair_forget(operation->container); /* what was to be cleaned up is gone, and the end of this run is not to wait for that */
         if (!prepare_place(operation, &error)) {
                 undo(operation, error);
                 return;

@@ -54,6 +54,7 @@ typedef struct Settings {
         guint64 kill_usec; /* after SIGKILL before the reply gives up, 5 s */
         guint64 create_usec; /* crun create under conmon, 240 s */
         guint64 runtime_usec; /* every other verb of crun, 60 s */
+        guint64 repair_usec, repair_max_usec; /* before a cleanup that failed is tried again, 1 s, doubled up to 60 s */
         guint64 backoff_max_usec; /* 60 s */
         guint64 backoff_reset_usec; /* 10 s */
         guint64 idle_exit_usec; /* 30 s; UINT64_MAX never */

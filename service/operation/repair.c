@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A cleanup or a removal that failed is tried again by itself, later and later: after one second, at the most once a minute. Whoever cleans up, starts or removes the container meanwhile is not kept waiting for it. */
+/* A cleanup or a removal that failed is tried again by itself, later and later: settings repair_usec and repair_max_usec. Whoever cleans up, starts or removes the container meanwhile is not kept waiting for it. */
 
 #include "operation/internal.h"
 #include "base/clock.h"
 #include "base/log.h"
-
-#define FIRST_USEC G_USEC_PER_SEC
-#define LAST_USEC (60 * G_USEC_PER_SEC)
 
 struct Repair {
         Engine *engine;
@@ -34,7 +31,7 @@ void repair_later(Engine *engine, Container *container) {
         }
         if (repair->timer)
                 return;
-        repair->delay_usec = CLAMP(repair->delay_usec * 2, FIRST_USEC, LAST_USEC);
+        repair->delay_usec = CLAMP(repair->delay_usec * 2, engine->settings.repair_usec, engine->settings.repair_max_usec);
         log_warning("the %s of %s failed; trying again in %.0f s", container->life.state == STATE_STOPPED ? "cleanup" : "removal", container_title(container), (double) repair->delay_usec / G_USEC_PER_SEC);
         int r = sd_event_add_time(engine->event, &repair->timer, CLOCK_BOOTTIME, clock_boottime_in(repair->delay_usec), 0, on_due, repair);
         g_assert(r >= 0);
