@@ -34,19 +34,7 @@ BANNED_EXCEPTIONS = {
 WITHOUT_TEST = {
     "service/main.c": "options of the command line; every system test begins with it",
     "service/manager.c": "wires the parts; every system test begins with it",
-    "service/stream/log-feed.c": "a process with an event loop: tests/system/test_logs.py and test_log_rotation.py",
-    "service/stream/log-source.c": "a part of log-answer.c: tests/stream/test-log-answer.c; following in tests/system/test_logs.py",
-    "service/stream/log-journal.c": "needs a journald: tests/systemd/test_logs.py",
-    "service/operation/logs.c": "needs runs and readers: tests/system/test_logs.py",
-    "service/runtime/log-process.c": "starts the program that it speaks to: tests/system/test_logs.py",
-    "service/operation/adopt.c": "matches rows with a service's own past: tests/system/test_ends.py kills it between every two steps",
-    "service/operation/crash-point.c": "is itself for tests: tests/system/test_ends.py",
-    "service/operation/create.c": "tests/system/test_bad_input.py; a dropped creation in tests/operation/test-operation.c",
-    "service/operation/engine.c": "begins and ends in the fixture of every test in tests/operation",
-    "service/operation/attach-plan.c": "tests/system/test_attach.py asks for everything that can be asked for",
     "service/operation/attachments.c": "needs conmon and a streamer: tests/system/test_attach.py",
-    "service/operation/profiles.c": "tests/system/test_profiles.py",
-    "service/operation/update.c": "tests/system/test_policies.py; what it cancels in tests/operation/test-policy.c",
 }
 
 # Errors that are answered before there is a Call, or beside the generated handlers.

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -159,6 +160,46 @@ static bool is_gone(void *userdata) {
 
 void fakes_run_until_gone(Fixture *fixture, pid_t pid) {
         testing_run_until(fixture->event, is_gone, &pid);
+}
+
+/* --- the disk --- */
+
+static void note_synced(const GError *error, void *userdata) {
+        g_assert_no_error(error);
+        (*(unsigned *) userdata)++;
+}
+
+/* Which descriptors are open on the write-ahead log, as a set of numbers. */
+static GHashTable *list_logs(void) {
+        GHashTable *numbers = g_hash_table_new(NULL, NULL);
+        g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+
+        for (const char *name = g_dir_read_name(dir); name; name = g_dir_read_name(dir)) {
+                g_autofree char *path = g_build_filename("/proc/self/fd", name, NULL), *target = g_file_read_link(path, NULL);
+                if (target && g_str_has_suffix(target, "/conbus.db-wal"))
+                        g_hash_table_add(numbers, GINT_TO_POINTER(atoi(name)));
+        }
+        return numbers;
+}
+
+void fakes_break_disk(Fixture *fixture) {
+        g_autoptr(GHashTable) before = list_logs(), after = NULL;
+        GHashTableIter iter;
+        void *number;
+        unsigned n = 0;
+        int fds[2];
+
+        store_sync(fixture->store, note_synced, &n); /* the first one opens it */
+        testing_run_until_count(fixture->event, &n, 1);
+        after = list_logs();
+        g_assert_cmpuint(g_hash_table_size(after), ==, g_hash_table_size(before) + 1);
+        g_assert_cmpint(pipe(fds), ==, 0); /* which cannot be synced */
+        g_hash_table_iter_init(&iter, after);
+        while (g_hash_table_iter_next(&iter, &number, NULL))
+                if (!g_hash_table_contains(before, number))
+                        g_assert_cmpint(dup2(fds[0], GPOINTER_TO_INT(number)), >=, 0);
+        close(fds[0]);
+        close(fds[1]);
 }
 
 /* --- faults --- */

@@ -16,6 +16,7 @@ Container *fakes_add(Fixture *fixture, const char *name, const char *more);
 Container *fakes_add_started(Fixture *fixture, const char *name, const char *more);
 /* One line of the plan of faults (tests/fakes/fault.h): PROGRAM POINT NTH ACTION [ARGUMENT]. */
 void fakes_order(const char *fault);
+void fakes_break_disk(Fixture *fixture); /* what is committed cannot be promised to survive a power cut any more; before anything was synced */
 void fakes_cancel(void); /* what is still ordered */
 
 /* A program that waits at a point ("crun start", "conmon created") until it is told to go on. */

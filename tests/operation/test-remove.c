@@ -200,6 +200,17 @@ static void test_a_row_that_stays(Fixture *fixture, gconstpointer unused) {
         remove_again(fixture, container);
 }
 
+/* Nothing is taken back: it is gone, and only a power cut could bring it back. */
+static void test_a_removal_that_cannot_be_promised(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(Container) container = container_ref(fakes_add(fixture, "web", NULL));
+        g_auto(Answer) answer = {0};
+
+        fakes_break_disk(fixture);
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
+        testing_expect_error(&answer.error, CONBUS_ERROR_INTERNAL, "write the database to disk");
+        expect_removed(fixture, container, "web");
+}
+
 static void test_a_crun_that_is_missing_is_not_needed_for_what_never_ran(Fixture *fixture, gconstpointer unused) {
         g_autoptr(Container) never = container_ref(fakes_add(fixture, "never", NULL)), once = container_ref(fakes_add(fixture, "once", NULL));
         g_auto(Answer) answer = {0};
@@ -240,6 +251,12 @@ static void test_a_pending_restart_goes_too(Fixture *fixture, gconstpointer unus
         fixture_do(fixture, container, VERB_START, NULL, &answer);
         fixture_run_until_state(fixture, container, STATE_EXITED);
         g_assert_cmpuint(registry_count_restarts(fixture->registry), ==, 1);
+        fakes_order("crun delete 1 silent");
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
+        testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "");
+        fixture_expect(fixture, container, STATE_REMOVING);
+        g_assert_cmpuint(container->life.next_restart_usec, ==, 0); /* also while it is not gone yet */
+        g_assert_cmpuint(registry_count_restarts(fixture->registry), ==, 0);
         fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
         g_assert_no_error(answer.error);
         g_assert_cmpuint(registry_count_restarts(fixture->registry), ==, 0);
@@ -328,6 +345,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_crun_that_fails);
         FAKES_ADD(files_that_stay);
         FAKES_ADD(a_row_that_stays);
+        FAKES_ADD(a_removal_that_cannot_be_promised);
         FAKES_ADD(a_crun_that_is_missing_is_not_needed_for_what_never_ran);
         FAKES_ADD(what_depends_on_it_is_named);
         FAKES_ADD(a_pending_restart_goes_too);

@@ -382,6 +382,17 @@ static void test_a_restart_that_comes_half_way_says_so(Fixture *fixture, gconstp
         fakes_expect_nothing_runs(fixture, container);
 }
 
+static void test_a_restart_of_what_was_down_does_not_say_so(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add(fixture, "web", NULL);
+        g_auto(Answer) answer = {0};
+
+        fakes_order("crun create 1 fail no such thing");
+        fixture_do(fixture, container, VERB_RESTART, NULL, &answer);
+        g_assert_null(strstr(answer.error->message, "was stopped"));
+        testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "no such thing");
+        expect_failed(fixture, container, 125, STATE_CREATED);
+}
+
 static void test_a_restart_that_cannot_stop_does_not_say_so(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
         g_auto(Answer) answer = {0};
@@ -474,6 +485,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_restart_of_what_runs);
         FAKES_ADD(a_restart_of_what_does_not_run);
         FAKES_ADD(a_restart_that_comes_half_way_says_so);
+        FAKES_ADD(a_restart_of_what_was_down_does_not_say_so);
         FAKES_ADD(a_restart_that_cannot_stop_does_not_say_so);
         FAKES_ADD(a_restart_whose_event_is_refused_is_done);
         FAKES_ADD(a_restart_that_was_cancelled_stays_down);

@@ -183,6 +183,7 @@ static void test_a_stop_during_a_restart_stops_what_follows(Fixture *fixture, gc
         (void) fixture_submit(fixture, container, VERB_RESTART, "{'timeout-usec': <uint64 1000000000>}", &restart);
         fixture_run_until_state(fixture, container, STATE_STOPPING);
         (void) fixture_submit(fixture, container, VERB_STOP, "{'timeout-usec': <uint64 0>}", &stop);
+        g_assert_false(container->life.stopped_by_user); /* the end of this run is the restart's */
         testing_run_until_count(fixture->event, &stop.n, 1);
         g_assert_cmpuint(restart.n, ==, 1);
         g_assert_cmpstr(restart.result, ==, "(2, {'started': <true>})");
@@ -243,7 +244,8 @@ static void test_a_stop_that_has_all_the_time_never_gives_up(Fixture *fixture, g
 /* --- where nothing lives --- */
 
 static void plan_restart(Life *life) {
-        life->next_restart_usec = clock_realtime_usec() + G_TIME_SPAN_HOUR;
+        life->backoff_usec = G_TIME_SPAN_HOUR;
+        life->next_restart_usec = clock_realtime_usec() + life->backoff_usec;
 }
 
 static void test_the_wish_to_stay_down_is_kept(Fixture *fixture, gconstpointer unused) {
