@@ -40,6 +40,13 @@ static char *last_line(const char *text) {
         return g_strdup(line ? line + 1 : copy);
 }
 
+static void crun_free(void *userdata) {
+        Crun *crun = userdata;
+
+        g_free(crun->subject);
+        g_free(crun);
+}
+
 static void on_done(const ProcessResult *result, void *userdata) {
         Crun *crun = userdata;
         g_autoptr(GError) error = NULL;
@@ -50,8 +57,7 @@ static void on_done(const ProcessResult *result, void *userdata) {
         else if (!WIFEXITED(result->status) || WEXITSTATUS(result->status) != 0)
                 crun_set_error(&error, crun->subject, said);
         crun->done(result->output, error, crun->userdata);
-        g_free(crun->subject);
-        g_free(crun);
+        crun_free(crun);
 }
 
 Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const char *const *arguments, guint64 timeout_usec, CrunDone done, void *userdata, GError **error) {
@@ -67,13 +73,12 @@ Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const c
                 g_ptr_array_add(argv, (void *) *word);
         g_ptr_array_add(argv, NULL);
         spec.argv = (const char *const *) argv->pdata;
+        spec.forget = crun_free;
         spec.timeout_usec = timeout_usec ? timeout_usec : TIMEOUT_USEC;
         *crun = (Crun) {.done = done, .userdata = userdata, .subject = g_strdup_printf("crun %s", arguments[0]), .timeout_usec = spec.timeout_usec};
         Process *process = process_begin(event, reaper, &spec, on_done, crun, error);
-        if (!process) {
-                g_free(crun->subject);
-                g_free(crun);
-        }
+        if (!process)
+                crun_free(crun);
         return process;
 }
 

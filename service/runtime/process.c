@@ -28,6 +28,7 @@ struct Process {
         Reaper *reaper;
         PidRef pid;
         ProcessDone done;
+        void (*forget)(void *userdata);
         void *userdata;
         int output_fd, errors_fd, exec_fd, hold_fd;
         gsize limit;
@@ -184,8 +185,18 @@ static void on_ended(pid_t pid, int wait_status, void *userdata) {
         process_free(process);
 }
 
+static void forget_owner(Process *process) {
+        void (*forget)(void *userdata) = process->forget;
+
+        process->done = NULL;
+        process->forget = NULL;
+        if (forget)
+                forget(process->userdata);
+}
+
 /* The service leaves before it does. */
 static void on_forgotten(void *userdata) {
+        forget_owner(userdata);
         process_free(userdata);
 }
 
@@ -257,7 +268,7 @@ Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec,
                 return NULL;
         }
         Process *process = g_new0(Process, 1);
-        *process = (Process) {.event = sd_event_ref(event), .reaper = reaper, .pid = PIDREF_NULL, .done = done, .userdata = userdata, .output_fd = -1, .errors_fd = -1, .exec_fd = -1, .hold_fd = -1};
+        *process = (Process) {.event = sd_event_ref(event), .reaper = reaper, .pid = PIDREF_NULL, .done = done, .forget = spec->forget, .userdata = userdata, .output_fd = -1, .errors_fd = -1, .exec_fd = -1, .hold_fd = -1};
         process->limit = spec->capture_limit ? spec->capture_limit : CAPTURE_LIMIT;
         process->program = g_steal_pointer(&program);
         if (!start(process, spec, error)) {
@@ -285,7 +296,7 @@ void process_kill(Process *process, int signal) {
 }
 
 void process_detach(Process *process) {
-        process->done = NULL;
+        forget_owner(process);
         g_clear_pointer(&process->timer, sd_event_source_disable_unref);
 }
 

@@ -372,6 +372,37 @@ static void test_a_helper_that_outlives_the_reaper(Fixture *fixture, gconstpoint
         g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
 }
 
+static unsigned n_forgotten;
+
+static void note_forgotten(void *userdata) {
+        n_forgotten++;
+}
+
+/* Instead of done, not beside it. */
+static void test_what_belongs_to_a_helper_goes_with_it(Fixture *fixture, gconstpointer unused) {
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        n_forgotten = 0;
+        spec.forget = note_forgotten;
+        Process *process = begin(fixture, spec, (const char *const[]) {"sleep", "1000", NULL});
+        pid_t pid = process_pid(process)->pid;
+        process_detach(process);
+        g_assert_cmpuint(n_forgotten, ==, 1);
+        process_abandon(process);
+        testing_run_until(fixture->event, is_reaped, &pid);
+        g_assert_cmpuint(n_forgotten, ==, 1);
+        g_assert_cmpuint(fixture->n, ==, 0);
+        (void) begin(fixture, spec, (const char *const[]) {"true", NULL});
+        testing_run_until_count(fixture->event, &fixture->n, 1);
+        g_assert_cmpuint(n_forgotten, ==, 1);
+        fixture->n = 0;
+        pid = process_pid(begin(fixture, spec, (const char *const[]) {"sleep", "1000", NULL}))->pid;
+        g_clear_pointer(&fixture->reaper, reaper_free);
+        g_assert_cmpuint(n_forgotten, ==, 2);
+        g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+        g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+}
+
 static void test_a_detached_helper_goes_on_without_a_word(Fixture *fixture, gconstpointer unused) {
         g_autofree char *fifo = g_build_filename(fixture->directory, "fifo", NULL), *script = g_strdup_printf("read line <%s/fifo; echo $line >%s/done", fixture->directory, fixture->directory);
         ProcessSpec spec = PROCESS_SPEC_INIT;
@@ -485,6 +516,7 @@ int main(int argc, char *argv[]) {
                 {"/process/it-can-be-killed", test_it_can_be_killed},
                 {"/process/an-abandoned-helper-is-killed-without-a-word", test_an_abandoned_helper_is_killed_without_a_word},
                 {"/process/a-helper-that-outlives-the-reaper", test_a_helper_that_outlives_the_reaper},
+                {"/process/what-belongs-to-a-helper-goes-with-it", test_what_belongs_to_a_helper_goes_with_it},
                 {"/process/a-detached-helper-goes-on-without-a-word", test_a_detached_helper_goes_on_without_a_word},
                 {"/process/a-held-helper-runs-when-it-is-released", test_a_held_helper_runs_when_it_is_released},
                 {"/process/the-end-of-the-service-does-not-release", test_the_end_of_the_service_does_not_release},
