@@ -437,7 +437,6 @@ static void lose_attachment(Attachment *attachment) {
 
 static void on_closed(void *userdata) {
         RunStreams *streams = userdata;
-        Engine *engine = streams->engine;
         g_autoptr(Container) container = container_ref(streams->container);
         bool keep = !streams->over && streams->run != 0 && container->life.run == streams->run && container->life.run_open;
         GQueue lost = streams->attachments;
@@ -449,11 +448,8 @@ static void on_closed(void *userdata) {
         for (GList *link = lost.head; link; link = link->next)
                 ((Attachment *) link->data)->streams = NULL;
         let_waiting_go(streams);
-        if (!keep) {
-                if (!engine->units && streams->run != 0 && !container->life.run_open)
-                        monitors_watch_group(engine, container->id);
+        if (!keep)
                 run_streams_free(streams);
-        }
         Attachment *attachment;
         while ((attachment = g_queue_pop_head(&lost)))
                 lose_attachment(attachment);

@@ -38,13 +38,23 @@ void monitors_watch(Engine *engine, const char *id, PidRef *pid) {
         g_ptr_array_add(engine->monitors, monitor);
 }
 
+static bool is_watched(const Engine *engine, pid_t pid) {
+        for (guint i = 0; i < engine->monitors->len; i++) {
+                const struct Monitor *monitor = engine->monitors->pdata[i];
+                if (monitor->pid.pid == pid && !pidref_has_ended(&monitor->pid))
+                        return true;
+        }
+        return false;
+}
+
 void monitors_watch_group(Engine *engine, const char *id) {
         g_autofree char *cgroup = cgroup_path_for_monitor(id);
         g_autoptr(GPtrArray) processes = cgroup_list(cgroup);
 
         for (guint i = 0; i < processes->len; i++) {
+                pid_t number = ((CgroupProcess *) processes->pdata[i])->pid;
                 PidRef pid = PIDREF_NULL;
-                if (pidref_open(((CgroupProcess *) processes->pdata[i])->pid, &pid, NULL))
+                if (!is_watched(engine, number) && pidref_open(number, &pid, NULL))
                         monitors_watch(engine, id, &pid);
         }
         if (processes->len == 0)

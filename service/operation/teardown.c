@@ -102,7 +102,7 @@ static void on_deleted(Operation *operation) {
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
         g_autofree char *cgroup = group_of(operation->engine, container);
         cgroup_remove(cgroup);
-        cgroup_remove_monitor(container->id);
+        monitors_watch_group(operation->engine, container->id); /* what is left of a monitor or a streamer may still be on its way out */
         operation_then(operation, on_unmounted);
         if (!operation->keep_rootfs && rootfs_is_mounted(merged))
                 operation_call(operation, rootfs_unmount, unmount);

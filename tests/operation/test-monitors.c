@@ -48,6 +48,7 @@ static void test_the_last_of_a_group_takes_it_along(Fixture *fixture, gconstpoin
         pid_t first = child_of(ID), second = child_of(ID), other = child_of(OTHER_ID);
 
         monitors_watch_group(fixture->engine, ID);
+        monitors_watch_group(fixture->engine, ID); /* nobody is watched twice */
         g_assert_cmpuint(fixture->engine->monitors->len, ==, 2);
         end(fixture, first);
         testing_run_idle(fixture->event);

@@ -77,6 +77,22 @@ static void test_what_is_not_ours_is_not_deleted(Fixture *fixture, gconstpointer
         clean(fixture, container, STATE_EXITED);
 }
 
+/* What is on its way out of the monitor's group is waited for, not by the cleanup. */
+static void test_the_monitors_group_goes_with_its_last_process(Fixture *fixture, gconstpointer unused) {
+        Container *container = add_stopped(fixture, "web", NULL);
+        g_autofree char *group = cgroup_path_for_monitor(container->id);
+        g_autoptr(GError) error = NULL;
+        pid_t pid = testing_child_new();
+
+        g_assert_true(cgroup_move_monitor(container->id, pid, &error));
+        clean(fixture, container, STATE_EXITED);
+        g_assert_true(fakes_group_exists(group));
+        g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+        fakes_run_until_gone(fixture, pid);
+        testing_run_idle(fixture->event);
+        g_assert_false(fakes_group_exists(group));
+}
+
 static void test_the_mount_goes(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", "{'rootfs-mode': <'overlay'>}");
         g_autofree char *merged = run_file(fixture, container, "rootfs");
@@ -363,6 +379,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         FAKES_ADD(everything_of_a_run_goes);
         FAKES_ADD(what_is_not_ours_is_not_deleted);
+        FAKES_ADD(the_monitors_group_goes_with_its_last_process);
         FAKES_ADD(the_mount_goes);
         FAKES_ADD(the_mount_stays_for_the_policys_restart);
         FAKES_ADD(a_crun_that_fails_stops_nothing_else);
