@@ -34,7 +34,6 @@ BANNED_EXCEPTIONS = {
 WITHOUT_TEST = {
     "service/main.c": "options of the command line; every system test begins with it",
     "service/manager.c": "wires the parts; every system test begins with it",
-    "service/operation/attachments.c": "needs conmon and a streamer: tests/system/test_attach.py",
 }
 
 # Errors that are answered before there is a Call, or beside the generated handlers.

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RUN "/run/conbus" /* the sandbox's own; paths of sockets must be short */
 #define GATE_USEC 2000 /* between two looks at whether a program waits */
 
 static unsigned count_entries(const char *path) {
@@ -40,6 +41,8 @@ void fakes_set_up(Fixture *fixture, gconstpointer unused) {
         g_assert_true(g_setenv("TMPDIR", from_environment("CONBUS_SANDBOX"), TRUE));
         fixture->n_descriptors = count_entries("/proc/self/fd");
         fixture_prepare(fixture);
+        g_free(fixture->paths.run);
+        fixture->paths.run = g_strdup(RUN);
         fixture->settings.exit_file_usec = fixture->settings.kill_usec = 2 * TESTING_DEADLINE_USEC; /* a slow machine is no failure */
         fixture->paths.crun = from_environment("CONBUS_CRUN");
         fixture->paths.conmon = from_environment("CONBUS_CONMON");
@@ -88,15 +91,19 @@ static void expect_nothing_is_left(Fixture *fixture) {
 }
 
 void fakes_tear_down(Fixture *fixture, gconstpointer unused) {
+        static const char *const directories[] = {RUN "/exits", RUN "/crun", RUN "/containers"};
         g_autofree char *plan = NULL;
 
         if (g_file_get_contents(FAULT_PLAN, &plan, NULL, NULL) && *plan)
                 g_error("these faults were not used: %s", plan);
         (void) unlink(FAULT_PLAN);
         fixture_quiesce(fixture);
+        testing_run_idle(fixture->event); /* a streamer that has gone is still to be heard of */
         expect_nothing_is_left(fixture);
         unsigned n_descriptors = fixture->n_descriptors;
         fixture_close(fixture);
+        for (size_t i = 0; i < G_N_ELEMENTS(directories); i++)
+                testing_directory_free(g_strdup(directories[i]));
         g_assert_cmpuint(count_entries("/proc/self/fd"), ==, n_descriptors);
 }
 

@@ -171,6 +171,14 @@ static void test_stopping_stays_stopping(Fixture *fixture, gconstpointer unused)
 
 /* --- an end that nobody has heard of --- */
 
+static bool has_a_process(void *userdata) {
+        return ((Operation *) userdata)->process != NULL;
+}
+
+static bool has_none(void *userdata) {
+        return !has_a_process(userdata);
+}
+
 static void test_an_end_is_waited_for(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
         g_auto(Answer) sync = {0};
@@ -179,8 +187,10 @@ static void test_an_end_is_waited_for(Fixture *fixture, gconstpointer unused) {
         kill_now(container);
         gate_reach(gate);
         fixture_expect(fixture, container, STATE_RUNNING);
-        (void) fixture_submit(fixture, container, VERB_SYNC, NULL, &sync);
-        testing_run_idle(fixture->event);
+        Operation *operation = fixture_submit(fixture, container, VERB_SYNC, NULL, &sync);
+        testing_run_until(fixture->event, has_a_process, operation);
+        testing_run_until(fixture->event, has_none, operation); /* crun state has answered */
+        g_assert_cmpuint(sync.n, ==, 0);
         gate_open(gate);
         testing_run_until_count(fixture->event, &sync.n, 1);
         g_assert_cmpstr(sync.result, ==, "('running', 'stopped')");
