@@ -16,6 +16,8 @@ BUSY = """
 busctl --quiet call io.conbus1 /io/conbus1 io.conbus1.Manager RunContainer 'ssasa{sv}' box '' 2 sleep 1000 1 rootfs s $CONBUS_TEST_ROOTFS
 """
 
+PAUSE = "busctl --quiet call io.conbus1 /container/box io.conbus1.Container Pause\n"
+
 
 def wait_for(condition, what):
     """Ends of processes that are nobody's children here: they are asked for."""
@@ -81,6 +83,18 @@ def test_a_signal_to_end():
         process.send_signal(number)
         assert process.wait(DEADLINE) != 0
         assert left_of(directory) == [], f"{number}: {left_of(directory)}"
+
+
+def test_a_frozen_container():
+    """In control groups of version 1 it does not die before it is thawed."""
+    process, directory = begin(BUSY + PAUSE + "exit 4")
+    assert process.wait(DEADLINE) == 4
+    assert left_of(directory) == [], left_of(directory)
+    process, directory = begin(BUSY + PAUSE + "echo ready; sleep 1000")
+    read_line(process, "ready")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE) != 0
+    assert left_of(directory) == [], left_of(directory)
 
 
 def test_a_sandbox_that_is_killed():
