@@ -334,6 +334,18 @@ static void test_a_launch_without_a_conmon_is_undone(Fixture *fixture, gconstpoi
         g_assert_cmpint(kill(stranger, SIGKILL), ==, 0);
 }
 
+/* Its conmon was not in a group of its own yet, as before its scope is made. */
+static void test_a_conmon_of_an_undone_launch_is_killed(Fixture *fixture, gconstpointer unused) {
+        pid_t monitor = testing_child_new();
+        g_autofree char *process = set_process("monitor", monitor, pid_start_time(monitor)), *sql = g_strconcat(process, ", run = 1, run_open = 1", NULL);
+
+        (void) fakes_add(fixture, "web", NULL);
+        Container *container = crash(fixture, sql);
+        fakes_run_until_gone(fixture, monitor);
+        fixture_run_until_state(fixture, container, STATE_EXITED);
+        expect_ended(fixture, container, 125, 0, RESULT_START_FAILED, REASON_START_FAILED);
+}
+
 /* --- what was in progress goes on --- */
 
 static void test_a_stop_keeps_its_time(Fixture *fixture, gconstpointer unused) {
@@ -552,6 +564,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(an_unknown_one_is_watched_too);
         FAKES_ADD(a_launch_in_the_middle_is_undone);
         FAKES_ADD(a_launch_without_a_conmon_is_undone);
+        FAKES_ADD(a_conmon_of_an_undone_launch_is_killed);
         FAKES_ADD(a_stop_keeps_its_time);
         FAKES_ADD(a_health_actions_stop_is_followed_by_its_restart);
         FAKES_ADD(a_cleanup_is_done);
