@@ -437,6 +437,7 @@ static void lose_attachment(Attachment *attachment) {
 
 static void on_closed(void *userdata) {
         RunStreams *streams = userdata;
+        Engine *engine = streams->engine;
         g_autoptr(Container) container = container_ref(streams->container);
         bool keep = !streams->over && streams->run != 0 && container->life.run == streams->run && container->life.run_open;
         GQueue lost = streams->attachments;
