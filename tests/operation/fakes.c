@@ -127,6 +127,17 @@ Container *fakes_add_started(Fixture *fixture, const char *name, const char *mor
         return container;
 }
 
+void fakes_enter_monitor(const char *id, pid_t pid) {
+        g_autofree char *file = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(cgroup_make_monitor(id, &file, &error));
+        FILE *stream = fopen(file, "we");
+        g_assert_nonnull(stream);
+        g_assert_cmpint(fprintf(stream, "%d", (int) pid), >, 0);
+        g_assert_cmpint(fclose(stream), ==, 0);
+}
+
 bool fakes_group_exists(const char *cgroup) {
         g_autofree char *path = g_build_filename("/sys/fs/cgroup", cgroup_is_unified() ? "" : "pids", cgroup, NULL);
 

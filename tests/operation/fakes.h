@@ -28,5 +28,6 @@ void gate_open(Gate *gate); /* lets it go on; frees */
 /* Nothing of a run is in the run directory, and no group and no process is left. */
 void fakes_expect_nothing_runs(Fixture *fixture, Container *container);
 bool fakes_group_exists(const char *cgroup); /* "/conbus/ID" */
+void fakes_enter_monitor(const char *id, pid_t pid); /* puts a process into the group of a container's monitor */
 void fakes_enter_group(pid_t pid, const char *cgroup); /* which is made */
 void fakes_run_until_gone(Fixture *fixture, pid_t pid); /* a child, or one that was */

@@ -41,7 +41,7 @@ static void on_done(Operation *operation, GVariant *result, const GError *error,
 
 static Operation *submit(Fixture *fixture, const char *name, const char *bundle, GVariant *config, Actor *actor, Created *created) {
         g_autoptr(GError) error = NULL;
-        Operation *operation = operation_create(fixture->engine, name, "", bundle, config, actor, on_done, created, &error);
+        Operation *operation = operation_create(fixture->engine, name, "", bundle, config, NULL, actor, on_done, created, &error);
 
         g_assert_no_error(error);
         g_assert_nonnull(operation);
@@ -62,7 +62,7 @@ static void expect_free(Fixture *fixture, const char *name) {
 static void refuse_all(Fixture *fixture, const char *name, const char *image, const char *bundle, GVariant *config, ConbusError code, const char *part) {
         g_autoptr(GError) error = NULL;
 
-        g_assert_null(operation_create(fixture->engine, name, image, bundle, config, NULL, on_done, NULL, &error));
+        g_assert_null(operation_create(fixture->engine, name, image, bundle, config, NULL, NULL, on_done, NULL, &error));
         testing_expect_error(&error, code, part);
         testing_run_idle(fixture->event);
         g_assert_cmpuint(fixture->engine->n_accepted, ==, 0);
@@ -165,7 +165,7 @@ static void test_a_name_that_is_taken(Fixture *fixture, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
 
         (void) submit(fixture, "web", NULL, config, NULL, &created);
-        g_assert_null(operation_create(fixture->engine, "web", "", NULL, config, NULL, on_done, NULL, &error)); /* by what is under way */
+        g_assert_null(operation_create(fixture->engine, "web", "", NULL, config, NULL, NULL, on_done, NULL, &error)); /* by what is under way */
         testing_expect_error(&error, CONBUS_ERROR_NAME_IN_USE, "the name \"web\" is taken");
         testing_run_until_count(fixture->event, &created.n, 1);
         refuse_all(fixture, "web", "", NULL, config, CONBUS_ERROR_NAME_IN_USE, "the name \"web\" is taken"); /* by what is there */
@@ -181,10 +181,10 @@ static void test_too_many(Fixture *fixture, gconstpointer unused) {
         fixture->engine->settings.operations_per_user = 1;
         fixture->engine->settings.operations_queued_max = 2;
         (void) submit(fixture, "a", NULL, config, actor, &first);
-        g_assert_null(operation_create(fixture->engine, "b", "", NULL, config, actor, on_done, NULL, &error));
+        g_assert_null(operation_create(fixture->engine, "b", "", NULL, config, NULL, actor, on_done, NULL, &error));
         testing_expect_error(&error, CONBUS_ERROR_LIMITS_EXCEEDED, "");
         (void) submit(fixture, "b", NULL, config, NULL, &second);
-        g_assert_null(operation_create(fixture->engine, "c", "", NULL, config, NULL, on_done, NULL, &error));
+        g_assert_null(operation_create(fixture->engine, "c", "", NULL, config, NULL, NULL, on_done, NULL, &error));
         testing_expect_error(&error, CONBUS_ERROR_BUSY, "create \"c\": 2 operations are queued already");
         testing_run_until_count(fixture->event, &second.n, 1);
         testing_run_until_count(fixture->event, &first.n, 1);

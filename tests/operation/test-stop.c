@@ -198,7 +198,9 @@ static void test_a_users_stop_takes_over_a_health_actions(Fixture *fixture, gcon
 
         Operation *operation = fixture_submit(fixture, container, VERB_STOP, "{'timeout-usec': <uint64 1000000000>}", &action);
         operation->not_by_user = true;
-        policy_want_restart(fixture->engine, container);
+        g_autoptr(Commit) commit = commit_new(container, NULL);
+        commit->life.health_action = "restart";
+        g_assert_true(commit_apply(commit, NULL));
         fixture_run_until_state(fixture, container, STATE_STOPPING);
         g_assert_false(container->life.stopped_by_user);
         g_assert_cmpint(container->life.reason, ==, REASON_HEALTH);

@@ -81,10 +81,9 @@ static void test_what_is_not_ours_is_not_deleted(Fixture *fixture, gconstpointer
 static void test_the_monitors_group_goes_with_its_last_process(Fixture *fixture, gconstpointer unused) {
         Container *container = add_stopped(fixture, "web", NULL);
         g_autofree char *group = cgroup_path_for_monitor(container->id);
-        g_autoptr(GError) error = NULL;
         pid_t pid = testing_child_new();
 
-        g_assert_true(cgroup_move_monitor(container->id, pid, &error));
+        fakes_enter_monitor(container->id, pid);
         clean(fixture, container, STATE_EXITED);
         g_assert_true(fakes_group_exists(group));
         g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
