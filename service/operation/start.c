@@ -222,7 +222,7 @@ static bool internal_start_is_due(Operation *operation) {
 
         if (operation->boot_rule)
                 return container->life.boot_due;
-        return !operation->internal_restart || (container->life.state == STATE_EXITED && container->life.next_restart_usec == (guint64) operation->number) || operation->is_due;
+        return !operation->internal_restart || (container->life.state == STATE_EXITED && container->life.next_restart_usec != 0 && container->life.next_restart_usec == (guint64) operation->number) || operation->is_due;
 }
 
 void start_step(Operation *operation) {

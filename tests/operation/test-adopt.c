@@ -370,7 +370,7 @@ static void test_a_stop_keeps_its_time(Fixture *fixture, gconstpointer unused) {
 static void test_a_health_actions_stop_is_followed_by_its_restart(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
 
-        container = crash(fixture, "UPDATE life SET state = 'stopping', reason = 'health', stop_deadline = 1");
+        container = crash(fixture, "UPDATE life SET state = 'stopping', reason = 'health', health_action = 'restart', stop_deadline = 1");
         fixture_run_until_state(fixture, container, STATE_RUNNING);
         g_assert_cmpuint(container->life.run, ==, 2);
 }

@@ -97,7 +97,7 @@ static void test_values_that_are_not(void) {
                 {"{'size': <(24, 80)>}", CONBUS_ERROR_INVALID_ARGS, "it takes (qq)"},
                 {"{'from': <'then'>}", CONBUS_ERROR_INVALID_ARGS, "from is \"then\"; it can be now, run-start, log-start or the cursor of a log"},
                 {"{'from': <''>}", CONBUS_ERROR_INVALID_ARGS, "from is \"\""},
-                {"{'from': <'1:2:3'>}", CONBUS_ERROR_INVALID_ARGS, "from is \"1:2:3\""},
+                {"{'from': <'1:2:3:4'>}", CONBUS_ERROR_INVALID_ARGS, "from is \"1:2:3:4\""},
                 {"{'from': <'-1:2'>}", CONBUS_ERROR_INVALID_ARGS, "from is \"-1:2\""},
                 {"{'follow': <false>}", CONBUS_ERROR_INVALID_ARGS, "from now and without follow there is nothing to read"},
                 {"{'from': <'now'>, 'follow': <false>}", CONBUS_ERROR_INVALID_ARGS, "from now and without follow there is nothing to read"},

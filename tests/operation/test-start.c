@@ -180,7 +180,7 @@ static void test_a_launch_that_fails_is_the_starts_failure(Fixture *fixture, gco
         fixture_do(fixture, container, VERB_START, NULL, &answer);
         testing_expect_error(&answer.error, CONBUS_ERROR_MONITOR_FAILED, "");
         expect_failed(fixture, container, 125, STATE_CREATED);
-        fixture_expect_events(fixture, "");
+        fixture_expect_events(fixture, "died ");
 }
 
 static bool has_a_process(void *userdata) {

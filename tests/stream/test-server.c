@@ -261,8 +261,8 @@ static void test_the_next_service_finds_the_clients(Fixture *fixture, gconstpoin
         settle(fixture);
         g_assert_false(has_left(fixture));
         connect_control(fixture);
-        expect_word(fixture, "hello [(2, {'job': <2>})]");
         expect_word(fixture, "gone 1 {'job': <1>} 0 0 client-closed"); /* which nobody had heard */
+        expect_word(fixture, "hello [(2, {'job': <2>})]");
         expect_silence(fixture);
         connect_control(fixture);
         expect_word(fixture, "hello [(2, {'job': <2>})]");
@@ -280,8 +280,8 @@ static void test_a_report_that_nobody_has_heard_keeps_it(Fixture *fixture, gcons
         settle(fixture);
         g_assert_false(has_left(fixture));
         connect_control(fixture);
-        expect_word(fixture, "hello []");
         expect_word(fixture, "gone 1 {'job': <1>} 0 0 client-closed");
+        expect_word(fixture, "hello []");
         g_clear_pointer(&fixture->channel, channel_free);
         settle(fixture);
         g_assert_true(has_left(fixture));
@@ -409,7 +409,7 @@ static void test_without_following_the_log_ends(Fixture *fixture, gconstpointer 
 }
 
 static void test_places_in_the_log_that_do_not_exist(Fixture *fixture, gconstpointer unused) {
-        static const char *const places[] = {"nonsense", "1:0", "0:7fffffff", ""};
+        static const char *const places[] = {"nonsense", "2:0", "1:7fffffff", ""};
 
         fixture->plan.log = fixture->log;
         fake_conmon_log(fixture->conmon, "stdout", "one");
