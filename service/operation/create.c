@@ -84,6 +84,8 @@ static void on_synced(const GError *error, void *userdata) {
 
         if (error)
                 operation_fail(operation, g_error_copy(error));
+        else
+                kept_commit(operation->engine->paths, operation->container);
         operation_set_result(operation, g_variant_new("(o)", path));
         operation_continue(operation);
 }
@@ -115,11 +117,9 @@ static void on_kept(Operation *operation) {
 
         creation_free(g_steal_pointer(&operation->data));
         operation->free_data = NULL;
-        if (may_commit && commit_creation(operation)) {
-                if (!made_nothing)
-                        kept_commit(operation);
+        if (may_commit && commit_creation(operation))
                 store_sync(operation->engine->store, on_synced, operation);
-        } else if (made_nothing)
+        else if (made_nothing)
                 operation_continue(operation);
         else
                 kept_discard(operation);

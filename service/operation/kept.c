@@ -130,7 +130,7 @@ static bool make_place(const Paths *paths, Container *container, GError **error)
         return mounts_make_place(place, PLACE_SIZE, uid, gid, error);
 }
 
-/* Written before anything else and taken away after the commit: only what has it may be removed when no row is found, for a database that was lost must not take the files of all containers along. */
+/* Written before anything else and taken away when the row is durable: only what has it may be removed when no row is found, for a database that was lost must not take the files of all containers along. */
 static bool mark(const Paths *paths, Container *container, GError **error) {
         g_autofree char *directory = paths_state_of(paths, container->id, NULL), *file = paths_state_of(paths, container->id, MARK);
 
@@ -252,8 +252,23 @@ void kept_begin(Operation *operation, Kept *kept) {
 
 /* --- the end --- */
 
-void kept_commit(Operation *operation) {
-        (void) unmark(operation->engine->paths, operation->container->id);
+static bool has_descriptors(GVariant *config) {
+        g_autoptr(GVariant) mounts = config_value(config, "mounts");
+        gint32 number;
+        bool found = find_handle(config, "netns-fd", &number);
+
+        for (gsize i = 0; !found && mounts && i < g_variant_n_children(mounts); i++) {
+                g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
+                found = find_handle(mount, "source-fd", &number);
+        }
+        return found;
+}
+
+void kept_commit(const Paths *paths, Container *container) {
+        g_autoptr(GVariant) secrets = config_value(container->config, "secrets");
+
+        if (secrets || has_descriptors(container->config))
+                (void) unmark(paths, container->id);
 }
 
 bool kept_release(const Paths *paths, const char *id, GError **error) {
@@ -286,18 +301,6 @@ void kept_discard(Operation *operation) {
         g_auto(GStrv) argv = removal(paths, id);
         operation_then(operation, on_discarded);
         operation_process(operation, (const char *const *) argv);
-}
-
-static bool has_descriptors(GVariant *config) {
-        g_autoptr(GVariant) mounts = config_value(config, "mounts");
-        gint32 number;
-        bool found = find_handle(config, "netns-fd", &number);
-
-        for (gsize i = 0; !found && mounts && i < g_variant_n_children(mounts); i++) {
-                g_autoptr(GVariant) mount = g_variant_get_child_value(mounts, i);
-                found = find_handle(mount, "source-fd", &number);
-        }
-        return found;
 }
 
 bool kept_check(const Paths *paths, Container *container, GError **error) {

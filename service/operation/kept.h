@@ -21,7 +21,8 @@ void kept_begin(Operation *operation, Kept *kept);
 /* A creation has failed: nothing of it stays. Ends in operation_continue. */
 void kept_discard(Operation *operation);
 
-void kept_commit(Operation *operation); /* the creation is committed: nothing of it will be discarded any more */
+/* The creation is durable: nothing of it will be discarded any more. Before that a power cut may take the row away again. */
+void kept_commit(const Paths *paths, Container *container);
 
 /* At a run: whether everything is where the creation has put it; NoSuchPath. */
 bool kept_check(const Paths *paths, Container *container, GError **error) G_GNUC_WARN_UNUSED_RESULT;
