@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, HEALTH, MANAGER, GLib, expect, main, options  # noqa: E402
+from harness import CONTAINER, HEALTH, MANAGER, SOURCE, GLib, expect, main, options, run, wait_output  # noqa: E402
 from other_user import UserClient  # noqa: E402
 from polkit import GROUP, USERS, Agent, Polkit, rule  # noqa: E402
 
@@ -159,6 +159,44 @@ def test_a_user_has_only_so_many(client):
         create(alice, "again", "few")
         for i in range(4):
             create(client, f"r{i}", "few")
+
+
+# A process of its own, which becomes the user when it has imported what it needs: UserClient has no descriptors to send.
+SENDER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from harness import MANAGER, Client, Error, GLib, options
+reader, writer = os.pipe()
+os.write(writer, b"told by a user\\n")
+os.close(writer)
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[2]))
+secret = options(name="key", value_fd=GLib.Variant("h", 0), **({"target": sys.argv[4]} if len(sys.argv) > 4 else {}))
+config = options(profile=sys.argv[3], secrets=GLib.Variant("aa{sv}", [secret]))
+try:
+    print(Client(signals=False).manager("CreateContainer", "ssa{sv}", "told", "", config, fds=[reader])[0])
+except Error as error:
+    print(error.name, error.message)
+"""
+
+
+def test_a_secret_of_a_user_goes_where_the_profile_says(client):
+    """The call waits for the answer about the right, with its descriptor."""
+
+    def create_with_secret(*words):
+        return run(sys.executable, "-c", SENDER, f"{SOURCE}/tests", str(ALICE), "told", *words).strip()
+
+    with Polkit(client) as polkit:
+        polkit.start(MAY_CREATE)
+        write("told", "[Profile]\nOpen=secrets\n[Config]\nrootfs='ROOTFS'\ncommand=['sh', '-c', 'cat /run/secrets/key; exec sleep 1000']\n")
+        refused = create_with_secret("/etc/passwd")
+        assert refused.startswith("AccessDenied") and "secrets/target" in refused, refused
+        path = create_with_secret()
+        client.call(path, CONTAINER, "Start")
+        wait_output(path, "told by a user")
+        write("wide", "[Profile]\nOpen=volumes\n")
+        assert "OpenAsRoot" in expect("InvalidConfig", create, client, "x", "wide")
 
 
 def test_owners_manage_their_own(client):
