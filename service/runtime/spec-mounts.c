@@ -94,7 +94,8 @@ static bool add_given(const SpecInput *input, GVariant *mount, JsonArray *mounts
         g_autofree char *kept = g_variant_lookup(mount, "source-fd", "h", &number) ? g_strdup_printf("%s/%d", input->kept, (int) number) : NULL;
         if (kept)
                 source = kept;
-        if (g_str_equal(type, "bind") && access(source, F_OK) < 0)
+        /* What is kept is there; its file system may be one that answers nobody. */
+        if (!kept && g_str_equal(type, "bind") && access(source, F_OK) < 0)
                 return error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "mount %s at %s: the source does not exist", source, target);
 
         g_autofree char *clean = config_clean_path(target);

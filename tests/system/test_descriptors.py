@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from census import Census  # noqa: E402
-from harness import CONTAINER, Error, GLib, expect, main, on_real_runtime, options, wait_for, wait_output  # noqa: E402
+from harness import CONTAINER, Error, GLib, Skip, expect, main, on_real_runtime, options, wait_for, wait_output  # noqa: E402
 from test_ends import CRASH  # noqa: E402
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -154,6 +154,29 @@ def test_what_cannot_be_kept_is_refused_and_leaves_nothing(client):
         os.close(fd)
     for end in pair:
         end.close()
+    census.check()
+
+
+def test_a_file_system_that_never_answers_holds_up_nobody(client):
+    """FUSE without a daemon: whatever asks it for anything waits."""
+    census = Census(client)
+    place = f"{os.environ['CONBUS_SANDBOX']}/silent"
+    os.makedirs(place, exist_ok=True)
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise Skip(f"/dev/fuse: {error}") from error
+    assert LIBC.mount(b"fuse", place.encode(), b"fuse", 0, f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()) == 0, os.strerror(ctypes.get_errno())
+    fd = open_path(place)
+    try:
+        path = create(client, "silent", "true", fds=[fd], mounts=mounts({"target": "/mnt", "source_fd": handle(0)}))
+        assert "netns-fd" in expect("InvalidConfig", create, client, "x", "true", fds=[fd], netns_fd=handle(0))
+        assert client.call(path, CONTAINER, "Inspect")
+        client.call(path, CONTAINER, "Remove")
+    finally:
+        os.close(fd)
+        LIBC.umount2(place.encode(), DETACH)
+        os.close(device)
     census.check()
 
 
