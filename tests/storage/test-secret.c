@@ -4,15 +4,15 @@
 #include "storage/secret.h"
 #include "testing.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* What the child of the service would do, with fd as standard input; its status, and what it said. */
-static int store(int fd, const char *path, char **ret_said) {
+/* What the child of the service would do, with fd as standard input. */
+static pid_t store_begin(int fd, const char *path, int *ret_said) {
         int said[2];
-        char text[256] = "";
 
         g_assert_cmpint(pipe2(said, O_CLOEXEC), ==, 0);
         pid_t child = fork();
@@ -21,13 +21,35 @@ static int store(int fd, const char *path, char **ret_said) {
                 _exit(secret_store_main(path));
         }
         close(said[1]);
+        *ret_said = said[0];
+        return child;
+}
+
+/* Its status, and what it said. */
+static int store_end(pid_t child, int said, char **ret_said) {
+        char text[256] = "";
         int status = 0;
+
         g_assert_cmpint(waitpid(child, &status, 0), ==, child);
         g_assert_true(WIFEXITED(status));
-        g_assert_cmpint(read(said[0], text, sizeof text - 1), >=, 0);
-        close(said[0]);
+        g_assert_cmpint(read(said, text, sizeof text - 1), >=, 0);
+        close(said);
         *ret_said = g_strdup(text);
         return WEXITSTATUS(status);
+}
+
+static int store(int fd, const char *path, char **ret_said) {
+        int said;
+        pid_t child = store_begin(fd, path, &said);
+
+        return store_end(child, said, ret_said);
+}
+
+static bool is_asleep(pid_t pid) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int) pid), *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        return strstr(text, ") S ") != NULL;
 }
 
 static int pipe_with(const char *value, size_t size) {
@@ -66,24 +88,21 @@ static void test_a_value_is_stored_for_root_alone(void) {
         g_assert_nonnull(strstr(again, "exists"));
 }
 
-/* The writer is slower than the reader, which may not spin and must not give up. */
+/* The writer is slower than the reader, which must not give up. */
 static void test_a_descriptor_that_does_not_wait_is_waited_for(void) {
         g_autoptr(TestingDirectory) directory = testing_directory_new();
         g_autofree char *path = place_in(directory), *said = NULL, *text = NULL;
-        int ends[2];
+        int ends[2], said_fd;
 
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), ==, 0);
-        pid_t writer = fork();
-        if (writer == 0) {
-                close(ends[0]);
-                g_usleep(20000);
-                (void) !write(ends[1], "slow", 4);
-                _exit(0);
-        }
-        close(ends[1]);
-        g_assert_cmpint(store(ends[0], path, &said), ==, SECRET_STORED);
-        g_assert_cmpint(waitpid(writer, NULL, 0), ==, writer);
+        pid_t child = store_begin(ends[0], path, &said_fd);
         close(ends[0]);
+        while (!is_asleep(child))
+                sched_yield();
+        g_assert_cmpint(write(ends[1], "slow", 4), ==, 4);
+        g_assert_cmpint(shutdown(ends[1], SHUT_WR), ==, 0);
+        g_assert_cmpint(store_end(child, said_fd, &said), ==, SECRET_STORED);
+        close(ends[1]);
         g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
         g_assert_cmpstr(text, ==, "slow");
 }
