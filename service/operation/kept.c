@@ -126,8 +126,8 @@ static bool make_place(const Paths *paths, Container *container, GError **error)
         guint32 uid, gid;
 
         if (!config_find_host_ids(container->config, 0, 0, &uid, &gid))
-                uid = gid = 0;
-        return mounts_make_place(place, PLACE_SIZE, uid, gid, error);
+                gid = 0;
+        return mounts_make_place(place, PLACE_SIZE, gid, error);
 }
 
 /* Written before anything else and taken away when the row is durable: only what has it may be removed when no row is found, for a database that was lost must not take the files of all containers along. */

@@ -117,7 +117,7 @@ static bool let_through(const char *directory, GError **error) {
         return chmod(directory, 0711) == 0 || error_errno(error, errno, "let others through %s", directory);
 }
 
-/* What is root in a user namespace walks to the root file system with the rights of the user that it is on the host. Nobody else gets into the container's directory. */
+/* What is root in a user namespace walks to the root file system with the rights of the user and the group that it is on the host. It may pass, and change nothing; nobody else gets into the container's directory. */
 static bool open_way(Operation *operation, GError **error) {
         const Paths *paths = operation->engine->paths;
         GVariant *config = operation->container->config;
@@ -129,8 +129,8 @@ static bool open_way(Operation *operation, GError **error) {
                 return true;
         if (!config_find_host_ids(config, 0, 0, &uid, &gid))
                 return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "configuration keys \"uid-map\" and \"gid-map\": they do not map 0");
-        if (chown(directory, uid, gid) < 0)
-                return error_errno(error, errno, "give %s its owner", directory);
+        if (chown(directory, 0, gid) < 0 || chmod(directory, 0710) < 0)
+                return error_errno(error, errno, "give %s its group", directory);
         return let_through(paths->run, error) && let_through(above, error);
 }
 

@@ -51,8 +51,8 @@ static bool make_place(Container *container, const char *place, GError **error) 
         guint32 uid, gid;
 
         if (!config_find_host_ids(container->config, 0, 0, &uid, &gid))
-                uid = gid = 0;
-        return mounts_make_place(place, PLACE_SIZE, uid, gid, error);
+                gid = 0;
+        return mounts_make_place(place, PLACE_SIZE, gid, error);
 }
 
 static bool place_secrets(const Paths *paths, Container *container, const char *place, GError **error) {

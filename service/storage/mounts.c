@@ -25,8 +25,8 @@ static bool mount_tmpfs(const char *path, const char *options) {
         return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) == 0;
 }
 
-bool mounts_make_place(const char *path, guint64 size, uid_t uid, gid_t gid, GError **error) {
-        g_autofree char *options = g_strdup_printf("mode=0700,size=%" G_GUINT64_FORMAT ",uid=%u,gid=%u", size, uid, gid);
+bool mounts_make_place(const char *path, guint64 size, gid_t gid, GError **error) {
+        g_autofree char *options = g_strdup_printf("mode=%s,size=%" G_GUINT64_FORMAT ",gid=%u", gid ? "0710" : "0700", size, gid);
         g_autofree char *unswapped = g_strconcat(options, ",noswap", NULL);
 
         if (mounts_is_mounted(path))

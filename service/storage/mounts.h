@@ -10,8 +10,8 @@
 /* A mount point with a file system of its own. */
 bool mounts_is_mounted(const char *path);
 
-/* A tmpfs of at most size bytes at path, whose directory is made, for its owner alone (0700), without devices, programs and set-user-id files, and out of the swap where the kernel can do that (Linux 6.4). One that is there already is kept. */
-bool mounts_make_place(const char *path, guint64 size, uid_t uid, gid_t gid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* A tmpfs of at most size bytes at path, whose directory is made, for root alone, and for a group other than 0 to walk through (0710), without devices, programs and set-user-id files, and out of the swap where the kernel can do that (Linux 6.4). One that is there already is kept. */
+bool mounts_make_place(const char *path, guint64 size, gid_t gid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Whether what fd refers to can be kept: a directory, file or socket (O_PATH will do). InvalidConfig names key and what is right. Asks no file system of anybody's else. */
 bool mounts_check_kind(int fd, const char *key, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -221,7 +221,7 @@ static void test_strays_of_a_creation_are_removed(Fixture *fixture, gconstpointe
         testing_write(layer, "upper/file", "precious"); /* of a database that somebody has lost */
         testing_write(own, "creating", "");
         testing_write(own, "upper/file", "y");
-        g_assert_true(mounts_make_place(place, 65536, 0, 0, NULL));
+        g_assert_true(mounts_make_place(place, 65536, 0, NULL));
         g_assert_true(mounts_keep(place, 0, fd, "key", NULL));
         kept_remove_strays(fixture->engine);
         g_assert_false(mounts_is_mounted(place));

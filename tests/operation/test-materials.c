@@ -82,7 +82,9 @@ static void test_owners_are_those_of_the_user_namespace(Fixture *fixture, gconst
         g_assert_cmpuint(st.st_uid, ==, 1007);
         g_assert_cmpuint(st.st_gid, ==, 2008);
         g_assert_cmpint(stat(place, &st), ==, 0);
-        g_assert_cmpuint(st.st_uid, ==, 1000);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0710);
+        g_assert_cmpuint(st.st_uid, ==, 0);
+        g_assert_cmpuint(st.st_gid, ==, 2000);
         g_assert_true(materials_release(&fixture->paths, container->id, NULL));
 }
 

@@ -42,7 +42,7 @@ static void tear_down(Fixture *fixture, gconstpointer unused) {
 
 static void make_place(Fixture *fixture) {
         g_autoptr(GError) error = NULL;
-        bool made = mounts_make_place(fixture->place, 65536, 0, 0, &error);
+        bool made = mounts_make_place(fixture->place, 65536, 0, &error);
 
         g_assert_no_error(error);
         g_assert_true(made);
@@ -68,16 +68,20 @@ static void test_a_place_is_in_memory_and_closed(Fixture *fixture, gconstpointer
         struct statfs fs;
         struct stat st;
 
-        g_assert_true(mounts_make_place(fixture->place, 65536, 1000, 1001, NULL));
+        g_assert_true(mounts_make_place(fixture->place, 65536, 1001, NULL));
         g_assert_true(mounts_is_mounted(fixture->place));
         g_assert_cmpint(statfs(fixture->place, &fs), ==, 0);
         g_assert_cmpint(fs.f_type, ==, TMPFS_MAGIC);
         g_assert_cmpint(fs.f_flags & (ST_NOSUID | ST_NODEV | ST_NOEXEC), ==, ST_NOSUID | ST_NODEV | ST_NOEXEC);
         g_assert_cmpuint(fs.f_blocks * (guint64) fs.f_bsize, ==, 65536);
         g_assert_cmpint(stat(fixture->place, &st), ==, 0);
-        g_assert_cmpint(st.st_mode & 07777, ==, 0700);
-        g_assert_cmpuint(st.st_uid, ==, 1000);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0710);
+        g_assert_cmpuint(st.st_uid, ==, 0);
         g_assert_cmpuint(st.st_gid, ==, 1001);
+        g_assert_true(mounts_release(fixture->place, NULL));
+        make_place(fixture);
+        g_assert_cmpint(stat(fixture->place, &st), ==, 0);
+        g_assert_cmpint(st.st_mode & 07777, ==, 0700);
 }
 
 static void test_a_place_that_is_there_is_kept(Fixture *fixture, gconstpointer unused) {
@@ -95,7 +99,7 @@ static void test_a_place_that_cannot_be_made(Fixture *fixture, gconstpointer unu
         g_autofree char *below_file = g_build_filename(fixture->source, "file", "place", NULL);
         g_autoptr(GError) error = NULL;
 
-        g_assert_false(mounts_make_place(below_file, 65536, 0, 0, &error));
+        g_assert_false(mounts_make_place(below_file, 65536, 0, &error));
         testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "make the directory");
 }
 

@@ -28,7 +28,7 @@ def test_root_of_a_user_namespace_is_nobody_outside(client):
     # Others may pass by, but not look around, and not into the container's directory.
     assert os.stat("/run/conbus").st_mode & 0o777 == 0o711 and os.stat("/run/conbus/containers").st_mode & 0o777 == 0o711
     place = os.stat(f"/run/conbus/containers/{path.rsplit('/', 1)[1]}")
-    assert (place.st_uid, place.st_mode & 0o777) == (100000, 0o700)
+    assert (place.st_uid, place.st_gid, place.st_mode & 0o777) == (0, 100000, 0o710)
     client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
     client.call(path, CONTAINER, "Start")
     wait_for(lambda: client.get(path, "State") == "running", "second run")
