@@ -37,8 +37,6 @@ WITHOUT_TEST = {
     "service/stream/log-journal.c": "needs a journald: tests/systemd/test_logs.py",
     "service/operation/logs.c": "needs runs and readers: tests/system/test_logs.py",
     "service/runtime/log-process.c": "starts the program that it speaks to: tests/system/test_logs.py",
-    "service/main.c": "options of the command line; every system test begins with it",
-    "service/manager.c": "wires the parts; every system test begins with it",
 }
 
 # Errors that are answered before there is a Call, or beside the generated handlers.
