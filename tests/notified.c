@@ -53,6 +53,11 @@ void notified_close(int fd) {
         close_fd(fd);
 }
 
+void notified_clear_place(void) {
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + 8; fd++)
+                (void) close_fd(fd);
+}
+
 void notified_pass(const int *fds, unsigned n, const char *names) {
         g_autofree char *count = g_strdup_printf("%u", n), *self = g_strdup_printf("%d", (int) getpid());
         g_autofree int *copies = g_new(int, n);

@@ -12,5 +12,6 @@ char *notified_next(int fd, int *ret_fd) G_GNUC_WARN_UNUSED_RESULT;
 void notified_expect(int fd, const char *text); /* without a descriptor; text NULL: there is none */
 void notified_close(int fd); /* and NOTIFY_SOCKET is unset */
 
+void notified_clear_place(void); /* at the start of main: whoever runs the test may have left something at 3, 4, … */
 /* Makes this process look as if the manager had started it with these descriptors, which are moved to 3, 4, …: call it before anything else is opened. names are separated by colons. */
 void notified_pass(const int *fds, unsigned n, const char *names);

@@ -146,23 +146,6 @@ static void expect_exit(Fixture *fixture, int status, const char *errors) {
                 g_error("\"%s\" does not say \"%s\"", fixture->errors, errors);
 }
 
-static void on_passed(const ProcessResult *result, void *userdata) {
-        ++*(unsigned *) userdata;
-}
-
-/* As long as a few programs take. */
-static void let_time_pass(Fixture *fixture) {
-        const char *const argv[] = {"true", NULL};
-
-        for (unsigned i = 0; i < 10; i++) {
-                ProcessSpec spec = PROCESS_SPEC_INIT;
-                unsigned n = 0;
-                spec.argv = argv;
-                g_assert_nonnull(process_begin(fixture->event, fixture->reaper, &spec, on_passed, &n, NULL));
-                testing_run_until_count(fixture->event, &n, 1);
-        }
-}
-
 static void answer_release(Fixture *fixture) {
         testing_run_until_count(fixture->event, &fixture->n_releases, 1);
         g_assert_cmpuint(fixture->n_ended, ==, 0); /* what arrives before the answer is served */
@@ -175,7 +158,7 @@ static void answer_release(Fixture *fixture) {
 static void test_ready_is_who_has_the_name(Fixture *fixture, gconstpointer unused) {
         begin(fixture, LEAVES, NULL, -1);
         testing_run_until_count(fixture->event, &fixture->n_asked, 1);
-        let_time_pass(fixture);
+        testing_let_time_pass(fixture->event, fixture->reaper);
         g_assert_cmpuint(fixture->notes->len, ==, 0);
         g_assert_cmpuint(fixture->n_releases, ==, 0); /* nor does idleness count yet */
         give_name(fixture, 1);
@@ -248,7 +231,7 @@ static void test_the_next_one_waits_for_the_last(Fixture *fixture, gconstpointer
 
         g_assert_no_errno(flock(lock, LOCK_EX));
         begin(fixture, STAYS, NULL, -1);
-        let_time_pass(fixture);
+        testing_let_time_pass(fixture->event, fixture->reaper);
         g_assert_cmpuint(fixture->bus->n_connections, ==, 0);
         lock = close_fd(lock);
         give_name(fixture, 1);

@@ -2,6 +2,7 @@
 /* See testing.h. */
 
 #include "testing.h"
+#include "runtime/process.h"
 #include <ftw.h>
 #include <sched.h>
 #include <signal.h>
@@ -95,6 +96,22 @@ void testing_run_idle(sd_event *event) {
         while ((r = sd_event_run(event, 0)) > 0)
                 ;
         g_assert_cmpint(r, ==, 0);
+}
+
+static void on_passed(const ProcessResult *result, void *userdata) {
+        ++*(unsigned *) userdata;
+}
+
+void testing_let_time_pass(sd_event *event, Reaper *reaper) {
+        const char *const argv[] = {"true", NULL};
+
+        for (unsigned i = 0; i < 10; i++) {
+                ProcessSpec spec = PROCESS_SPEC_INIT;
+                unsigned n = 0;
+                spec.argv = argv;
+                g_assert_nonnull(process_begin(event, reaper, &spec, on_passed, &n, NULL));
+                testing_run_until_count(event, &n, 1);
+        }
 }
 
 void testing_expect_error(GError **error, ConbusError code, const char *part) {

@@ -5,6 +5,7 @@
 
 #include "base/auto.h"
 #include "base/error.h"
+#include "runtime/reaper.h"
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -25,6 +26,9 @@ void testing_run_until(sd_event *event, bool (*condition)(void *userdata), void 
 void testing_run_until_count(sd_event *event, const unsigned *count, unsigned wanted);
 /* Runs what is due now, and what that makes due, until nothing is. */
 void testing_run_idle(sd_event *event);
+
+/* As long as a few programs take: for what should not happen meanwhile. */
+void testing_let_time_pass(sd_event *event, Reaper *reaper);
 
 /* The error has this code and its sentence this part; it is cleared. */
 void testing_expect_error(GError **error, ConbusError code, const char *part);

@@ -237,8 +237,7 @@ static void test_without_a_store_the_process_is_looked_for(Case *test, gconstpoi
 
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
-        for (int fd = 3; fd < 8; fd++) /* whoever ran the test may have left something there */
-                (void) close_fd(fd);
+        notified_clear_place();
         ADD("begin-and-end-of-a-run", test_begin_and_end_of_a_run);
         ADD("one-process-after-another", test_one_process_after_another);
         ADD("only-the-pidfd-of-the-row-is-stored", test_only_the_pidfd_of_the_row_is_stored);

@@ -268,26 +268,9 @@ static void begin_with_scope(Fixture *fixture) {
         g_assert_true(g_str_has_prefix(fixture->calls->pdata[0], "StartTransientUnit conbus-stream-0123456789abcdef-"));
 }
 
-static void on_passed(const ProcessResult *result, void *userdata) {
-        ++*(unsigned *) userdata;
-}
-
-/* As long as a few programs take. */
-static void let_time_pass(Fixture *fixture) {
-        const char *const argv[] = {"true", NULL};
-
-        for (unsigned i = 0; i < 10; i++) {
-                ProcessSpec spec = PROCESS_SPEC_INIT;
-                unsigned n = 0;
-                spec.argv = argv;
-                g_assert_nonnull(process_begin(fixture->event, fixture->reaper, &spec, on_passed, &n, NULL));
-                testing_run_until_count(fixture->event, &n, 1);
-        }
-}
-
 static void test_nothing_runs_before_its_scope_is_there(Fixture *fixture, gconstpointer unused) {
         begin_with_scope(fixture);
-        let_time_pass(fixture);
+        testing_let_time_pass(fixture->event, fixture->reaper);
         g_autofree char *begun = testing_read(fixture->directory, "note.new");
         g_assert_null(begun);
         expect_note(fixture, NULL);

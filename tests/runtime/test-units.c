@@ -2,9 +2,9 @@
 /* The test is the service manager: it answers calls, or refuses them, or leaves, and says how jobs end. Times that the unit under test would wait are over at once or never (--wrap). */
 
 #include "runtime/units.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "fake-bus.h"
+#include "hurried.h"
 #include "testing.h"
 #include <signal.h>
 #include <string.h>
@@ -13,14 +13,6 @@
 #define OBJECT "/org/freedesktop/systemd1"
 #define MANAGER "org.freedesktop.systemd1.Manager"
 #define SCOPE "conbus-a.scope"
-
-guint64 __wrap_clock_boottime_in(guint64 usec);
-
-static bool hurry;
-
-guint64 __wrap_clock_boottime_in(guint64 usec) {
-        return hurry ? clock_boottime_usec() : UINT64_MAX;
-}
 
 typedef struct Fixture {
         sd_event *event;

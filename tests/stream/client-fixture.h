@@ -4,21 +4,13 @@
 /* A client between conmon and whoever is attached, both of them the test. Times that the client would wait are over at once or never (--wrap). */
 
 #include "stream/client.h"
-#include "base/clock.h"
 #include "fake-conmon.h"
+#include "hurried.h"
 #include <string.h>
 #include <sys/socket.h>
 
 #define BOTH (STREAM_MASK(STREAM_STDOUT) | STREAM_MASK(STREAM_STDERR))
 #define ALL (BOTH | STREAM_MASK(STREAM_STDIN))
-
-guint64 __wrap_clock_boottime_in(guint64 usec);
-
-static bool hurry;
-
-guint64 __wrap_clock_boottime_in(guint64 usec) {
-        return hurry ? clock_boottime_usec() : UINT64_MAX;
-}
 
 typedef struct Fixture {
         sd_event *event;
