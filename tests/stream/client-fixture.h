@@ -17,7 +17,7 @@ typedef struct Fixture {
         FakeConmon *conmon;
         int output, input; /* conmon's sides */
         ClientHost host;
-        LogCursor log_start;
+        LogMarks *marks; /* once a test has made them */
         char *log;
         bool from_start; /* clients begin with the ring's first byte */
         Client *client; /* NULL once it has ended */
@@ -85,6 +85,7 @@ static inline void set_up(Fixture *fixture, gconstpointer unused) {
 static inline void tear_down(Fixture *fixture, gconstpointer unused) {
         client_free(fixture->client);
         source_free(fixture->host.source);
+        log_marks_free(fixture->marks);
         g_free(fixture->host.run_result);
         close_fd(fixture->output);
         close_fd(fixture->input);

@@ -29,16 +29,18 @@ static void test_too_slow_without_a_log(Fixture *fixture, gconstpointer unused) 
 }
 
 static void test_a_log_of_which_the_place_is_not_known_does_not_help(Fixture *fixture, gconstpointer unused) {
-        fixture->host.log = fixture->log;
         attach(fixture, BOTH, FRAMING_RAW);
         flood(fixture, true, NULL);
         expect_ended(fixture, "ClientTooSlow: the client has not read its streams in time");
 }
 
+/* The ring is known to hold the run from its first byte, which is at this place in the log. */
+static void set_start(Fixture *fixture, LogCursor start) {
+        fixture->host.marks = fixture->marks = log_marks_new(fixture->log, &start);
+}
+
 static void test_a_log_that_is_gone_does_not_help(Fixture *fixture, gconstpointer unused) {
-        fixture->host.log = fixture->log;
-        fixture->host.log_start = &fixture->log_start;
-        fixture->log_start = (LogCursor) {.inode = 1, .offset = 0};
+        set_start(fixture, (LogCursor) {.number = 77});
         attach(fixture, BOTH, FRAMING_RAW);
         flood(fixture, false, NULL);
         expect_ended(fixture, "ClientTooSlow: the client has not read its streams in time");
@@ -48,8 +50,7 @@ static void test_a_log_that_is_gone_does_not_help(Fixture *fixture, gconstpointe
 static void test_one_that_falls_behind_goes_on_from_the_log(Fixture *fixture, gconstpointer unused) {
         g_autoptr(GString) wanted = g_string_new(NULL), found = g_string_new(NULL);
 
-        fixture->host.log = fixture->log;
-        fixture->host.log_start = &fixture->log_start;
+        set_start(fixture, (LogCursor) {0});
         fake_conmon_log(fixture->conmon, "stdout", "before");
         fake_conmon_log(fixture->conmon, "stderr", "before it as well");
         fake_conmon_send(fixture->output, 2, "before\n", 7);
@@ -75,8 +76,7 @@ static void test_one_that_falls_behind_with_much_in_hand(Fixture *fixture, gcons
         g_autoptr(GString) wanted = g_string_new(NULL), found = g_string_new(NULL);
         enum { HALF = RING_SIZE / 2, LINE = 4000 };
 
-        fixture->host.log = fixture->log;
-        fixture->host.log_start = &fixture->log_start;
+        set_start(fixture, (LogCursor) {0});
         fixture->from_start = true;
         for (unsigned i = 0; i < HALF / LINE; i++) {
                 g_autofree char *line = g_strnfill(LINE, (char) ('A' + i % 26));
@@ -118,8 +118,7 @@ static void test_one_that_is_ended_with_much_in_hand(Fixture *fixture, gconstpoi
 }
 
 static void test_one_that_takes_nothing_is_dropped(Fixture *fixture, gconstpointer unused) {
-        fixture->host.log = fixture->log;
-        fixture->host.log_start = &fixture->log_start;
+        set_start(fixture, (LogCursor) {0});
         attach(fixture, BOTH, FRAMING_RAW);
         flood(fixture, true, NULL);
         g_assert_cmpuint(fixture->n_ended, ==, 0);
@@ -188,6 +187,34 @@ static void test_log_is_followed_until_the_run_has_ended(Fixture *fixture, gcons
         expect_got(fixture, "1:three\n 3:{} ");
 }
 
+static void rotate(Fixture *fixture, unsigned number) {
+        g_autofree char *old = g_strdup_printf("%s.%u", fixture->log, number);
+
+        g_assert_no_errno(rename(fixture->log, old));
+        fake_conmon_log(fixture->conmon, "stdout", "newer");
+}
+
+/* The client has the first file, and before it wants the second one there is only the third. */
+static void test_what_was_rotated_away_is_told(Fixture *fixture, gconstpointer unused) {
+        for (unsigned i = 0; i < 1000; i++) {
+                g_autofree char *line = g_strnfill(1000, 'x');
+                fake_conmon_log(fixture->conmon, "stdout", line);
+        }
+        attach_to_log(fixture, BOTH, true);
+        g_assert_cmpuint(fixture->n_ended, ==, 0);
+        for (unsigned i = 1; i <= 3; i++)
+                rotate(fixture, i);
+        g_autofree char *second = g_strconcat(fixture->log, ".2", NULL);
+        g_assert_no_errno(unlink(second));
+        while (fixture->n_ended == 0) {
+                g_autofree char *text = got(fixture);
+                if (fixture->client)
+                        (void) client_pump(fixture->client);
+        }
+        expect_ended(fixture, "ClientTooSlow: the log was rotated away before the client had read it");
+        g_assert_cmpuint(fixture->bytes_out, ==, 1001 * 1000);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         add_framed("one-that-is-ended-with-much-in-hand", FRAMING_PACKETS, test_one_that_is_ended_with_much_in_hand);
@@ -199,6 +226,7 @@ int main(int argc, char *argv[]) {
         ADD("one-that-falls-behind-with-much-in-hand", test_one_that_falls_behind_with_much_in_hand);
         ADD("one-that-takes-nothing-is-dropped", test_one_that_takes_nothing_is_dropped);
         ADD("one-that-takes-nothing-of-little-stays", test_one_that_takes_nothing_of_little_stays);
+        ADD("what-was-rotated-away-is-told", test_what_was_rotated_away_is_told);
         ADD("log-without-following", test_log_without_following);
         ADD("log-is-followed-until-the-run-has-ended", test_log_is_followed_until_the_run_has_ended);
         return g_test_run();

@@ -409,7 +409,7 @@ static void test_without_following_the_log_ends(Fixture *fixture, gconstpointer 
 }
 
 static void test_places_in_the_log_that_do_not_exist(Fixture *fixture, gconstpointer unused) {
-        static const char *const places[] = {"nonsense", "2:0", "1:7fffffff", ""};
+        static const char *const places[] = {"nonsense", "63:0", "1:7fffffff", ""};
 
         fixture->plan.log = fixture->log;
         fake_conmon_log(fixture->conmon, "stdout", "one");
