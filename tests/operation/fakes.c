@@ -138,6 +138,21 @@ void fakes_enter_monitor(const char *id, pid_t pid) {
         g_assert_cmpint(fclose(stream), ==, 0);
 }
 
+/* PID 1 of a namespace hears of a signal only with a handler, and it says in the log when it has them. */
+Container *fakes_add_heeding(Fixture *fixture, const char *name) {
+        Container *container = fakes_add_started(fixture, name, "{'command': <['sh', '-c', 'trap \"exit 7\" TERM; trap \"exit 8\" HUP; trap \"\" USR1; echo ready; while :; do sleep 1000 & wait; done']>}");
+        g_autofree char *directory = paths_state_of(&fixture->paths, container->id, NULL);
+        gint64 deadline = g_get_monotonic_time() + (gint64) TESTING_DEADLINE_USEC;
+
+        for (;;) {
+                g_autofree char *log = testing_read(directory, "log");
+                if (log && strstr(log, "ready"))
+                        return container;
+                g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+                g_usleep(1000);
+        }
+}
+
 bool fakes_group_exists(const char *cgroup) {
         g_autofree char *path = g_build_filename("/sys/fs/cgroup", cgroup_is_unified() ? "" : "pids", cgroup, NULL);
 

@@ -14,6 +14,7 @@ void fakes_tear_down(Fixture *fixture, gconstpointer unused);
 /* A container with the test's root file system (direct) that sleeps; more: further keys as GVariant text, or NULL. Borrowed. */
 Container *fakes_add(Fixture *fixture, const char *name, const char *more);
 Container *fakes_add_started(Fixture *fixture, const char *name, const char *more);
+Container *fakes_add_heeding(Fixture *fixture, const char *name); /* started; exits with 7 at TERM, with 8 at HUP, and ignores USR1 */
 /* One line of the plan of faults (tests/fakes/fault.h): PROGRAM POINT NTH ACTION [ARGUMENT]. */
 void fakes_order(const char *fault);
 void fakes_break_disk(Fixture *fixture); /* what is committed cannot be promised to survive a power cut any more; before anything was synced */

@@ -367,6 +367,16 @@ static void test_a_stop_keeps_its_time(Fixture *fixture, gconstpointer unused) {
         g_assert_true(container->life.stopped_by_user);
 }
 
+/* It was stored, and the service died before it could send it. */
+static void test_a_stop_whose_signal_was_not_sent(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_heeding(fixture, "web");
+        g_autofree char *sql = g_strdup_printf("UPDATE life SET state = 'stopping', reason = 'user', stopped_by_user = 1, stop_signal = %d, stop_deadline = %" G_GUINT64_FORMAT, SIGTERM, clock_boottime_in(1000 * G_USEC_PER_SEC));
+
+        container = crash(fixture, sql);
+        fixture_run_until_state(fixture, container, STATE_EXITED);
+        expect_ended(fixture, container, 7, 0, RESULT_EXIT_CODE, REASON_EXIT);
+}
+
 static void test_a_health_actions_stop_is_followed_by_its_restart(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
 
@@ -520,6 +530,20 @@ static void test_the_boot_rule_starts_dependencies_too(Fixture *fixture, gconstp
         g_assert_cmpint(get(fixture, "db")->life.state, ==, STATE_RUNNING);
 }
 
+/* The service dies between the adoption and the start. */
+static void test_the_boot_rule_is_owed(Fixture *fixture, gconstpointer unused) {
+        (void) fakes_add(fixture, "web", "{'auto-start': <true>}");
+        Container *container = crash(fixture, OTHER_BOOT);
+        g_assert_cmpuint(container->life.run, ==, 0);
+        container = crash(fixture, NULL);
+        fixture_run_until_state(fixture, container, STATE_RUNNING);
+        g_assert_false(container->life.boot_due);
+        container = crash(fixture, NULL); /* and only once */
+        testing_run_idle(fixture->event);
+        fixture_expect(fixture, container, STATE_RUNNING);
+        g_assert_cmpuint(container->life.run, ==, 1);
+}
+
 static void test_the_boot_rule_does_not_start_what_goes(Fixture *fixture, gconstpointer unused) {
         (void) fakes_add(fixture, "web", "{'auto-start': <true>}");
         (void) crash(fixture, "UPDATE life SET boot_id = 'another', state = 'removing'");
@@ -532,6 +556,29 @@ static void test_the_boot_rule_comes_before_an_auto_removal(Fixture *fixture, gc
         fixture_exit(fixture, fakes_add(fixture, "web", "{'auto-start': <true>, 'auto-remove': <true>}"), NULL);
         Container *container = crash(fixture, OTHER_BOOT);
         fixture_run_until_state(fixture, container, STATE_RUNNING);
+}
+
+/* --- when everything is known --- */
+
+static unsigned n_known;
+
+static void on_known(void *userdata) {
+        n_known++;
+}
+
+static void test_it_is_told_when_everything_is_known(Fixture *fixture, gconstpointer unused) {
+        n_known = 0;
+        (void) fakes_add_started(fixture, "web", NULL);
+        (void) crash(fixture, NULL);
+        engine_when_adopted(fixture->engine, on_known, NULL);
+        g_assert_cmpuint(n_known, ==, 1); /* at once: crun need not be asked */
+        (void) crash(fixture, "UPDATE life SET state = 'initialized', start_usec = 0");
+        engine_when_adopted(fixture->engine, on_known, NULL);
+        g_assert_cmpuint(n_known, ==, 1);
+        testing_run_until_count(fixture->event, &n_known, 2);
+        g_assert_cmpint(get(fixture, "web")->life.state, ==, STATE_RUNNING);
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(n_known, ==, 2);
 }
 
 /* --- the store --- */
@@ -566,6 +613,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_launch_without_a_conmon_is_undone);
         FAKES_ADD(a_conmon_of_an_undone_launch_is_killed);
         FAKES_ADD(a_stop_keeps_its_time);
+        FAKES_ADD(a_stop_whose_signal_was_not_sent);
         FAKES_ADD(a_health_actions_stop_is_followed_by_its_restart);
         FAKES_ADD(a_cleanup_is_done);
         FAKES_ADD(a_removal_is_finished);
@@ -575,8 +623,10 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(nothing_lives_after_a_boot);
         FAKES_ADD(the_boot_rule);
         FAKES_ADD(the_boot_rule_starts_dependencies_too);
+        FAKES_ADD(the_boot_rule_is_owed);
         FAKES_ADD(the_boot_rule_does_not_start_what_goes);
         FAKES_ADD(the_boot_rule_comes_before_an_auto_removal);
+        FAKES_ADD(it_is_told_when_everything_is_known);
         FAKES_ADD(what_cannot_be_stored_stops_the_adoption);
         return g_test_run();
 }

@@ -178,7 +178,7 @@ static void test_what_the_streamer_refuses(Fixture *fixture, gconstpointer unuse
         Container *container = fakes_add_started(fixture, "web", ECHO);
         g_auto(Client) client = {0};
 
-        client_refuse(fixture, container, "{'from': <'1:ffff'>}", CONBUS_ERROR_INVALID_ARGS, "the log has no such position any more");
+        client_refuse(fixture, container, "{'from': <'1:ffffff'>}", CONBUS_ERROR_INVALID_ARGS, "the log has no such position any more");
         client_attach(&client, fixture, container, NULL); /* of others nothing is the worse for it */
         client_say(&client, "hello\n");
         client_await(&client, "got hello\n");
@@ -298,19 +298,26 @@ static void test_a_start_goes_on_when_the_streamer_dies(Fixture *fixture, gconst
         fixture_expect(fixture, container, STATE_RUNNING);
 }
 
-/* It enters its monitor's group by itself, before it is conbus-stream. */
-static pid_t streamer_of(Container *container) {
+static pid_t find_streamer(Container *container) {
         g_autofree char *group = cgroup_path_for_monitor(container->id);
-        gint64 deadline = g_get_monotonic_time() + TESTING_DEADLINE_USEC;
+        g_autoptr(GPtrArray) members = cgroup_list(group);
 
-        while (g_get_monotonic_time() < deadline) {
-                g_autoptr(GPtrArray) members = cgroup_list(group);
-                for (guint i = 0; i < members->len; i++)
-                        if (((CgroupProcess *) members->pdata[i])->pid != container->monitor.pid)
-                                return ((CgroupProcess *) members->pdata[i])->pid;
-                g_thread_yield();
+        for (guint i = 0; i < members->len; i++)
+                if (((CgroupProcess *) members->pdata[i])->pid != container->monitor.pid)
+                        return ((CgroupProcess *) members->pdata[i])->pid;
+        return 0;
+}
+
+/* It enters the group by itself. */
+static pid_t streamer_of(Container *container) {
+        gint64 deadline = g_get_monotonic_time() + (gint64) TESTING_DEADLINE_USEC;
+        pid_t pid;
+
+        while ((pid = find_streamer(container)) == 0) {
+                g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+                g_usleep(1000);
         }
-        g_error("there is no streamer");
+        return pid;
 }
 
 static void test_a_streamer_that_is_killed(Fixture *fixture, gconstpointer unused) {

@@ -8,6 +8,12 @@
 #include <signal.h>
 #include <string.h>
 
+/* What fails is tried again by itself, but not while a test looks. */
+static void set_up(Fixture *fixture, gconstpointer unused) {
+        fakes_set_up(fixture, NULL);
+        fixture->engine->settings.repair_usec = fixture->engine->settings.repair_max_usec = G_TIME_SPAN_HOUR;
+}
+
 static void look_for(const StoredContainer *row, void *userdata) {
         const char **id = userdata;
 
@@ -172,8 +178,27 @@ static void test_a_crun_that_fails(Fixture *fixture, gconstpointer unused) {
         fakes_order("crun delete 1 fail it is busy");
         fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
         testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "crun delete: it is busy");
-        g_assert_true(repair_is_due(container)); /* by itself, unless somebody says so again before */
+        g_assert_true(repair_is_due(container));
         remove_again(fixture, container);
+}
+
+static bool is_removed(void *userdata) {
+        return ((Container *) userdata)->removed;
+}
+
+static void test_what_failed_is_tried_again(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(Container) container = container_ref(fakes_add(fixture, "web", NULL));
+        g_auto(Answer) answer = {0};
+
+        fixture->engine->settings.repair_usec = fixture->engine->settings.repair_max_usec = 1000;
+        fakes_order("crun delete 1 silent");
+        fakes_order("crun delete 2 silent"); /* and the second time, too */
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
+        testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "");
+        testing_run_until(fixture->event, is_removed, container);
+        testing_run_idle(fixture->event);
+        expect_removed(fixture, container, "web");
+        fixture_expect_events(fixture, "remove ");
 }
 
 static void test_files_that_stay(Fixture *fixture, gconstpointer unused) {
@@ -266,10 +291,6 @@ static void test_a_pending_restart_goes_too(Fixture *fixture, gconstpointer unus
 
 /* --- auto-remove --- */
 
-static bool is_removed(void *userdata) {
-        return ((Container *) userdata)->removed;
-}
-
 static void test_what_removes_itself(Fixture *fixture, gconstpointer unused) {
         g_autoptr(Container) container = container_ref(fakes_add(fixture, "web", "{'auto-remove': <true>, 'command': <['true']>}"));
         g_auto(Answer) answer = {0};
@@ -317,7 +338,7 @@ static void test_its_own_removal_is_asked_for_once(Fixture *fixture, gconstpoint
         testing_run_until(fixture->event, is_removed, container);
 }
 
-/* One that fails is not tried for ever. */
+/* One that fails is tried again, later. */
 static void test_its_own_removal_that_fails(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add(fixture, "web", "{'auto-remove': <true>}");
 
@@ -330,28 +351,32 @@ static void test_its_own_removal_that_fails(Fixture *fixture, gconstpointer unus
         testing_run_idle(fixture->event);
         fixture_expect(fixture, container, STATE_REMOVING);
         g_assert_cmpuint(fixture->engine->n_accepted, ==, 0);
+        g_assert_true(repair_is_due(container));
 }
+
+#define ADD(function) g_test_add("/" FAKES_UNIT "/" #function, Fixture, NULL, set_up, test_##function, fakes_tear_down)
 
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
-        FAKES_ADD(what_never_ran);
-        FAKES_ADD(the_record_stays);
-        FAKES_ADD(initialized_needs_no_force);
-        FAKES_ADD(states_that_need_force);
-        FAKES_ADD(a_paused_one_on_the_freezer);
-        FAKES_ADD(a_stop_that_fails_is_the_removals_failure);
-        FAKES_ADD(the_second_is_told);
-        FAKES_ADD(removing_that_cannot_be_stored);
-        FAKES_ADD(a_crun_that_fails);
-        FAKES_ADD(files_that_stay);
-        FAKES_ADD(a_row_that_stays);
-        FAKES_ADD(a_removal_that_cannot_be_promised);
-        FAKES_ADD(a_crun_that_is_missing_is_not_needed_for_what_never_ran);
-        FAKES_ADD(what_depends_on_it_is_named);
-        FAKES_ADD(a_pending_restart_goes_too);
-        FAKES_ADD(what_removes_itself);
-        FAKES_ADD(what_does_not_remove_itself);
-        FAKES_ADD(its_own_removal_is_asked_for_once);
-        FAKES_ADD(its_own_removal_that_fails);
+        ADD(what_never_ran);
+        ADD(the_record_stays);
+        ADD(initialized_needs_no_force);
+        ADD(states_that_need_force);
+        ADD(a_paused_one_on_the_freezer);
+        ADD(a_stop_that_fails_is_the_removals_failure);
+        ADD(the_second_is_told);
+        ADD(removing_that_cannot_be_stored);
+        ADD(a_crun_that_fails);
+        ADD(what_failed_is_tried_again);
+        ADD(files_that_stay);
+        ADD(a_row_that_stays);
+        ADD(a_removal_that_cannot_be_promised);
+        ADD(a_crun_that_is_missing_is_not_needed_for_what_never_ran);
+        ADD(what_depends_on_it_is_named);
+        ADD(a_pending_restart_goes_too);
+        ADD(what_removes_itself);
+        ADD(what_does_not_remove_itself);
+        ADD(its_own_removal_is_asked_for_once);
+        ADD(its_own_removal_that_fails);
         return g_test_run();
 }

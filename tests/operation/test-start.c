@@ -444,6 +444,7 @@ static void test_a_policys_start_that_is_not_due_does_nothing(Fixture *fixture, 
         fixture_exit(fixture, container, NULL);
         Operation *operation = operation_submit(fixture->engine, container, VERB_START, NULL, NULL, NULL, NULL, &error);
         operation->internal_restart = true;
+        operation->number = 1; /* the time of a plan that is none any more */
         testing_run_idle(fixture->event);
         fixture_expect(fixture, container, STATE_EXITED);
         g_assert_cmpuint(container->life.run, ==, 1);

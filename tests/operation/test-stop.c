@@ -8,24 +8,6 @@
 #include <signal.h>
 #include <string.h>
 
-/* PID 1 of its namespace: it hears of TERM only with a handler. */
-#define HEEDS_TERM "{'command': <['sh', '-c', 'trap \"exit 7\" TERM; trap \"exit 8\" HUP; trap \"\" USR1; echo ready; while :; do sleep 1000 & wait; done']>}"
-
-/* Running, with its handlers set: it says so in its log. */
-static Container *add_heeding(Fixture *fixture, const char *name) {
-        Container *container = fakes_add_started(fixture, name, HEEDS_TERM);
-        g_autofree char *directory = paths_state_of(&fixture->paths, container->id, NULL);
-        gint64 deadline = g_get_monotonic_time() + (gint64) TESTING_DEADLINE_USEC;
-
-        for (;;) {
-                g_autofree char *log = testing_read(directory, "log");
-                if (log && strstr(log, "ready"))
-                        return container;
-                g_assert_cmpint(g_get_monotonic_time(), <, deadline);
-                g_usleep(1000);
-        }
-}
-
 static void expect_record(Fixture *fixture, Container *container, int code, int signal, Result result) {
         g_autoptr(Run) run = fixture_record(fixture, container);
 
@@ -39,7 +21,7 @@ static void expect_record(Fixture *fixture, Container *container, int code, int 
 /* --- Stop --- */
 
 static void test_a_payload_that_heeds_the_signal(Fixture *fixture, gconstpointer unused) {
-        Container *container = add_heeding(fixture, "web");
+        Container *container = fakes_add_heeding(fixture, "web");
         g_auto(Answer) answer = {0};
 
         fixture_do(fixture, container, VERB_STOP, "{'reason': <'because'>}", &answer);
@@ -58,7 +40,7 @@ static void test_a_payload_that_heeds_the_signal(Fixture *fixture, gconstpointer
 }
 
 static void test_the_signal_can_be_chosen(Fixture *fixture, gconstpointer unused) {
-        Container *container = add_heeding(fixture, "web");
+        Container *container = fakes_add_heeding(fixture, "web");
         g_auto(Answer) answer = {0};
 
         fixture_do(fixture, container, VERB_STOP, "{'signal': <1>}", &answer);
@@ -77,7 +59,7 @@ static void test_a_payload_that_does_not_is_killed_in_time(Fixture *fixture, gco
 }
 
 static void test_no_grace_at_all(Fixture *fixture, gconstpointer unused) {
-        Container *container = add_heeding(fixture, "web");
+        Container *container = fakes_add_heeding(fixture, "web");
         g_auto(Answer) answer = {0};
 
         fixture_do(fixture, container, VERB_STOP, "{'timeout-usec': <uint64 0>}", &answer);
@@ -97,7 +79,7 @@ static void test_what_never_ran_is_killed_at_once(Fixture *fixture, gconstpointe
 }
 
 static void test_a_paused_one_is_thawed(Fixture *fixture, gconstpointer unused) {
-        Container *container = add_heeding(fixture, "web");
+        Container *container = fakes_add_heeding(fixture, "web");
         g_auto(Answer) answer = {0};
 
         fixture_do(fixture, container, VERB_PAUSE, NULL, &answer);
@@ -127,7 +109,7 @@ static void test_the_wish_is_stored_before_the_signal(Fixture *fixture, gconstpo
 }
 
 static void test_what_cannot_be_stored_is_not_stopped(Fixture *fixture, gconstpointer unused) {
-        Container *container = add_heeding(fixture, "web");
+        Container *container = fakes_add_heeding(fixture, "web");
         g_auto(Answer) answer = {0};
 
         fixture_refuse(fixture, "INSERT ON event WHEN new.action = 'stop'");
@@ -209,6 +191,7 @@ static void test_a_users_stop_takes_over_a_health_actions(Fixture *fixture, gcon
         testing_run_idle(fixture->event);
         g_assert_true(container->life.stopped_by_user);
         g_assert_cmpuint(container->life.next_restart_usec, ==, 0); /* the restart that was to follow does not */
+        g_assert_cmpstr(container->life.health_action, ==, "");
         fixture_expect(fixture, container, STATE_EXITED);
 }
 
@@ -379,7 +362,7 @@ static void test_which_signals_are_a_wish_to_stop(Fixture *fixture, gconstpointe
 }
 
 static void test_a_signal_that_is_handled(Fixture *fixture, gconstpointer unused) {
-        Container *container = add_heeding(fixture, "web");
+        Container *container = fakes_add_heeding(fixture, "web");
         g_auto(Answer) answer = {0};
 
         fixture_do(fixture, container, VERB_KILL, "{'signal': <10>}", &answer); /* USR1 is ignored */
@@ -415,7 +398,7 @@ static void test_sigkill_of_a_paused_one_thaws_it(Fixture *fixture, gconstpointe
 }
 
 static void test_all_of_a_container(Fixture *fixture, gconstpointer unused) {
-        Container *container = add_heeding(fixture, "web"), *bare = fixture_add(fixture, "bare", "@a{sv} {}");
+        Container *container = fakes_add_heeding(fixture, "web"), *bare = fixture_add(fixture, "bare", "@a{sv} {}");
         g_auto(Answer) answer = {0};
 
         fixture_do(fixture, container, VERB_KILL, "{'signal': <15>, 'whom': <'all'>}", &answer);
