@@ -286,6 +286,28 @@ void gate_reach(Gate *gate) {
         sd_event_source_disable_unref(g_steal_pointer(&timer));
 }
 
+/* Whoever has the gate open for reading: it is a child of this process. */
+static void kill_reader(const char *path) {
+        g_autofree char *list = g_strdup_printf("/proc/self/task/%d/children", (int) gettid()), *text = NULL;
+
+        g_assert_true(g_file_get_contents(list, &text, NULL, NULL));
+        g_auto(GStrv) children = g_strsplit(text, " ", -1);
+        for (char **child = children; *child && **child; child++) {
+                g_autofree char *directory = g_strdup_printf("/proc/%s/fd", *child);
+                g_autoptr(GDir) fds = g_dir_open(directory, 0, NULL);
+                for (const char *name = fds ? g_dir_read_name(fds) : NULL; name; name = g_dir_read_name(fds)) {
+                        g_autofree char *link = g_build_filename(directory, name, NULL), *target = g_file_read_link(link, NULL);
+                        if (g_strcmp0(target, path) == 0)
+                                (void) kill((pid_t) atoi(*child), SIGKILL);
+                }
+        }
+}
+
+void gate_kill(Gate *gate) {
+        kill_reader(gate->path);
+        gate_open(gate);
+}
+
 void gate_open(Gate *gate) {
         if (gate->fd < 0)
                 gate_reach(gate);

@@ -25,6 +25,7 @@ typedef struct Gate Gate;
 Gate *fakes_gate(Fixture *fixture, const char *point) G_GNUC_WARN_UNUSED_RESULT;
 void gate_reach(Gate *gate); /* returns when it waits there */
 void gate_open(Gate *gate); /* lets it go on; frees */
+void gate_kill(Gate *gate); /* as the death of the service does (PR_SET_PDEATHSIG); frees */
 
 /* Nothing of a run is in the run directory, and no group and no process is left. */
 void fakes_expect_nothing_runs(Fixture *fixture, Container *container);

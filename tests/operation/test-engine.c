@@ -174,7 +174,7 @@ static void test_the_end_answers_nobody_and_kills_nothing(Fixture *fixture, gcon
         g_assert_nonnull(operation_submit(fixture->engine, held, VERB_INIT, NULL, NULL, note_nothing, NULL, &error));
         g_assert_nonnull(operation_submit(fixture->engine, waiting, VERB_INIT, NULL, NULL, note_nothing, NULL, &error));
         fixture_crash(fixture, NULL);
-        gate_open(gate);
+        gate_kill(gate);
         testing_run_idle(fixture->event);
         g_assert_true(engine_adopt(fixture->engine, &error));
         running = registry_get_by_name(fixture->registry, "running");
