@@ -253,8 +253,10 @@ bool logs_plan_answer(Engine *engine, Container *container, guint32 lines, GVari
 
         if (!options_check(options, answer_keys, error) || !read_common(engine, container, options, &plan, error))
                 return false;
+        if (plan.from && !plan.from_run && lines == 0)
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "from a cursor on 0 lines lead nowhere; ask for 1 to %d", LOG_ANSWER_LINES);
         if (plan.from && !plan.from_run)
-                plan.limit = CLAMP(lines, 1, LOG_ANSWER_LINES);
+                plan.limit = MIN(lines, LOG_ANSWER_LINES);
         else
                 plan.tail = MIN(lines, LOG_ANSWER_LINES);
         *ret = plan;

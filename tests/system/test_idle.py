@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A service with nothing to do makes no system call, however many containers run; and how many it makes for a call."""
+"""A service with nothing to do makes no system call, however many containers run, with logs that are bounded and followed; and how many it makes for a call."""
 
 import os
 import re
@@ -10,6 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import CONTAINER, main, on_real_runtime, options, wait_for  # noqa: E402
+from logs import Log  # noqa: E402
 
 SECONDS = int(os.environ.get("CONBUS_IDLE_SECONDS", "10"))
 CONTAINERS = 20
@@ -43,11 +44,23 @@ class Trace:
         self.process.stderr.close()
 
 
+def watches(pid):
+    """Files and directories that the service watches; a log that was written a moment ago is looked at by a timer instead."""
+    found = 0
+    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+        with open(f"/proc/{pid}/fdinfo/{fd}", encoding="utf-8") as info:
+            found += sum(line.startswith("inotify ") for line in info)
+    return found
+
+
 @on_real_runtime
 def test_no_system_call_while_nothing_happens(client):
     for number in range(CONTAINERS):
-        client.call(client.create(f"idle{number}", "sleep", "1000000"), CONTAINER, "Start")
+        client.call(client.create(f"idle{number}", "sh", "-c", "echo up; exec sleep 1000000", log_size_max=1000000), CONTAINER, "Start")
+    followed = Log(client, client.manager("GetContainer", "s", "idle0")[0], follow=True)
+    followed.read_until(b"up")
     wait_for(lambda: all(client.get(path, "Operation") == "" for *_, path in client.manager("ListContainers")[0]), "rest", poll=True)
+    wait_for(lambda: watches(client.service_pid()) > CONTAINERS, "rest of the logs", poll=True)
     trace = Trace(client)
     wait_for(trace.is_waiting, "the end of what the service was at", poll=True)
     before = trace.lines()
@@ -62,6 +75,7 @@ def test_no_system_call_while_nothing_happens(client):
     client.manager("Dump")
     wait_for(lambda: any("sendmsg" in line for line in trace.lines()), "a call in the trace", poll=True)
     trace.end()
+    followed.close()
     for *_, path in client.manager("ListContainers")[0]:
         client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
 

@@ -266,6 +266,7 @@ def test_wrong_options(client):
     for keys in ({"streams": []}, {"streams": ["stdin"]}, {"cursor": "x"}, {"cursor": ""}, {"cursor": "ff:0"}, {"cursor": "1:ffff"}, {"since_usec": 5, "until_usec": 5}, {"run": "1"}):
         expect("InvalidArgs", read_log, client, path, 1, **keys)
         expect("InvalidArgs", Log, client, path, **keys)
+    expect("InvalidArgs", read_log, client, path, 0, cursor="1:0")
     expect("UnknownOption", read_log, client, path, 1, follow=True)
     for keys in ({"format": "xml"}, {"format": "answer"}, {"tail": 1000001}):
         expect("InvalidArgs", Log, client, path, **keys)
