@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Following a log file. The file is read in large pieces; the texts of its records are put together in a second buffer, so that many short lines become few frames. */
+/* Following a log file. The file is read in large pieces; the texts of its records are moved together, so that many short lines become few frames. */
 
 #include "stream/log-reader.h"
 #include "base/auto.h"
 #include "stream/log-files.h"
 #include <string.h>
 
-#define PIECE (256 * 1024)
+#define PIECE (128 * 1024)
 #define HELD_MAX 32 /* files that a reader keeps from going */
 
 /* A file that comes later, held since it may be removed before it is read. */
@@ -26,7 +26,6 @@ struct LogReader {
         bool has_end, has_filter, keep_records, align, gap;
         guint8 *bytes; /* PIECE; read and not parsed: from first, used of them */
         size_t first, used;
-        guint8 *texts; /* PIECE; what the frames point to */
 };
 
 LogReader *log_reader_new(const char *path, const LogCursor *from, GError **error) {
@@ -45,7 +44,6 @@ LogReader *log_reader_new(const char *path, const LogCursor *from, GError **erro
         reader->offset = from->number != 0 ? from->offset : 0;
         reader->held = g_array_new(FALSE, FALSE, sizeof(HeldFile));
         reader->bytes = g_malloc(PIECE);
-        reader->texts = g_malloc(PIECE);
         return reader;
 }
 
@@ -58,7 +56,6 @@ void log_reader_free(LogReader *reader) {
         close_fd(reader->fd);
         g_free(reader->path);
         g_free(reader->bytes);
-        g_free(reader->texts);
         g_free(reader);
 }
 
@@ -263,10 +260,12 @@ static void leave_out(LogReader *reader, LogRecord *record) {
         record->size -= n;
 }
 
+/* The texts are moved to the front, over the heads of their records. */
 static unsigned parse(LogReader *reader, Frame *frames, unsigned max) {
+        guint8 *put = reader->bytes + reader->first;
         LogRecord record;
-        size_t put = 0, size;
         unsigned n = 0;
+        size_t size;
 
         while ((size = look(reader, &record)) > 0) {
                 Frame *last = n > 0 ? &frames[n - 1] : NULL;
@@ -278,11 +277,11 @@ static unsigned parse(LogReader *reader, Frame *frames, unsigned max) {
                 leave_out(reader, &record);
                 if (record.size == 0)
                         continue;
-                memcpy(reader->texts + put, record.text, record.size);
+                memmove(put, record.text, record.size);
                 if (joins)
                         last->size += record.size;
                 else
-                        frames[n++] = (Frame) {.stream = record.stream, .data = reader->texts + put, .size = record.size};
+                        frames[n++] = (Frame) {.stream = record.stream, .data = put, .size = record.size};
                 put += record.size;
         }
         return n;

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""tests/measure/logs.py [MEGABYTES [ROUNDS]]: how fast a follower gets a log, as a share of cat(1) of the same file through a pipe, in turns, in the sandbox; for lines of 60 bytes and for bytes at random. Rates are those of the log file's bytes. The median of
-the rounds counts."""
+"""tests/measure/logs.py [MEGABYTES [ROUNDS]]: how fast a follower gets a log, as a share of cat(1) of the same file through a pipe, in turns, in the sandbox; for lines of 60 bytes and for bytes at random, at the rates of the log file's bytes; and how
+fast a follower gets what a container is writing, as a share of conmon's bare socket. The median of the rounds counts."""
 
 import os
 import statistics
@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 if "CONBUS_SANDBOX" not in os.environ:
     os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", os.path.abspath(__file__), *sys.argv[1:]])
+from attach import bare  # noqa: E402
 from harness import CONTAINER, Client, options  # noqa: E402
 
 SIZE = int(sys.argv[1] if len(sys.argv) > 1 else 300) * 1000 * 1000
@@ -54,6 +55,31 @@ def rate(client, way, path, log):
     return os.path.getsize(log) / float(seconds) / 1e6
 
 
+def followed_live(client, path):
+    return os.fdopen(followed(client, path, None)[0], "rb", buffering=0)
+
+
+def live_rate(client, connect):
+    path = client.create("measured", "cat", "/data")
+    client.call(path, CONTAINER, "Init")
+    connection = connect(client, path)
+    reader = subprocess.Popen([READER, str(connection.fileno())], stdout=subprocess.PIPE, pass_fds=[connection.fileno()], text=True)
+    connection.close()
+    client.call(path, CONTAINER, "Start")
+    _, seconds = reader.communicate()[0].split()
+    client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+    return SIZE / float(seconds) / 1e6
+
+
+def measure_live(client):
+    rates = {bare: [], followed_live: []}
+    for _ in range(ROUNDS):
+        for connect, found in rates.items():
+            found.append(live_rate(client, connect))
+    socket_, follower = (statistics.median(found) for found in rates.values())
+    print(f"a container that writes: bare socket {socket_:.0f} MB/s, follower {follower:.0f} MB/s, {100 * follower / socket_:.0f} %", flush=True)
+
+
 def main():
     client = Client()
     subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
@@ -67,6 +93,7 @@ def main():
         plain, follower = (statistics.median(found) for found in rates.values())
         print(f"{name}, {os.path.getsize(log) // 1000000} MB: cat {plain:.0f} MB/s, follower {follower:.0f} MB/s, {100 * follower / plain:.0f} %", flush=True)
         client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+    measure_live(client)
 
 
 if __name__ == "__main__":
