@@ -441,7 +441,6 @@ Server *server_new(sd_event *event, const ServerPlan *plan, GError **error) {
 void server_free(Server *server) {
         if (!server)
                 return;
-        g_clear_pointer(&server->channel, channel_free);
         g_clear_pointer(&server->control_source, sd_event_source_disable_unref);
         g_clear_pointer(&server->monitor_source, sd_event_source_disable_unref);
         g_clear_pointer(&server->log_source, sd_event_source_disable_unref);
@@ -456,5 +455,7 @@ void server_free(Server *server) {
         close_fd(server->control_fd);
         close_fd(server->directory_fd);
         close_fd(server->monitor_fd);
+        /* Last: the service has our scope stopped when it hears of our end, and what closes an inotify lasts some milliseconds. */
+        g_clear_pointer(&server->channel, channel_free);
         g_free(server);
 }
