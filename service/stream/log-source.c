@@ -59,7 +59,10 @@ static bool open_files(LogSource *source, const LogPlan *plan, LogFilter *filter
         log_reader_set_filter(source->reader, filter);
         if (plan->end)
                 log_reader_end_at(source->reader, &end);
-        return plan->follow || log_reader_end_here(source->reader, error);
+        if (plan->follow)
+                return true;
+        log_reader_notice_files(source->reader); /* they may be rotated away before they are read */
+        return log_reader_end_here(source->reader, error);
 }
 
 static bool open_journal(LogSource *source, const LogPlan *plan, const LogFilter *filter, GError **error) {

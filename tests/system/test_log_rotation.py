@@ -158,6 +158,21 @@ def test_whoever_does_not_read_is_told_what_is_missing(client):
 
 
 @on_real_runtime
+def test_a_reader_keeps_what_it_was_promised(client):
+    """Without follow: the files that are there when it begins, though more runs rotate them away before it reads."""
+    count = 100000
+    path = client.create("a", "sh", "-c", f"seq 1 {count // 2}; sleep 0.1; seq {count // 2 + 1} {count}", **limits(files=7))
+    client.call(path, CONTAINER, "Start")
+    client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
+    present, slow = Log(client, path).read_to_end(), Log(client, path)
+    for _ in range(8):
+        client.call(path, CONTAINER, "Start")
+        client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
+    assert present == numbers(count) and not any(name.endswith("/log.1") for name in log_files(path)), log_files(path)
+    assert slow.read_to_end() == present
+
+
+@on_real_runtime
 def test_the_service_is_killed_again_and_again(client):
     path = writer(client, **limits())
     log = Log(client, path, follow=True)
