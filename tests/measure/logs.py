@@ -12,12 +12,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 if "CONBUS_SANDBOX" not in os.environ:
     os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", os.path.abspath(__file__), *sys.argv[1:]])
-from attach import bare  # noqa: E402
+import attach  # noqa: E402
+from attach import READER, ROUNDS, SIZE  # noqa: E402
 from harness import CONTAINER, Client, options  # noqa: E402
 
-SIZE = int(sys.argv[1] if len(sys.argv) > 1 else 300) * 1000 * 1000
-ROUNDS = int(sys.argv[2] if len(sys.argv) > 2 else 5)
-READER = f"{os.environ['CONBUS_SANDBOX']}/reader"
 SHAPES = {"lines of 60 bytes": lambda: b"".join(b"%09d %s\n" % (i, b"x" * 49) for i in range(1000000 // 60)), "bytes at random": lambda: os.urandom(1000000)}
 
 
@@ -59,23 +57,11 @@ def followed_live(client, path):
     return os.fdopen(followed(client, path, None)[0], "rb", buffering=0)
 
 
-def live_rate(client, connect):
-    path = client.create("measured", "cat", "/data")
-    client.call(path, CONTAINER, "Init")
-    connection = connect(client, path)
-    reader = subprocess.Popen([READER, str(connection.fileno())], stdout=subprocess.PIPE, pass_fds=[connection.fileno()], text=True)
-    connection.close()
-    client.call(path, CONTAINER, "Start")
-    _, seconds = reader.communicate()[0].split()
-    client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
-    return SIZE / float(seconds) / 1e6
-
-
 def measure_live(client):
-    rates = {bare: [], followed_live: []}
+    rates = {attach.bare: [], followed_live: []}
     for _ in range(ROUNDS):
         for connect, found in rates.items():
-            found.append(live_rate(client, connect))
+            found.append(attach.rate(client, connect, "k8s-file"))
     socket_, follower = (statistics.median(found) for found in rates.values())
     print(f"a container that writes: bare socket {socket_:.0f} MB/s, follower {follower:.0f} MB/s, {100 * follower / socket_:.0f} %", flush=True)
 
