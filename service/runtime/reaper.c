@@ -13,7 +13,8 @@ typedef struct Watch {
 } Watch;
 
 struct Reaper {
-        sd_event_source *source;
+        sd_event *event;
+        sd_event_source *source, *more; /* more: there may be another one; NULL: nothing is left */
         GHashTable *watches; /* pid -> Watch */
 };
 
@@ -31,17 +32,31 @@ static void reap(Reaper *reaper, pid_t pid) {
         ended(pid, status, userdata);
 }
 
-static void reap_all(Reaper *reaper) {
-        for (;;) {
-                siginfo_t info = {0};
-                if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-                        return;
-                reap(reaper, info.si_pid);
+static int on_more(sd_event_source *source, void *userdata);
+
+/* One in a turn of the loop: whoever is told of it may begin another child, which may have ended before this returns, and so on, while nothing else would come to its turn. */
+static void reap_next(Reaper *reaper) {
+        siginfo_t info = {0};
+
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+                return;
+        if (!reaper->more) {
+                int r = sd_event_add_defer(reaper->event, &reaper->more, on_more, reaper);
+                g_assert(r >= 0);
         }
+        reap(reaper, info.si_pid);
+}
+
+static int on_more(sd_event_source *source, void *userdata) {
+        Reaper *reaper = userdata;
+
+        g_clear_pointer(&reaper->more, sd_event_source_disable_unref);
+        reap_next(reaper);
+        return 0;
 }
 
 static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
-        reap_all(userdata);
+        reap_next(userdata);
         return 0;
 }
 
@@ -53,6 +68,7 @@ Reaper *reaper_new(sd_event *event) {
         sigaddset(&mask, SIGCHLD);
         sigprocmask(SIG_BLOCK, &mask, NULL);
         (void) prctl(PR_SET_CHILD_SUBREAPER, 1);
+        reaper->event = sd_event_ref(event);
         reaper->watches = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         int r = sd_event_add_signal(event, &reaper->source, SIGCHLD, on_sigchld, reaper);
         g_assert(r >= 0);
@@ -66,6 +82,8 @@ void reaper_free(Reaper *reaper) {
         if (!reaper)
                 return;
         sd_event_source_disable_unref(reaper->source);
+        sd_event_source_disable_unref(reaper->more);
+        sd_event_unref(reaper->event);
         g_hash_table_iter_init(&iter, reaper->watches);
         while (g_hash_table_iter_next(&iter, NULL, &watch))
                 if (((Watch *) watch)->forget)
