@@ -354,6 +354,29 @@ void health_started(Engine *engine, Container *container) {
         schedule_first(health);
 }
 
+/* A place in the interval that is its own, for one whose last check nobody remembers: after a crash hundreds must not be due together, then and at each later interval. */
+static guint64 place_in(const Container *container, guint64 interval_usec) {
+        guint32 scattered = g_str_hash(container->id) * 2654435761u; /* of Fibonacci hashing: ids that are alike are far apart */
+
+        return (guint64) ((double) scattered / (1ull << 32) * (double) interval_usec);
+}
+
+/* The rhythm goes on where the last service left it; what has no result yet is not kept waiting. */
+static void schedule_adopted(struct Health *health) {
+        guint64 interval, now = clock_realtime_usec(), due;
+        HealthSettings settings;
+
+        health_settings(health->container, &settings);
+        interval = health->startup ? settings.startup_interval_usec : settings.interval_usec;
+        if (interval == 0)
+                return;
+        due = clock_add_usec(health->last_usec, interval);
+        if (health->last_usec != 0)
+                schedule(health, due > now ? MIN(due - now, interval) : 0);
+        else
+                schedule(health, g_str_equal(health->container->life.health, "healthy") || g_str_equal(health->container->life.health, "unhealthy") ? place_in(health->container, interval) : 0);
+}
+
 static char *memory_path(Engine *engine, Container *container) {
         return paths_state_of(engine->paths, container->id, "health");
 }
@@ -382,7 +405,7 @@ void health_adopt(Engine *engine, Container *container) {
         health->active = container->life.state == STATE_RUNNING;
         health->startup = has_startup(container) && g_str_equal(container->life.health, "starting");
         set_since(health);
-        schedule_first(health);
+        schedule_adopted(health);
         act(health);
 }
 

@@ -297,7 +297,7 @@ def test_nothing_is_written_or_told_where_nothing_changes(client):
 
 
 def test_checks_that_are_due_together_wait_in_line(client):
-    """After a restart of the service all are due at once; each leaves a mark while it runs."""
+    """All are asked for at once; each leaves a mark while it runs. tests/operation/test-many-checks.c has hundreds."""
     directory, mounts = shared("herd")
     script = "touch /shared/$HOSTNAME; ls /shared | wc -l >>/shared/.seen; sleep 0.1; rm /shared/$HOSTNAME; echo $HOSTNAME >>/shared/.done"
     paths = [begin(client, f"herd{i}", "CMD-SHELL", script, mounts=mounts, interval_usec=600000000) for i in range(40)]
@@ -305,20 +305,34 @@ def test_checks_that_are_due_together_wait_in_line(client):
         wait(client, path, "healthy")
     for name in (".seen", ".done"):
         os.unlink(f"{directory}/{name}")
-    client.kill_service(15)
-    client.manager("ListContainers")
-
-    def names():
-        if not os.path.exists(f"{directory}/.done"):
-            return []
-        with open(f"{directory}/.done", encoding="ascii") as file:
-            return file.read().split()
-
-    wait_for(lambda: len(names()) >= len(paths), "all checks", poll=True)
+    boxes = [client.begin(path, HEALTH, "Check") for path in paths]
+    assert {client.finish(box)[:2] for box in boxes} == {("healthy", 0)}
+    with open(f"{directory}/.done", encoding="ascii") as file:
+        names = file.read().split()
     with open(f"{directory}/.seen", encoding="ascii") as file:
         most = max(int(line) for line in file.read().split())
     assert 1 < most <= 8, f"{most} checks ran at once"
-    assert len(names()) == len(set(names())) == len(paths), "each had its turn, once"
+    assert len(names) == len(set(names)) == len(paths), "each had its turn, once"
+
+
+def test_the_rhythm_of_checks_goes_on_over_a_restart(client):
+    """Orderly: the next check comes an interval after the last one. After a crash, which forgets the last one: at some time of the interval, but at once where there has been none."""
+    path = begin(client, "steady", "CMD", "true", interval_usec=2000000, log_count=u32(0))
+    wait(client, path, "healthy")
+    late = begin(client, "late", "CMD", "true", interval_usec=600000000)
+    wait(client, late, "healthy")
+    never = begin(client, "never", "CMD", "true", interval_usec=600000000)
+    wait(client, never, "healthy")
+    before = log(client, path)
+    client.kill_service(15)
+    entries = wait_checks(client, path, len(before) + 2)[::-1]
+    assert entries[: len(before)] == before[::-1]
+    for earlier, later in zip(entries, entries[1:]):
+        assert later[0] - earlier[1] >= 1990000, "an interval after the end of the one before"
+    assert len(log(client, late)) == 1
+    client.kill_service(9)
+    wait_checks(client, path, 1)
+    assert status(client, late) == "healthy"
 
 
 if __name__ == "__main__":
