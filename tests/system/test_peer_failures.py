@@ -140,9 +140,10 @@ def test_no_probe_while_paused(client):
             return len(file.readlines())
 
     client.call(path, CONTAINER, "Pause")
-    before, logged = count(), client.call(path, HEALTH, "GetLog", "u", 0)
+    before, logged, inside = count(), client.call(path, HEALTH, "GetLog", "u", 0), client.call(path, CONTAINER, "GetProcesses")
     assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(timeout_usec=400000))[0] == "timeout"  # twenty intervals
     assert count() == before and client.call(path, HEALTH, "GetLog", "u", 0) == logged and client.get(path, "State") == "paused"
+    assert client.call(path, CONTAINER, "GetProcesses") == inside, "a probe waits in the freezer"
     client.call(path, CONTAINER, "Resume")
     wait_for(lambda: count() > before, "a probe after the pause", poll=True)
 
