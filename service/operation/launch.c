@@ -162,6 +162,7 @@ static void on_undone(Operation *operation) {
 
         life->mounted = false;
         life->boot_due = false;
+        life->health_action = "";
         life_set_string(&life->cgroup, "");
         lifecycle_close_run(commit, RESULT_START_FAILED, REASON_START_FAILED, crun_exit_code_of(operation->error), 0);
         if (life->state == STATE_STOPPED)
@@ -237,9 +238,9 @@ static void reset_life(Life *life, bool keep_count) {
         life_set_string(&life->status_text, "");
         life->stop_deadline = 0;
         life->stop_signal = 0;
-        life->health_action = "";
         life->next_restart_usec = 0;
         if (!keep_count) {
+                life->health_action = "";
                 life->restart_count = 0;
                 life->backoff_usec = 0;
         }

@@ -72,9 +72,11 @@ void policy_plan(Engine *engine, Container *container, Commit *commit, bool fail
         const char *why;
         /* Only a run that the policy opened has a count; the service may have died in the middle of its launch. */
         bool own = failed_attempt || (life->result == RESULT_START_FAILED && life->restart_count > 0);
-        bool again = own && life->start_usec == 0 ? !life->stopped_by_user && attempts_left(container, life) : decide(container, life, &why);
+        bool owed = g_str_equal(life->health_action, "restart"); /* until it runs: a service that dies in the middle of the launch leaves it to the next one */
+        bool again = own && !owed && life->start_usec == 0 ? !life->stopped_by_user && attempts_left(container, life) : decide(container, life, &why);
 
-        life->health_action = "";
+        if (!owed || !again)
+                life->health_action = "";
         life->next_restart_usec = 0;
         if (again && !engine->shutdown)
                 plan(engine, container, life);

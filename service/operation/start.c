@@ -17,6 +17,7 @@ static bool commit_running(Operation *operation) {
         commit->life.start_usec = clock_realtime_usec();
         commit->life.ever_started = true;
         commit->life.boot_due = false;
+        commit->life.health_action = "";
         Run *run = commit_edit_run(commit);
         run->start_usec = commit->life.start_usec;
         if (operation->actor) { /* whoever starts it counts, not who has prepared it */

@@ -37,6 +37,7 @@ static void commit_started(Operation *operation) {
         commit->life.start_usec = clock_realtime_usec();
         commit->life.ever_started = true;
         commit->life.boot_due = false;
+        commit->life.health_action = "";
         commit_edit_run(commit)->start_usec = commit->life.start_usec;
         commit_enter(commit, STATE_RUNNING, container->life.reason); /* of `initialized`: who wanted it */
         commit_set_run_started(commit);
