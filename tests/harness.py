@@ -266,6 +266,8 @@ def check_end(client):
         assert summaries, "valgrind has not reported"
         reports = re.findall(r"==\d+== .*", log)
         assert set(summaries) == {"0"}, "valgrind complained:\n" + "\n".join(reports[:200])
+    if in_machine():  # systemd ends its jobs after the service has left
+        wait_for(lambda: not leftovers(), "end of the scopes", poll=True)
     assert not leftovers(), f"left behind: {leftovers()}"
 
 
