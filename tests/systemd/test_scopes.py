@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import CONTAINER, GLib, expect, main, run, wait_for  # noqa: E402
+from harness import CONTAINER, GLib, expect, main, run, wait_for, wait_output  # noqa: E402
 
 
 def start(client, name="box", *command, **config):
@@ -88,7 +88,8 @@ def test_names_that_supervision_needs_are_refused(client):
 
 
 def test_stopping_the_scope_stops_the_container(client):
-    path, scope = start(client, "box", "sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.05; done", stop_timeout_usec=0)
+    path, scope = start(client, "box", "sh", "-c", "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done", stop_timeout_usec=0)
+    wait_output(path, "ready")
     run("systemctl", "stop", "--no-block", scope)
     assert client.call(path, CONTAINER, "Wait")[1:] == (4, 0, "exit-code")
     client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import CONTAINER, MANAGER, Client, main, run, service_log, wait_for  # noqa: E402
+from harness import CONTAINER, MANAGER, Client, main, run, service_log, wait_for, wait_output  # noqa: E402
 
 DROPIN = "/etc/conbus/conbus.conf.d/test.conf"
 
@@ -63,8 +63,9 @@ def test_systemctl_sets_the_log_level(client):
 
 
 def test_the_end_of_a_container_wakes_the_stopped_service(client):
-    path = client.create("box", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done")
+    path = client.create("box", "sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done")
     client.call(path, CONTAINER, "Start")
+    wait_output(path, "ready")
     pid = client.get(path, "MainPID")
     run("systemctl", "stop", "conbus.service")
     assert show("ActiveState") == ["inactive"]

@@ -8,7 +8,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import CONTAINER, Client, GLib, main, options, run, wait_for  # noqa: E402
+from harness import CONTAINER, Client, GLib, main, options, run, wait_for, wait_output  # noqa: E402
 
 
 def stored():
@@ -81,8 +81,9 @@ def test_a_deadline_goes_on_over_a_restart(client):
 
 def test_an_end_while_nobody_was_there_is_told_by_the_stored_pidfd(client):
     """conmon is killed first, so that no exit file can say it; init reaps PID 1, and only the pidfd in the store still has its status (Linux 6.15)."""
-    path = client.create("box", "sh", "-c", "trap 'exit 6' TERM; while :; do sleep 0.05; done")
+    path = client.create("box", "sh", "-c", "trap 'exit 6' TERM; echo ready; while :; do sleep 0.05; done")
     client.call(path, CONTAINER, "Start")
+    wait_output(path, "ready")
     pipe = open_wait(client, path, ["stopped"])
     main_pid, monitor, service = client.get(path, "MainPID"), client.get(path, "MonitorPID"), client.service_pid()
     os.kill(service, signal.SIGSTOP)
