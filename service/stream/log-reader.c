@@ -33,7 +33,7 @@ LogReader *log_reader_new(const char *path, const LogCursor *from, GError **erro
         struct stat st = {0};
         autofd int fd = log_files_open(path, from->number, &number, &st);
 
-        if (from->number != 0 && (fd < 0 || (guint64) st.st_size < from->offset)) {
+        if (from->number != 0 ? fd < 0 || *from->origin || (guint64) st.st_size < from->offset : from->offset != 0) {
                 error_set(error, CONBUS_ERROR_INVALID_ARGS, "the log has no such position any more");
                 return NULL;
         }
@@ -41,7 +41,7 @@ LogReader *log_reader_new(const char *path, const LogCursor *from, GError **erro
         reader->path = g_strdup(path);
         reader->fd = steal_fd(&fd);
         reader->number = reader->fd >= 0 ? number : 0;
-        reader->offset = from->number != 0 ? from->offset : 0;
+        reader->offset = from->offset;
         reader->held = g_array_new(FALSE, FALSE, sizeof(HeldFile));
         reader->bytes = g_malloc(PIECE);
         return reader;

@@ -7,7 +7,7 @@
 
 typedef struct LogReader LogReader;
 
-/* There need not be a file at the path yet. NULL with InvalidArgs when the cursor's file is gone or shorter. A cursor with the number 0 means the oldest file. */
+/* There need not be a file at the path yet. NULL with InvalidArgs when the cursor's file is gone or shorter, or the cursor is one of the journal. {0, 0} is the beginning of the oldest file. */
 LogReader *log_reader_new(const char *path, const LogCursor *from, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void log_reader_free(LogReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LogReader, log_reader_free)

@@ -152,6 +152,23 @@ static void test_a_position_finds_its_file(Fixture *fixture, const void *data) {
         g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_INVALID_ARGS);
 }
 
+static void test_what_has_not_been_written_is_no_position(Fixture *fixture, const void *data) {
+        static const LogCursor positions[] = {
+                {.offset = 1 << 20}, {.offset = 1}, {.number = 1, .offset = 1 << 20}, {.number = 2}, {.number = 1, .offset = 2, .origin = "c0ffee"}, {.offset = 1, .origin = "time"},
+        };
+
+        for (unsigned round = 0; round < 2; round++) {
+                for (size_t i = 0; i < G_N_ELEMENTS(positions); i++) {
+                        g_autoptr(GError) error = NULL;
+                        g_assert_null(log_reader_new(fixture->path, &positions[i], &error));
+                        g_assert_error(error, CONBUS_ERROR, CONBUS_ERROR_INVALID_ARGS);
+                }
+                log_append(fixture->path, TIME " stdout F a\n");
+        }
+        g_autoptr(LogReader) end = open_at(fixture, 1, 2 * strlen(TIME " stdout F a\n"));
+        g_assert_cmpuint(log_reader_backlog(end), ==, 0);
+}
+
 static void test_to_a_place_in_another_file(Fixture *fixture, const void *data) {
         LogCursor end;
 
@@ -244,6 +261,7 @@ int main(int argc, char *argv[]) {
                 {"/log-reader/rotation-loses-and-repeats-nothing", test_rotation_loses_and_repeats_nothing},
                 {"/log-reader/no-file-is-left-out", test_no_file_is_left_out},
                 {"/log-reader/a-position-finds-its-file", test_a_position_finds_its_file},
+                {"/log-reader/what-has-not-been-written-is-no-position", test_what_has_not_been_written_is_no_position},
                 {"/log-reader/to-a-place-in-another-file", test_to_a_place_in_another_file},
                 {"/log-reader/a-filter", test_a_filter},
                 {"/log-reader/the-middle-of-a-record-is-no-beginning", test_the_middle_of_a_record_is_no_beginning},
