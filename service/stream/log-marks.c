@@ -2,6 +2,7 @@
 /* Files are counted when they are finished, by a reader that comes behind; a log that is not rotated costs nothing. */
 
 #include "stream/log-marks.h"
+#include "stream/log-files.h"
 
 #define RECORDS_AT_ONCE 4096
 
@@ -19,11 +20,13 @@ struct LogMarks {
 };
 
 LogMarks *log_marks_new(const char *path, const LogCursor *start) {
-        const Mark first = {.place = *start};
+        Mark first = {.place = *start};
         LogMarks *marks = g_new0(LogMarks, 1);
 
+        if (first.place.number == 0) /* the oldest file of today, which may not be the oldest one later */
+                first.place.number = MAX(log_files_after(path, 0), 1);
         marks->path = g_strdup(path);
-        marks->number = start->number;
+        marks->number = first.place.number;
         marks->marks = g_array_new(FALSE, FALSE, sizeof(Mark));
         g_array_append_val(marks->marks, first);
         return marks;

@@ -89,6 +89,26 @@ static void test_what_was_not_counted(LogDirectory *log, const void *data) {
         expect(marks, 8, 0, NULL);
 }
 
+/* A run that begins before there is a log: its first file is the first one, also when that has gone. */
+static void test_from_the_first_file(LogDirectory *log, const void *data) {
+        g_autoptr(LogMarks) marks = log_marks_new(log->path, &(LogCursor) {0});
+
+        expect(marks, 0, 0, NULL);
+        log_append(log->path, TIME " stdout F abc\n");
+        expect(marks, 1, 0, "bc\n");
+        rotate(log, marks, ".1", TIME " stdout F defgh\n");
+        expect(marks, 1, 0, "bc\ndefgh\n");
+        rotate(log, marks, ".2", TIME " stdout F i\n");
+        log_remove_old(log, ".1");
+        expect(marks, 1, 0, NULL);
+        expect(marks, 4, 0, "defgh\ni\n");
+        g_autoptr(LogMarks) later = log_marks_new(log->path, &(LogCursor) {0}); /* file 2 is the oldest */
+        expect(later, 2, 0, "fgh\ni\n");
+        rotate(log, later, ".3", TIME " stdout F j\n");
+        log_remove_old(log, ".2");
+        expect(later, 2, 0, NULL);
+}
+
 int main(int argc, char *argv[]) {
         static const struct {
                 const char *name;
@@ -96,6 +116,7 @@ int main(int argc, char *argv[]) {
         } tests[] = {
                 {"/log-marks/without-a-rotation", test_without_a_rotation},
                 {"/log-marks/over-rotations", test_over_rotations},
+                {"/log-marks/from-the-first-file", test_from_the_first_file},
                 {"/log-marks/what-was-not-counted", test_what_was_not_counted},
         };
 
