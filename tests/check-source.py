@@ -32,7 +32,6 @@ BANNED_EXCEPTIONS = {
 
 # Files below the bus without a test of their own name, and what proves them instead.
 WITHOUT_TEST = {
-    "service/stream/log-feed.c": "a process with an event loop: tests/system/test_logs.py and test_log_rotation.py",
     "service/stream/log-journal.c": "needs a journald: tests/systemd/test_logs.py",
     "service/operation/logs.c": "needs runs and readers: tests/system/test_logs.py",
 }
