@@ -32,7 +32,6 @@ BANNED_EXCEPTIONS = {
 
 # Files below the bus without a test of their own name, and what proves them instead.
 WITHOUT_TEST = {
-    "service/stream/log-journal.c": "needs a journald: tests/systemd/test_logs.py",
 }
 
 # Errors that are answered before there is a Call, or beside the generated handlers.
