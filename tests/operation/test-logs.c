@@ -99,7 +99,7 @@ static void test_answers(Fixture *fixture, gconstpointer unused) {
                 guint32 lines;
                 guint64 limit;
                 gint64 tail;
-        } table[] = {{0, 1, 0}, {1, 1, 1}, {LOG_ANSWER_LINES, LOG_ANSWER_LINES, LOG_ANSWER_LINES}, {UINT32_MAX, LOG_ANSWER_LINES, LOG_ANSWER_LINES}};
+        } table[] = {{0, 0, 0}, {1, 1, 1}, {LOG_ANSWER_LINES, LOG_ANSWER_LINES, LOG_ANSWER_LINES}, {UINT32_MAX, LOG_ANSWER_LINES, LOG_ANSWER_LINES}};
         Container *container = fixture_add(fixture, "web", FILES);
 
         for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
@@ -107,6 +107,8 @@ static void test_answers(Fixture *fixture, gconstpointer unused) {
                 read_answer(fixture, container, table[i].lines, "@a{sv} {}", &last);
                 g_assert_cmpint(last.format, ==, LOG_FORMAT_ANSWER);
                 g_assert_cmpint(last.tail, ==, table[i].tail);
+                if (table[i].lines == 0) /* which lead nowhere from a cursor */
+                        continue;
                 read_answer(fixture, container, table[i].lines, "{'cursor': <'1:2'>}", &next);
                 g_assert_cmpint(next.tail, ==, -1);
                 g_assert_cmpuint(next.limit, ==, table[i].limit);

@@ -95,7 +95,7 @@ static void test_a_health_action_restarts_whatever_the_policy(Fixture *fixture, 
         policy_plan(fixture->engine, container, commit, false);
         g_assert_cmpuint(commit->life.next_restart_usec, >, 0);
         g_assert_true(commit_apply(commit, &error));
-        g_assert_false(policy_should_restart(container, &reason)); /* once */
+        g_assert_true(policy_should_restart(container, &reason)); /* until it runs: the launch may come to nothing with the service */
 }
 
 /* --- the back-off --- */
