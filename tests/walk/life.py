@@ -299,7 +299,7 @@ class Rules:
         check(new["ControlGroup"] == "", "a control group is left")
         if new["State"] == "created":
             check(old["Result"] in ("never-ran", "start-failed"), "only a run that never ran leads back to created")
-        verbs = self.world.causes(STOP_VERBS, event["actor"]) if event["actor"] else set()
+        verbs = self.world.causes(STOP_VERBS | {"Cleanup"}, event["actor"]) if event["actor"] else set()
         own = verbs & {"Restart", "Remove"}
         planned, due = new["NextRestartTimestamp"] != 0, {True} if self.health_restart else {decide(old)[0]}
         if self.health_restart is None or self._acts(old, "restart"):
