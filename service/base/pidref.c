@@ -21,7 +21,7 @@ G_STATIC_ASSERT(sizeof(struct pidfd_info_v0) == 64);
 #define PIDFD_GET_INFO_V0 _IOWR(0xFF, 11, struct pidfd_info_v0)
 #define PIDFD_INFO_EXIT_FLAG (1u << 3)
 
-enum { STAT_FLAGS = 9, STAT_START_TIME = 22 };
+enum { STAT_PARENT = 4, STAT_FLAGS = 9, STAT_START_TIME = 22 };
 #define PF_EXITING_FLAG 0x4 /* of the kernel's task flags, which proc(5) stat shows */
 
 /* A numeric field of proc(5) stat, from the fourth on. False if there is no such process. */
@@ -56,6 +56,12 @@ bool pid_is_exiting(pid_t pid) {
         guint64 flags = 0;
 
         return !read_stat(pid, STAT_FLAGS, &flags) || (flags & PF_EXITING_FLAG);
+}
+
+pid_t pid_parent(pid_t pid) {
+        guint64 parent = 0;
+
+        return read_stat(pid, STAT_PARENT, &parent) ? (pid_t) parent : 0;
 }
 
 bool pidref_open(pid_t pid, PidRef *ret, GError **error) {

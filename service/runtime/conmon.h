@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One launch of conmon with `crun create` (behaviour.md section 16). The file's head explains the pipes. conmon stays our direct child (--sync) and lives as long as the container. */
+/* One launch of conmon with `crun create`, or with `crun exec` in a container that runs (behaviour.md section 16). The file's head explains the pipes. conmon stays our direct child (--sync) and lives as long as the container or the process. */
 
 #include "base/pidref.h"
 #include "runtime/paths.h"
 #include "runtime/process.h"
+
+/* What makes a launch one of crun exec. */
+typedef struct ConmonExec {
+        const char *session; /* a word for conmon's messages */
+        const char *process; /* file with the process of an OCI configuration */
+        const char *cgroup; /* a group below the container's that exists; NULL: the container's own */
+        const char *console; /* listening socket that gets the terminal; NULL: conmon has it, or there is none */
+        const int *stdio; /* three descriptors that the process gets as they are (log driver "passthrough"); NULL: conmon's */
+        const int *fds; /* what the process gets from 3 on */
+        unsigned n_fds; /* at most CONMON_FDS_MAX */
+        bool waits; /* for conmon_go_on, once its streams can be attached to (conmon_on_attachable); not with stdio */
+} ConmonExec;
+#define CONMON_FDS_MAX 32
 
 typedef struct ConmonLaunch {
         const char *id, *name, *bundle, *persist_dir, *exit_dir;
@@ -14,12 +27,13 @@ typedef struct ConmonLaunch {
         const char *cgroup_file; /* of the group that conmon enters before it begins (cgroup_make_monitor); NULL where it is moved, or stays */
         bool terminal, stdin_open, stdin_once, systemd_cgroup;
         const char *notify_socket; /* unused by conmon itself; NULL */
-        guint64 timeout_usec; /* for crun create; 0: 240 s */
+        guint64 timeout_usec; /* for crun create or exec; 0: 240 s */
+        const ConmonExec *exec; /* NULL: crun create. Else persist_dir is unused, and the exit file in exit_dir bears the id of the container */
 } ConmonLaunch;
 
 typedef struct Conmon Conmon;
 
-/* The end of the launch. On success *main is PID 1 (owned by the callee's caller: steal it with pidref_steal) and error is NULL.
+/* The end of the launch. On success *main is PID 1, or the process of crun exec (owned by the callee's caller: steal it with pidref_steal), and error is NULL. A process of crun exec may have ended by now: its fd is then -1.
  * Errors: RuntimeFailed, RuntimePermissionDenied (126), RuntimeCommandNotFound (127), MonitorFailed; conmon has then been killed and reaped, `crun delete --force` is the caller's step. */
 typedef void (*ConmonLaunched)(PidRef *main, const GError *error, void *userdata);
 /* conmon itself ended (later, any time after a successful launch, while this service started it). */
@@ -29,12 +43,16 @@ typedef void (*ConmonEnded)(int wait_status, void *userdata);
 Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* After a successful launch, or before conmon_kill: tells when conmon ends; at most one callback, never before this has returned. */
 void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata);
+/* Before conmon_release, with exec->waits: called once when the streams can be attached to. Nothing executes before conmon_go_on. */
+void conmon_on_attachable(Conmon *conmon, void (*attachable)(void *userdata), void *userdata);
+void conmon_go_on(Conmon *conmon);
 const PidRef *conmon_pid(const Conmon *conmon); /* NULL once it has been reaped */
 void conmon_release(Conmon *conmon);
 /* Kills a launch in progress; launched is called with Cancelled. */
 void conmon_cancel(Conmon *conmon);
-/* SIGKILL to a conmon that must not go on; a launch in progress is not answered any more. */
+/* SIGKILL to a conmon that must not go on, and to a crun exec that it has begun; a launch in progress is not answered any more. */
 void conmon_kill(Conmon *conmon);
+void conmon_kill_children(pid_t pid); /* a crun exec would go on without its conmon */
 /* Forgets callbacks; conmon lives on (the service ends, or the container object goes). */
 void conmon_free(Conmon *conmon);
 

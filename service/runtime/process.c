@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 
 #define CAPTURE_LIMIT (64 * 1024)
-#define FDS_MAX 16
+#define FDS_MAX 40
 #define GROUP_ATTEMPTS 8
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -93,6 +93,19 @@ static void test_start_time_of_nothing_is_zero(void) {
         g_assert_cmpuint(pid_start_time(pid), ==, 0);
 }
 
+static void test_the_parent_is_known(void) {
+        pid_t child = fork();
+
+        if (child == 0) {
+                pause();
+                _exit(0);
+        }
+        g_assert_cmpint(pid_parent(child), ==, getpid());
+        g_assert_cmpint(kill(child, SIGKILL), ==, 0);
+        g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+        g_assert_cmpint(pid_parent(child), ==, 0);
+}
+
 static void test_a_signal_arrives(void) {
         pid_t pid = testing_child_new();
         g_auto(PidRef) ref = PIDREF_NULL;
@@ -214,6 +227,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/pidref/find-wants-the-same-start-time", test_find_wants_the_same_start_time);
         g_test_add_func("/pidref/a-command-with-parentheses-does-not-mislead", test_a_command_with_parentheses_does_not_mislead);
         g_test_add_func("/pidref/start-time-of-nothing-is-zero", test_start_time_of_nothing_is_zero);
+        g_test_add_func("/pidref/the-parent-is-known", test_the_parent_is_known);
         g_test_add_func("/pidref/a-signal-arrives", test_a_signal_arrives);
         g_test_add_func("/pidref/a-signal-to-a-reaped-process-is-no-error", test_a_signal_to_a_reaped_process_is_no_error);
         g_test_add_func("/pidref/a-signal-to-none-is-no-error", test_a_signal_to_none_is_no_error);

@@ -2,8 +2,10 @@
 /* A launch of conmon, which is a script here: what it is given, what each of its answers is taken for, and that exactly one comes. */
 
 #include "runtime/conmon.h"
+#include "base/auto.h"
 #include "testing.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -111,9 +113,10 @@ typedef struct Fixture {
         char *directory, *program, *exits;
         Paths paths;
         ConmonLaunch launch;
+        ConmonExec exec;
         Conmon *conmon;
         pid_t pid;
-        unsigned n, n_ended;
+        unsigned n, n_ended, n_attachable;
         int status;
         PidRef main;
         GError *error;
@@ -373,8 +376,116 @@ static void test_the_exit_command_knows_the_bus(Fixture *fixture, gconstpointer 
         expect_words(text, "--exit-command-arg unix:path=/b");
 }
 
+/* --- crun exec --- */
+
+static void use_exec(Fixture *fixture) {
+        fixture->exec = (ConmonExec) {.session = "7", .process = "/process.json"};
+        fixture->launch.exec = &fixture->exec;
+        fixture->launch.log_driver = "none";
+}
+
+static void test_the_arguments_of_an_execution(Fixture *fixture, gconstpointer script) {
+        static const char *const absent[] = {"--persist-dir", "--exec-attach", "--runtime-opt", "_OCI_ATTACHPIPE"};
+
+        use_exec(fixture);
+        fixture->paths.wake = (char *) "/bin/true";
+        g_autofree char *text = words_of(fixture);
+        expect_words(text, "-c the-id -u 7");
+        expect_words(text, "--exit-command /bin/true");
+        expect_words(text, "-e --exec-process-spec /process.json");
+        for (size_t i = 0; i < G_N_ELEMENTS(absent); i++)
+                g_assert_null(strstr(text, absent[i]));
+}
+
+static void test_the_arguments_of_an_execution_with_everything(Fixture *fixture, gconstpointer script) {
+        autofd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        const int fds[] = {null, null};
+
+        use_exec(fixture);
+        fixture->exec.cgroup = "sub";
+        fixture->exec.console = "/console";
+        fixture->exec.waits = true;
+        fixture->exec.fds = fds;
+        fixture->exec.n_fds = 2;
+        g_autofree char *text = words_of(fixture);
+        expect_words(text, "--exec-attach");
+        expect_words(text, "--runtime-opt --cgroup --runtime-opt sub");
+        expect_words(text, "--runtime-opt --console-socket --runtime-opt /console");
+        expect_words(text, "--runtime-opt --preserve-fds --runtime-opt 2");
+        expect_words(text, "_OCI_SYNCPIPE=5");
+        expect_words(text, "_OCI_STARTPIPE=6");
+        expect_words(text, "_OCI_ATTACHPIPE=7");
+}
+
+static void test_streams_of_the_caller_are_the_process_own(Fixture *fixture, gconstpointer script) {
+        int output[2];
+        char text[64] = "";
+
+        use_exec(fixture);
+        g_assert_cmpint(pipe2(output, O_CLOEXEC), ==, 0);
+        const int stdio[] = {output[0], output[1], output[1]};
+        fixture->exec.stdio = stdio;
+        launch(fixture);
+        g_assert_no_error(fixture->error);
+        close(output[1]);
+        g_assert_cmpint(read(output[0], text, sizeof text), ==, 8);
+        g_assert_cmpstr(text, ==, "out\nerr\n");
+        close(output[0]);
+}
+
+static void on_attachable(void *userdata) {
+        ((Fixture *) userdata)->n_attachable++;
+}
+
+static void test_an_execution_waits_until_it_may_go_on(Fixture *fixture, gconstpointer script) {
+        use_exec(fixture);
+        fixture->exec.waits = true;
+        begin(fixture);
+        conmon_on_attachable(fixture->conmon, on_attachable, fixture);
+        conmon_release(fixture->conmon);
+        testing_run_until_count(fixture->event, &fixture->n_attachable, 1);
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(fixture->n, ==, 0);
+        conmon_go_on(fixture->conmon);
+        testing_run_until_count(fixture->event, &fixture->n, 1);
+        g_assert_no_error(fixture->error);
+        g_assert_false(pidref_has_ended(&fixture->main));
+        g_assert_cmpuint(fixture->n_attachable, ==, 1);
+}
+
+static void test_a_process_that_has_ended_already(Fixture *fixture, gconstpointer script) {
+        use_exec(fixture);
+        launch(fixture);
+        g_assert_no_error(fixture->error);
+        g_assert_cmpint(fixture->main.pid, >, 0);
+        g_assert_cmpint(fixture->main.fd, ==, -1);
+        g_assert_true(pidref_has_ended(&fixture->main));
+}
+
+/* Whose number it is by now does not matter. */
+static void test_a_process_of_another_parent_is_not_taken(Fixture *fixture, gconstpointer script) {
+        use_exec(fixture);
+        launch(fixture);
+        g_assert_no_error(fixture->error);
+        g_assert_cmpint(fixture->main.pid, ==, 1);
+        g_assert_cmpint(fixture->main.fd, ==, -1);
+}
+
+static void test_an_execution_that_hangs_is_ended_with_its_crun(Fixture *fixture, gconstpointer script) {
+        use_exec(fixture);
+        fixture->launch.timeout_usec = 300 * G_TIME_SPAN_MILLISECOND;
+        launch(fixture);
+        g_assert_nonnull(fixture->error);
+        testing_expect_error(&fixture->error, CONBUS_ERROR_MONITOR_FAILED, "execute in container \"web\": crun exec did not end in 0.3 s");
+        g_autofree char *number = testing_read(fixture->directory, "child");
+        g_assert_nonnull(number);
+        pid_t child = atoi(number);
+        testing_run_until(fixture->event, is_gone, &child);
+}
+
 #define WRITE_WORDS "cd \"$(dirname \"$0\")\"\n{ echo; printf '%s\\n' \"$@\"; env; } >words\n"
 #define REPORT_AND_STAY AWAIT_START "sleep 1000 3>&- 4>&- &\necho \"{\\\"data\\\": $!}\" >&3\nexec 3>&-\nwait"
+#define ATTACHABLE "echo '{\"data\": 0}' >&5\n"
 
 int main(int argc, char *argv[]) {
         static const struct {
@@ -400,6 +511,13 @@ int main(int argc, char *argv[]) {
                 {"/conmon/the-arguments", test_the_arguments, WRITE_WORDS},
                 {"/conmon/the-arguments-of-a-terminal", test_the_arguments_of_a_terminal, WRITE_WORDS},
                 {"/conmon/the-arguments-of-one-input", test_the_arguments_of_one_input, WRITE_WORDS},
+                {"/conmon/the-arguments-of-an-execution", test_the_arguments_of_an_execution, WRITE_WORDS},
+                {"/conmon/the-arguments-of-an-execution-with-everything", test_the_arguments_of_an_execution_with_everything, WRITE_WORDS},
+                {"/conmon/streams-of-the-caller-are-the-process-own", test_streams_of_the_caller_are_the_process_own, "echo out; echo err >&2\n" REPORT_AND_STAY},
+                {"/conmon/an-execution-waits-until-it-may-go-on", test_an_execution_waits_until_it_may_go_on, AWAIT_START ATTACHABLE REPORT_AND_STAY},
+                {"/conmon/a-process-that-has-ended-already", test_a_process_that_has_ended_already, AWAIT_START "true & child=$!; wait; echo \"{\\\"data\\\": $child}\" >&3; exec sleep 1000"},
+                {"/conmon/a-process-of-another-parent-is-not-taken", test_a_process_of_another_parent_is_not_taken, AWAIT_START "echo '{\"data\": 1}' >&3; exec sleep 1000"},
+                {"/conmon/an-execution-that-hangs-is-ended-with-its-crun", test_an_execution_that_hangs_is_ended_with_its_crun, "sleep 1000 & echo $! >\"$(dirname \"$0\")/child\"; wait"},
                 {"/conmon/the-exit-command-knows-the-bus", test_the_exit_command_knows_the_bus, WRITE_WORDS},
         };
 
