@@ -113,13 +113,17 @@ static bool find_user(Account *account, GStrv lines, const char *wanted, char **
         if (!fields)
                 return parse_id(wanted, &account->uid) ||
                        error_set(error, CONBUS_ERROR_INVALID_CONFIG,
-                                 "configuration key \"user\": there is no \"%s\" in /etc/passwd of the container; give one that is, or a number", wanted);
+                                 "there is no \"%s\" in /etc/passwd of the container; give one that is, or a number", wanted);
         (void) parse_id(fields[2], &account->uid);
         if (!parse_id(fields[3], &account->gid))
-                return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "configuration key \"user\": \"%s\" has no group number in /etc/passwd of the container", wanted);
+                return error_set(error, CONBUS_ERROR_INVALID_CONFIG, "\"%s\" has no group number in /etc/passwd of the container", wanted);
         if (g_strv_length(fields) > 5 && *fields[5] == '/' && g_utf8_validate(fields[5], -1, NULL)) {
                 g_free(account->home);
                 account->home = g_strdup(fields[5]);
+        }
+        if (g_strv_length(fields) > 6 && *fields[6] == '/' && g_utf8_validate(fields[6], -1, NULL)) {
+                g_free(account->shell);
+                account->shell = g_strdup(fields[6]);
         }
         *ret_name = g_strdup(fields[0]);
         return true;
@@ -132,7 +136,7 @@ static bool find_groups(Account *account, GStrv lines, const char *wanted, const
                 (void) parse_id(fields[2], &account->gid);
         else if (wanted && !parse_id(wanted, &account->gid))
                 return error_set(error, CONBUS_ERROR_INVALID_CONFIG,
-                                 "configuration key \"user\": there is no group \"%s\" in /etc/group of the container; give one that is, or a number", wanted);
+                                 "there is no group \"%s\" in /etc/group of the container; give one that is, or a number", wanted);
         add_group(account, account->gid);
         if (!wanted && name)
                 add_memberships(account, lines, name);
@@ -147,6 +151,7 @@ Account *account_find(const char *rootfs, const char *user, GError **error) {
 
         account->groups = g_array_new(FALSE, FALSE, sizeof(guint32));
         account->home = g_strdup("/");
+        account->shell = g_strdup("/bin/sh");
         if (root < 0) {
                 if (errno == ENOENT)
                         error_set(error, CONBUS_ERROR_NO_SUCH_PATH, "open the root file system %s: it does not exist", rootfs);
@@ -169,5 +174,6 @@ void account_free(Account *account) {
                 return;
         g_clear_pointer(&account->groups, g_array_unref);
         g_free(account->home);
+        g_free(account->shell);
         g_free(account);
 }

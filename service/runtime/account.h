@@ -10,6 +10,7 @@ typedef struct Account {
         guint32 uid, gid;
         GArray *groups; /* of guint32: the primary group first, then the others of the user when no group was asked for */
         char *home; /* absolute; "/" when passwd has none */
+        char *shell; /* absolute; "/bin/sh" when passwd has none */
 } Account;
 
 /* user: USER[:GROUP] by name or number. InvalidConfig for a name that is not there or a file that is no sane one; NoSuchPath without the root. */

@@ -21,6 +21,9 @@ typedef struct SpecBuild {
 
 /* spec-process.c: the process and its user. Fills account and capabilities. */
 bool spec_process_add(SpecBuild *build, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+guint64 spec_own_capabilities(void); /* what this service can hand on, a bit each */
+void spec_set_capabilities(JsonObject *to, const char *member, guint64 set); /* as an array of names */
+void spec_process_unset_env(JsonObject *process, const char *name);
 void spec_process_set_env(JsonObject *process, const char *name, const char *value); /* replaces */
 void spec_process_clamp_rlimits(JsonObject *process, const char *id); /* to what this service may set; logged */
 

@@ -19,8 +19,8 @@
         (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_KILL) | BIT(CAP_NET_BIND_SERVICE) |        \
          BIT(CAP_SETFCAP) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP) | BIT(CAP_SETUID) | BIT(CAP_SYS_CHROOT))
 
-/* What this service can hand on: permitted to it and not dropped from its bounding set. */
-static guint64 own_capabilities(void) {
+/* Permitted to it and not dropped from its bounding set. */
+guint64 spec_own_capabilities(void) {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
         guint64 own = 0;
@@ -50,7 +50,7 @@ static bool add_capability(guint64 *set, guint64 own, const char *name, GError *
 static bool choose_capabilities(SpecBuild *build, GError **error) {
         g_autofree const char **add = config_strv(build->config, "cap-add");
         g_autofree const char **drop = config_strv(build->config, "cap-drop");
-        guint64 own = own_capabilities(), set = build->privileged ? own : DEFAULT_CAPABILITIES & own;
+        guint64 own = spec_own_capabilities(), set = build->privileged ? own : DEFAULT_CAPABILITIES & own;
 
         if (drop && g_strv_contains(drop, "ALL"))
                 set = 0;
@@ -64,7 +64,7 @@ static bool choose_capabilities(SpecBuild *build, GError **error) {
         return true;
 }
 
-static void set_capabilities(JsonObject *to, const char *member, guint64 set) {
+void spec_set_capabilities(JsonObject *to, const char *member, guint64 set) {
         JsonArray *names = json_array_new();
 
         for (int i = 0; capability_to_name(i); i++)
@@ -78,9 +78,9 @@ static void add_capabilities(SpecBuild *build) {
         JsonObject *capabilities = document_object(build->process, "capabilities");
         guint64 effective = build->account->uid == 0 ? build->capabilities : 0;
 
-        set_capabilities(capabilities, "bounding", build->capabilities);
-        set_capabilities(capabilities, "effective", effective);
-        set_capabilities(capabilities, "permitted", effective);
+        spec_set_capabilities(capabilities, "bounding", build->capabilities);
+        spec_set_capabilities(capabilities, "effective", effective);
+        spec_set_capabilities(capabilities, "permitted", effective);
 }
 
 static void add_user(SpecBuild *build) {
@@ -97,18 +97,19 @@ static bool is_variable(const char *entry, const char *name) {
         return g_str_has_prefix(entry, name) && entry[strlen(name)] == '=';
 }
 
-static void remove_env(JsonArray *env, const char *name) {
+void spec_process_unset_env(JsonObject *process, const char *name) {
+        JsonArray *env = document_array(process, "env");
+
         for (unsigned i = json_array_get_length(env); i > 0; i--)
                 if (is_variable(document_array_string(env, i - 1), name))
                         json_array_remove_element(env, i - 1);
 }
 
 void spec_process_set_env(JsonObject *process, const char *name, const char *value) {
-        JsonArray *env = document_array(process, "env");
         g_autofree char *entry = g_strconcat(name, "=", value, NULL);
 
-        remove_env(env, name);
-        json_array_add_string_element(env, entry);
+        spec_process_unset_env(process, name);
+        json_array_add_string_element(document_array(process, "env"), entry);
 }
 
 /* Defaults, then env, then what unset-env takes away. */
@@ -132,7 +133,7 @@ static void add_env(SpecBuild *build) {
                 spec_process_set_env(build->process, name, env[i] + strlen(name) + 1);
         }
         for (unsigned i = 0; unset && unset[i]; i++)
-                remove_env(document_array(build->process, "env"), unset[i]);
+                spec_process_unset_env(build->process, unset[i]);
 }
 
 static void add_rlimits(SpecBuild *build) {
@@ -184,12 +185,23 @@ void spec_process_clamp_rlimits(JsonObject *process, const char *id) {
         }
 }
 
+static bool find_account(SpecBuild *build, GError **error) {
+        GError *why = NULL;
+
+        build->account = account_find(build->input->rootfs, config_string(build->config, "user", "0"), &why);
+        if (build->account)
+                return true;
+        if (why->code == CONBUS_ERROR_INVALID_CONFIG)
+                g_prefix_error(&why, "configuration key \"user\": ");
+        g_propagate_error(error, why);
+        return false;
+}
+
 bool spec_process_add(SpecBuild *build, GError **error) {
         g_autofree const char **entrypoint = config_strv(build->config, "entrypoint");
         g_autofree const char **command = config_strv(build->config, "command");
 
-        build->account = account_find(build->input->rootfs, config_string(build->config, "user", "0"), error);
-        if (!build->account || !config_check_complete(build->config, error) || !choose_capabilities(build, error))
+        if (!find_account(build, error) || !config_check_complete(build->config, error) || !choose_capabilities(build, error))
                 return false;
         json_object_set_boolean_member(build->process, "terminal", config_bool(build->config, "terminal", false));
         add_user(build);
