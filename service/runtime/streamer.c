@@ -203,6 +203,8 @@ static bool run(Streamer *streamer, sd_event *event, Reaper *reaper, const Paths
         }
         if (source->stdin_once)
                 g_ptr_array_add(argv, (void *) "--stdin-once");
+        if (source->patient)
+                g_ptr_array_add(argv, (void *) "--patient");
         g_ptr_array_add(argv, NULL);
         spec.argv = (const char *const *) argv->pdata;
         spec.fds = fds;
@@ -273,6 +275,10 @@ void streamer_remove(Streamer *streamer, guint64 id) {
 
 void streamer_end_run(Streamer *streamer, guint64 run, int exit_code) {
         channel_send(streamer->channel, STREAM_END_OF_RUN, g_variant_new_parsed("{'run': <%t>, 'exit-code': <%i>}", run, exit_code), NULL, 0);
+}
+
+void streamer_set_process(Streamer *streamer, int pidfd) {
+        channel_send(streamer->channel, STREAM_PROCESS, g_variant_new("a{sv}", NULL), &pidfd, pidfd >= 0 ? 1 : 0);
 }
 
 void streamer_lose(Streamer *streamer) {

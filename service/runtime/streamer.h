@@ -18,6 +18,7 @@ typedef struct StreamerSource {
         const char *log; /* file that can be read; NULL: none */
         const char *log_start; /* nothing has been written yet, and this is the log's position (a cursor); NULL: something may have been */
         bool stdin_once;
+        bool patient; /* the process waits for its slowest client, as it would for a pipe, while it lives (streamer_set_process); one that takes nothing while others wait is dropped in time */
 } StreamerSource;
 
 typedef struct Streamer Streamer;
@@ -42,6 +43,7 @@ void streamer_free(Streamer *streamer);
 void streamer_add(Streamer *streamer, GVariant *fields, int fd, int cancel_fd);
 void streamer_remove(Streamer *streamer, guint64 id);
 void streamer_end_run(Streamer *streamer, guint64 run, int exit_code);
+void streamer_set_process(Streamer *streamer, int pidfd); /* borrowed; -1: it has ended */
 void streamer_lose(Streamer *streamer); /* conmon died */
 /* StdinOnce and the streamer has ended: keeps the container's standard input open without it. Takes over its connections to conmon, which the caller closes at the end of the run. */
 void streamer_take_connections(Streamer *streamer, int ret_fds[2]);

@@ -181,13 +181,34 @@ static guint64 backlog(Client *client) {
         return ring ? ring_head(ring) - client->position : 0;
 }
 
+/* In the ring: of the first frame that it has not taken. */
+static guint64 lowest_place(const Client *client) {
+        return client->output.first < client->output.n ? client->places[client->output.first] : client->position;
+}
+
+static bool needs_ring(const Client *client) {
+        return (client->streams & OUTPUT_MASK) && !client->log && !client->has_last;
+}
+
+bool client_lags(const Client *client) {
+        Ring *ring = source_ring(client->host->source);
+
+        return ring && needs_ring(client) && ring_head(ring) - lowest_place(client) > RING_SIZE / 2;
+}
+
+static bool is_too_slow(Client *client) {
+        const ClientHost *host = client->host;
+
+        return host->patient ? host->n_clients > 1 && client_lags(client) : backlog(client) > RING_SIZE;
+}
+
 static void arm_stall(Client *client);
 
 static int on_stall(sd_event_source *source, guint64 usec, void *userdata) {
         Client *client = userdata;
 
         g_clear_pointer(&client->stall, sd_event_source_disable_unref);
-        if (backlog(client) > RING_SIZE)
+        if (is_too_slow(client))
                 (void) end_with(client, CONBUS_ERROR_CLIENT_TOO_SLOW, "the client has taken nothing for too long, and too much waits for it");
         else
                 arm_stall(client);
@@ -258,6 +279,7 @@ bool client_pump(Client *client) {
         if (output_waits(&client->output))
                 arm_stall(client);
         update_io(client);
+        client->host->progressed(client->host->userdata);
         return true;
 }
 
@@ -278,9 +300,7 @@ void client_notice_files(Client *client) {
 }
 
 void client_lose_before(Client *client, guint64 tail) {
-        guint64 lowest = client->output.first < client->output.n ? client->places[client->output.first] : client->position;
-
-        if (client->log || client->has_last || lowest >= tail || go_on_from_log(client))
+        if (!needs_ring(client) || lowest_place(client) >= tail || go_on_from_log(client))
                 return;
         (void) end_with(client, CONBUS_ERROR_CLIENT_TOO_SLOW, "the client has not read its streams in time");
 }

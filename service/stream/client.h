@@ -37,9 +37,12 @@ typedef struct ClientHost {
         const LogMarks *marks; /* of what the ring has been fed with from its first byte, in the log; NULL: that is not known, or there is no log */
         guint64 stall_usec;
         bool stdin_once;
+        bool patient; /* output waits for the slowest client (client_lags), which goes only if it takes nothing for stall_usec while others wait for it */
+        unsigned n_clients;
         bool run_ended; /* its record is there, or conmon is lost */
         ClientEnd run_end;
         char *run_result; /* JSON of the last packet */
+        void (*progressed)(void *userdata); /* a client has taken some output */
         void (*ended)(Client *client, const ClientEnd *end, void *userdata);
         void *userdata;
 } ClientHost;
@@ -57,6 +60,8 @@ guint64 client_bytes_out(const Client *client);
 bool client_pump(Client *client);
 /* Passes on what waits for the standard input. False: it is gone. */
 bool client_pump_input(Client *client);
+/* Half of the ring waits for it: the other half is for what comes after the process's end, when nothing may be held up any more. */
+bool client_lags(const Client *client);
 /* The ring is about to overwrite what lies before tail: a client that still needs it goes on from the log, or is too slow. May free it. */
 void client_lose_before(Client *client, guint64 tail);
 void client_notice_files(Client *client); /* the log is being rotated */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conbus-stream [--log PATH] [--from-start CURSOR] [--stdin-once] [--stall-usec N]: serves the streams of one container or exec session, outside the service's loop and past its restarts. Descriptors: protocol.h.
+/* conbus-stream [--log PATH] [--from-start CURSOR] [--stdin-once] [--patient] [--stall-usec N]: serves the streams of one container or exec session, outside the service's loop and past its restarts. Descriptors: protocol.h.
  * conbus-stream log PLAN: serves one reader of a log (log-feed.h). */
 
 #include "base/auto.h"
@@ -18,6 +18,10 @@ static bool read_arguments(char **words, ServerPlan *plan) {
         for (words++; *words; words++) {
                 if (g_str_equal(*words, "--stdin-once")) {
                         plan->stdin_once = true;
+                        continue;
+                }
+                if (g_str_equal(*words, "--patient")) {
+                        plan->patient = true;
                         continue;
                 }
                 const char *value = words[1];

@@ -9,6 +9,7 @@
  * add       conbusd   see below                                           the client's socket, and one whose readability ends the attachment
  * remove    conbusd   id t                                                the client is to be detached
  * end       conbusd   run t, exit-code i, lost b                          the run's record is there; or conmon died
+ * process   conbusd   none                                                a pidfd: clients that read slowly are waited for no longer than it lives (--patient); none: it has ended
  * hello     stream    pid u, clients a(ta{sv}): number, tag                    StdinOnce: the connections to conmon, whose end would end the standard input
  * added     stream    id t
  * refused   stream    id t, error s (D-Bus name), message s
@@ -19,6 +20,7 @@
 #define STREAM_ADD "add"
 #define STREAM_REMOVE "remove"
 #define STREAM_END_OF_RUN "end"
+#define STREAM_PROCESS "process"
 #define STREAM_HELLO "hello"
 #define STREAM_ADDED "added"
 #define STREAM_REFUSED "refused"

@@ -15,8 +15,8 @@
 
 struct Server {
         ClientHost host; /* what the clients see */
-        int control_fd, directory_fd, monitor_fd;
-        sd_event_source *control_source, *monitor_source, *log_source;
+        int control_fd, directory_fd, monitor_fd, process_fd;
+        sd_event_source *control_source, *monitor_source, *process_source, *log_source;
         Channel *channel;
         char *log;
         LogMarks *marks; /* NULL unless sees_all and there is a log */
@@ -41,6 +41,22 @@ static bool has_nothing_to_do(const Server *server) {
 static void leave_if_done(Server *server) {
         if (has_nothing_to_do(server))
                 (void) sd_event_exit(server->host.event, EXIT_SUCCESS);
+}
+
+/* --- waiting for clients --- */
+
+static bool is_held(const Server *server) {
+        for (const GList *link = server->host.patient ? server->clients.head : NULL; link; link = link->next)
+                if (client_lags(link->data))
+                        return true;
+        return false;
+}
+
+static void on_progressed(void *userdata) {
+        Server *server = userdata;
+
+        if (!is_held(server))
+                source_go_on(server->host.source);
 }
 
 /* --- reports --- */
@@ -71,7 +87,9 @@ static void on_client_ended(Client *client, const ClientEnd *end, void *userdata
                 g_variant_dict_insert(&report, "message", "s", end->message);
         }
         g_queue_remove(&server->clients, client);
+        server->host.n_clients--;
         client_free(client);
+        on_progressed(server);
         g_queue_push_tail(&server->reports, g_variant_ref_sink(g_variant_dict_end(&report)));
         send_reports(server);
         leave_if_done(server);
@@ -95,12 +113,15 @@ static void pump_all(Server *server, Pump what) {
         }
 }
 
-static void before_output(void *userdata) {
+static bool before_output(void *userdata) {
         Server *server = userdata;
         Ring *ring = source_ring(server->host.source);
 
+        if (is_held(server))
+                return false;
         if (ring_tail_after_reserve(ring) != ring_tail(ring))
                 pump_all(server, PUMP_RING);
+        return true;
 }
 
 static void on_output(void *userdata) {
@@ -276,6 +297,7 @@ static void add_client(Server *server, guint64 id, GVariant *fields, int fds[CHA
                 return;
         }
         g_queue_push_tail(&server->clients, client);
+        server->host.n_clients++;
         if (server->host.stdin_once && !had_source)
                 say_hello(server);
         channel_send(server->channel, STREAM_ADDED, id_fields(id, NULL), NULL, 0);
@@ -331,6 +353,26 @@ static void end_run(Server *server, GVariant *fields) {
         source_finish(server->host.source);
 }
 
+/* conmon reaps no process while it waits for us, and PID 1 of a container cannot end before all of them are reaped: from the end of the process on nobody is waited for. */
+static void lose_patience(Server *server) {
+        server->host.patient = false;
+        source_go_on(server->host.source);
+}
+
+static int on_process_ended(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        lose_patience(userdata);
+        return 0;
+}
+
+static void watch_process(Server *server, int fd) {
+        server->process_fd = fd;
+        int r = fd < 0 || server->process_source ? -EBADF : sd_event_add_io(server->host.event, &server->process_source, fd, EPOLLIN, on_process_ended, server);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(server->process_source, SD_EVENT_ONESHOT);
+        if (r < 0)
+                lose_patience(server);
+}
+
 static void on_received(const char *word, GVariant *fields, int fds[CHANNEL_FDS_MAX], void *userdata) {
         Server *server = userdata;
         guint64 id = 0;
@@ -340,6 +382,8 @@ static void on_received(const char *word, GVariant *fields, int fds[CHANNEL_FDS_
                 add_client(server, id, fields, fds);
         else if (g_str_equal(word, STREAM_REMOVE))
                 remove_client(server, id);
+        else if (g_str_equal(word, STREAM_PROCESS))
+                watch_process(server, steal_fd(&fds[0]));
         else if (g_str_equal(word, STREAM_END_OF_RUN))
                 end_run(server, fields);
         else
@@ -350,6 +394,8 @@ static void on_closed(void *userdata) {
         Server *server = userdata;
 
         g_clear_pointer(&server->channel, channel_free);
+        if (!server->process_source)
+                lose_patience(server);
         leave_if_done(server);
 }
 
@@ -432,9 +478,10 @@ Server *server_new(sd_event *event, const ServerPlan *plan, GError **error) {
         server->control_fd = plan->control_fd;
         server->directory_fd = plan->directory_fd;
         server->monitor_fd = plan->monitor_fd;
+        server->process_fd = -1;
         server->log = g_strdup(plan->log);
-        server->host = (ClientHost) {.event = event, .stall_usec = plan->stall_usec, .stdin_once = plan->stdin_once, .ended = on_client_ended, .userdata = server};
-        server->host.source = source_new(event, server->directory_fd, &events, server);
+        server->host = (ClientHost) {.event = event, .stall_usec = plan->stall_usec, .stdin_once = plan->stdin_once, .patient = plan->patient, .progressed = on_progressed, .ended = on_client_ended, .userdata = server};
+        server->host.source = source_new(event, server->directory_fd, plan->stdin_once, &events, server);
         return begin(server, plan, error) ? g_steal_pointer(&server) : NULL;
 }
 
@@ -455,6 +502,8 @@ void server_free(Server *server) {
         close_fd(server->control_fd);
         close_fd(server->directory_fd);
         close_fd(server->monitor_fd);
+        g_clear_pointer(&server->process_source, sd_event_source_disable_unref);
+        close_fd(server->process_fd);
         /* Last: the service has our scope stopped when it hears of our end, and what closes an inotify lasts some milliseconds. */
         g_clear_pointer(&server->channel, channel_free);
         g_free(server);

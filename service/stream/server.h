@@ -11,7 +11,7 @@ typedef struct ServerPlan {
         const char *log; /* path of a log file that can be read, NULL: none */
         const char *log_start; /* cursor; the run's output from its first byte on will be seen, and is in the log from there. NULL: it has begun already */
         guint64 stall_usec;
-        bool stdin_once;
+        bool stdin_once, patient;
 } ServerPlan;
 
 typedef struct Server Server;

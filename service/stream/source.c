@@ -4,6 +4,7 @@
 #include "stream/source.h"
 #include "base/auto.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,13 +23,13 @@ struct Source {
         void *userdata;
         Ring *ring;
         guint64 totals[3];
-        bool ended, input_gone;
+        bool one_connection, ended, held, input_gone;
 };
 
-Source *source_new(sd_event *event, int directory_fd, const SourceEvents *events, void *userdata) {
+Source *source_new(sd_event *event, int directory_fd, bool one_connection, const SourceEvents *events, void *userdata) {
         Source *source = g_new0(Source, 1);
 
-        *source = (Source) {.event = event, .directory_fd = directory_fd, .output_fd = -1, .input_fd = -1, .events = events, .userdata = userdata};
+        *source = (Source) {.event = event, .directory_fd = directory_fd, .one_connection = one_connection, .output_fd = -1, .input_fd = -1, .events = events, .userdata = userdata};
         return source;
 }
 
@@ -70,7 +71,11 @@ static void end_output(Source *source) {
 static bool receive_packet(Source *source) {
         guint8 kind = 0;
 
-        source->events->before_output(source->userdata);
+        if (!source->events->before_output(source->userdata)) {
+                source->held = true;
+                sd_event_source_set_enabled(source->output_source, SD_EVENT_OFF);
+                return false;
+        }
         struct iovec parts[2] = {{.iov_base = &kind, .iov_len = 1}, {.iov_base = ring_reserve(source->ring), .iov_len = RING_FRAME_MAX}};
         ssize_t n = readv(source->output_fd, parts, 2);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -113,10 +118,17 @@ bool source_open_output(Source *source, GError **error) {
         return true;
 }
 
+void source_go_on(Source *source) {
+        if (source->held)
+                sd_event_source_set_enabled(source->output_source, SD_EVENT_ON);
+        source->held = false;
+}
+
+/* What is held is read to the end that conmon has made, as it is taken. */
 void source_finish(Source *source) {
-        while (source->ring && !source->ended && receive_packet(source))
+        while (source->ring && !source->ended && !source->held && receive_packet(source))
                 ;
-        if (source->ring && !source->ended)
+        if (source->ring && !source->ended && !source->held)
                 end_output(source);
         source->events->output(source->userdata);
 }
@@ -153,14 +165,23 @@ static int on_input(sd_event_source *event_source, int fd, uint32_t revents, voi
         return 0;
 }
 
+static int connect_input(Source *source, GError **error) {
+        if (source->one_connection)
+                return source_open_output(source, error) ? fcntl(source->output_fd, F_DUPFD_CLOEXEC, 3) : -1;
+        autofd int fd = connect_to_conmon(source, error);
+        if (fd >= 0 && shutdown(fd, SHUT_RD) < 0) {
+                error_errno(error, errno, "set up the standard input");
+                return -1;
+        }
+        return steal_fd(&fd);
+}
+
 bool source_open_input(Source *source, GError **error) {
         if (source->input_fd >= 0)
                 return true;
-        autofd int fd = connect_to_conmon(source, error);
+        autofd int fd = connect_input(source, error);
         if (fd < 0)
                 return false;
-        if (shutdown(fd, SHUT_RD) < 0)
-                return error_errno(error, errno, "set up the standard input");
         int r = sd_event_add_io(source->event, &source->input_source, fd, EPOLLOUT, on_input, source);
         if (r >= 0)
                 r = sd_event_source_set_enabled(source->input_source, SD_EVENT_OFF);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The connections to conmon's attach socket: one for output, which is always read at once, since conmon writes blockingly; one for input, whose receiving side is shut down, so that conmon never writes to it. */
+/* The connections to conmon's attach socket: one for output, which is always read at once, since conmon writes blockingly; one for input, whose receiving side is shut down, so that conmon never writes to it.
+ *
+ * With one_connection there is one for both. conmon frees a connection to which it could not write before it looks at whether the end of it is the end of the standard input (conn_sock.c of 2.1): so that end must come over one that is still read. */
 
 #include "stream/ring.h"
 #include <systemd/sd-event.h>
@@ -9,12 +11,12 @@
 typedef struct Source Source;
 
 typedef struct SourceEvents {
-        void (*before_output)(void *userdata); /* the ring's tail is about to move to ring_tail_after_reserve */
+        bool (*before_output)(void *userdata); /* the ring's tail is about to move to ring_tail_after_reserve; false: not yet, source_go_on will say when */
         void (*output)(void *userdata); /* there are new frames, or the end */
         void (*writable)(void *userdata); /* source_write can go on */
 } SourceEvents;
 
-Source *source_new(sd_event *event, int directory_fd, const SourceEvents *events, void *userdata); /* borrows the descriptor */
+Source *source_new(sd_event *event, int directory_fd, bool one_connection, const SourceEvents *events, void *userdata); /* borrows the descriptor */
 void source_free(Source *source);
 
 /* Connect; nothing when it is done already. False: there is no conmon any more. */
@@ -23,6 +25,7 @@ bool source_open_input(Source *source, GError **error) G_GNUC_WARN_UNUSED_RESULT
 
 Ring *source_ring(Source *source); /* NULL before source_open_output */
 bool source_has_ended(const Source *source); /* there will be no more output */
+void source_go_on(Source *source); /* reads again, if it was told not to */
 void source_finish(Source *source); /* conmon has sent all there is: takes what still waits and is at the end then */
 guint64 source_total(const Source *source, guint8 stream); /* bytes so far */
 

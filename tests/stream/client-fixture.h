@@ -23,17 +23,18 @@ typedef struct Fixture {
         Client *client; /* NULL once it has ended */
         int peer; /* the client's own side */
         GVariant *tag;
-        unsigned n_ended;
+        unsigned n_ended, n_progressed;
         char *end;
         guint64 bytes_in, bytes_out; /* at the end */
         unsigned before;
 } Fixture;
 
-static inline void before_output(void *userdata) {
+static inline bool before_output(void *userdata) {
         Fixture *fixture = userdata;
 
         if (fixture->client)
                 client_lose_before(fixture->client, ring_tail_after_reserve(source_ring(fixture->host.source)));
+        return true;
 }
 
 static inline void on_output(void *userdata) {
@@ -64,6 +65,12 @@ static inline void on_ended(Client *client, const ClientEnd *end, void *userdata
         client_free(client);
 }
 
+static inline void on_progressed(void *userdata) {
+        Fixture *fixture = userdata;
+
+        fixture->n_progressed++;
+}
+
 static inline void set_up(Fixture *fixture, gconstpointer unused) {
         static const SourceEvents events = {before_output, on_output, on_writable};
 
@@ -72,8 +79,8 @@ static inline void set_up(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpint(sd_event_new(&fixture->event), >=, 0);
         fixture->conmon = fake_conmon_new();
         fixture->log = fake_conmon_log_path(fixture->conmon);
-        fixture->host = (ClientHost) {.event = fixture->event, .ended = on_ended, .userdata = fixture, .stall_usec = 1};
-        fixture->host.source = source_new(fixture->event, fixture->conmon->directory_fd, &events, fixture);
+        fixture->host = (ClientHost) {.event = fixture->event, .progressed = on_progressed, .ended = on_ended, .userdata = fixture, .stall_usec = 1};
+        fixture->host.source = source_new(fixture->event, fixture->conmon->directory_fd, false, &events, fixture);
         g_assert_true(source_open_output(fixture->host.source, NULL));
         fixture->output = fake_conmon_accept(fixture->conmon);
         g_assert_true(source_open_input(fixture->host.source, NULL));

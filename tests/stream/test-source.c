@@ -15,13 +15,15 @@ typedef struct Fixture {
         unsigned n_before, n_output, n_writable;
         guint64 heads_seen; /* by before_output */
         unsigned before;
+        bool one_connection, hold;
 } Fixture;
 
-static void before_output(void *userdata) {
+static bool before_output(void *userdata) {
         Fixture *fixture = userdata;
 
         fixture->n_before++;
         fixture->heads_seen = ring_head(source_ring(fixture->source));
+        return !fixture->hold;
 }
 
 static void on_output(void *userdata) {
@@ -36,13 +38,17 @@ static void on_writable(void *userdata) {
         fixture->n_writable++;
 }
 
-static void set_up(Fixture *fixture, gconstpointer unused) {
+static void make_source(Fixture *fixture) {
         static const SourceEvents events = {before_output, on_output, on_writable};
 
+        fixture->source = source_new(fixture->event, fixture->conmon->directory_fd, fixture->one_connection, &events, fixture);
+}
+
+static void set_up(Fixture *fixture, gconstpointer unused) {
         fixture->before = testing_count_descriptors();
         g_assert_cmpint(sd_event_new(&fixture->event), >=, 0);
         fixture->conmon = fake_conmon_new();
-        fixture->source = source_new(fixture->event, fixture->conmon->directory_fd, &events, fixture);
+        make_source(fixture);
         fixture->output = fixture->input = -1;
 }
 
@@ -274,6 +280,46 @@ static void test_end_of_input(Fixture *fixture, gconstpointer unused) {
         g_assert_null(end);
 }
 
+/* Nobody is lost to a packet for which there is no room yet: it stays with conmon. */
+static void test_output_is_held_until_it_may_go_on(Fixture *fixture, gconstpointer unused) {
+        open_output(fixture);
+        fixture->hold = true;
+        fake_conmon_send(fixture->output, 2, "one", 3);
+        testing_run_idle(fixture->event); /* and nothing goes round for ever */
+        g_assert_cmpuint(fixture->n_before, ==, 1);
+        g_assert_cmpuint(source_total(fixture->source, STREAM_STDOUT), ==, 0);
+        source_finish(fixture->source); /* the end comes after what is held */
+        g_assert_false(source_has_ended(fixture->source));
+        fixture->hold = false;
+        source_go_on(fixture->source);
+        testing_run_idle(fixture->event);
+        g_autofree char *frames = frames_of(fixture);
+        g_assert_cmpstr(frames, ==, "1:one ");
+        fixture->output = close_fd(fixture->output);
+        testing_run_idle(fixture->event);
+        g_assert_true(source_has_ended(fixture->source));
+}
+
+static void test_one_connection_for_both_directions(Fixture *fixture, gconstpointer unused) {
+        size_t size = 0;
+
+        source_free(fixture->source);
+        fixture->one_connection = true;
+        make_source(fixture);
+        open_output(fixture);
+        g_assert_true(source_open_input(fixture->source, NULL));
+        g_assert_false(fake_conmon_is_asked(fixture->conmon));
+        g_assert_cmpuint(source_write(fixture->source, (const guint8 *) "in", 2), ==, 2);
+        source_end_input(fixture->source);
+        g_autofree char *read = fake_conmon_read(fixture->output, &size, NULL), *end = fake_conmon_read(fixture->output, NULL, NULL);
+        g_assert_cmpstr(read, ==, "in");
+        g_assert_null(end);
+        fake_conmon_send(fixture->output, 2, "late", 4); /* output goes on after the end of the input */
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(source_total(fixture->source, STREAM_STDOUT), ==, 4);
+        g_assert_false(source_has_ended(fixture->source));
+}
+
 #define ADD(name, function) g_test_add("/source/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char *argv[]) {
@@ -293,5 +339,7 @@ int main(int argc, char *argv[]) {
         ADD("conmon-goes-while-it-is-waited-for", test_conmon_goes_while_it_is_waited_for);
         ADD("conmon-has-gone-before", test_conmon_has_gone_before);
         ADD("end-of-input", test_end_of_input);
+        ADD("output-is-held-until-it-may-go-on", test_output_is_held_until_it_may_go_on);
+        ADD("one-connection-for-both-directions", test_one_connection_for_both_directions);
         return g_test_run();
 }
