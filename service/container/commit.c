@@ -33,6 +33,7 @@ void commit_free(Commit *commit) {
         g_ptr_array_unref(commit->events);
         pidref_clear(&commit->main);
         pidref_clear(&commit->monitor);
+        session_unref(commit->session);
         g_free(commit);
 }
 
@@ -128,6 +129,20 @@ void commit_set_error(Commit *commit, const GError *error) {
         commit->life.error_usec = error ? clock_realtime_usec() : 0;
 }
 
+void commit_set_session(Commit *commit, Session *session) {
+        g_assert(!commit->session);
+        commit->session = session_ref(session);
+        commit->session_life = session->life;
+}
+
+void commit_set_add_session(Commit *commit) {
+        commit->add_session = true;
+}
+
+void commit_set_remove_session(Commit *commit) {
+        commit->remove_session = true;
+}
+
 void commit_set_create(Commit *commit, Registry *registry) {
         commit->create = true;
         commit->registry = registry;
@@ -138,6 +153,22 @@ void commit_set_remove(Commit *commit) {
 }
 
 /* --- applying --- */
+
+static bool write_session(Commit *commit, Store *store, GError **error) {
+        Session *session = commit->session;
+        StoredSession row = {.number = session->number,
+                             .container = session->container->id,
+                             .owner_uid = session->owner_uid,
+                             .client = session->client,
+                             .created_usec = session->created_usec,
+                             .user = session->user,
+                             .request = session->request,
+                             .life = commit->session_life};
+
+        if (commit->remove_session)
+                return store_delete_session(store, session->number, error);
+        return store_put_session(store, &row, error);
+}
 
 static bool write_rows(Commit *commit, Store *store, GError **error) {
         Container *container = commit->container;
@@ -151,7 +182,7 @@ static bool write_rows(Commit *commit, Store *store, GError **error) {
                                .bundle = container->bundle,
                                .life = commit->life};
 
-        if (commit->run && !store_put_run(store, commit->run, error))
+        if ((commit->run && !store_put_run(store, commit->run, error)) || (commit->session && !write_session(commit, store, error)))
                 return false;
         if (commit->remove ? !store_delete_container(store, container->id, error) : whole ? !store_put_container(store, &row, error) : !store_put_life(store, container->id, &commit->life, error))
                 return false;
@@ -174,6 +205,7 @@ static bool write_store(Commit *commit, Store *store, GError **error) {
 typedef struct Notice {
         Change change;
         Life old, now;
+        SessionLife session_old, session_now;
         Run *run;
         GPtrArray *events;
 } Notice;
@@ -183,6 +215,7 @@ static void notice_free(Notice *notice) {
         life_clear(&notice->now);
         run_free(notice->run);
         g_ptr_array_unref(notice->events);
+        session_unref(notice->change.session);
         container_unref(notice->change.container);
         g_free(notice);
 }
@@ -219,7 +252,31 @@ static Notice *notice_new(Commit *commit, const Life *old) {
                 .run_finished = commit->run_finished ? notice->run : NULL,
                 .events = notice->events,
         };
+        if (commit->session) {
+                notice->session_old = commit->session->life;
+                notice->session_now = commit->session_life;
+                notice->change.session = session_ref(commit->session);
+                notice->change.session_old = &notice->session_old;
+                notice->change.session_now = &notice->session_now;
+                notice->change.session_appeared = commit->add_session;
+                notice->change.session_vanished = commit->remove_session;
+        }
         return notice;
+}
+
+static void change_session(Commit *commit, Registry *registry) {
+        Session *session = commit->session;
+        GPtrArray *sessions = session->container->sessions;
+
+        session->life = commit->session_life;
+        session->removed = commit->remove_session;
+        if (commit->add_session) {
+                g_ptr_array_add(sessions, session_ref(session));
+                registry->n_sessions++;
+        } else if (commit->remove_session) {
+                g_ptr_array_remove(sessions, session);
+                registry->n_sessions--;
+        }
 }
 
 static void change_memory(Commit *commit, Registry *registry) {
@@ -243,6 +300,8 @@ static void change_memory(Commit *commit, Registry *registry) {
         }
         if (commit->new_name || commit->new_config)
                 container->generation++;
+        if (commit->session)
+                change_session(commit, registry);
         if (commit->create) {
                 registry_add(registry, container);
                 return;

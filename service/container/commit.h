@@ -26,6 +26,9 @@ typedef struct Commit {
         GPtrArray *events;
         PidRef main, monitor; /* taken over by the container when set_processes */
         bool set_main, set_monitor;
+        Session *session; /* reference; that changes too, or NULL */
+        SessionLife session_life; /* edit this */
+        bool add_session, remove_session;
 } Commit;
 
 Commit *commit_new(Container *container, Actor *actor) G_GNUC_WARN_UNUSED_RESULT; /* actor NULL: the service itself */
@@ -45,6 +48,10 @@ void commit_set_monitor(Commit *commit, PidRef *monitor);
 void commit_set_config(Commit *commit, GVariant *config); /* generation grows */
 void commit_set_name(Commit *commit, const char *name);
 void commit_set_error(Commit *commit, const GError *error); /* LastError*; NULL empties */
+/* The exec session that changes with this commit, one at most; its life is edited in commit->session_life. */
+void commit_set_session(Commit *commit, Session *session);
+void commit_set_add_session(Commit *commit); /* it appears */
+void commit_set_remove_session(Commit *commit); /* it goes */
 void commit_set_create(Commit *commit, Registry *registry); /* the first one: inserts and registers */
 void commit_set_remove(Commit *commit); /* the last one: deletes the row, unregisters */
 

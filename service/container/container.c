@@ -3,6 +3,7 @@
 
 #include "container/container.h"
 #include "base/clock.h"
+#include "container/session.h"
 #include <signal.h>
 
 #define STOP_TIMEOUT_USEC (10 * G_USEC_PER_SEC)
@@ -24,6 +25,7 @@ Container *container_new(const char *id, const char *name, guint32 owner_uid, GV
         container->main = PIDREF_NULL;
         container->monitor = PIDREF_NULL;
         container->operation = "";
+        container->sessions = g_ptr_array_new_with_free_func((GDestroyNotify) session_unref);
         g_queue_init(&container->operations);
         return container;
 }
@@ -44,6 +46,7 @@ void container_unref(Container *container) {
         life_clear(&container->life);
         pidref_clear(&container->main);
         pidref_clear(&container->monitor);
+        g_ptr_array_unref(container->sessions);
         g_queue_clear(&container->operations);
         g_free(container);
 }

@@ -26,6 +26,7 @@ struct Container {
         PidRef main, monitor; /* of the open run */
 
         const char *operation; /* the verb on the wire that is being done now, "" when none; static string */
+        GPtrArray *sessions; /* of Session, in order of creation; holds references */
         GQueue operations; /* of Operation: the head runs (operation layer) */
         struct Supervision *supervision; /* operation/lifecycle.c: event sources of the run */
         int failed_start_code; /* 125, 126, 127 while a run that crun start refused is taken down; else 0 */

@@ -10,7 +10,7 @@ struct Registry {
         GHashTable *by_id, *by_name; /* of borrowed Container */
         GHashTable *reserved; /* names that are being created */
         GPtrArray *in_order; /* of Container, holds the references */
-        unsigned counts[N_STATES], n_restarts;
+        unsigned counts[N_STATES], n_restarts, n_sessions;
         ChangeObserver observers[N_OBSERVERS];
         void *userdata[N_OBSERVERS];
         GQueue pending; /* commit.c: changes that observers have not seen yet, in order */

@@ -21,8 +21,11 @@ Registry *registry_new(Store *store) {
 void registry_free(Registry *registry) {
         if (!registry)
                 return;
-        for (guint i = 0; i < registry->in_order->len; i++)
-                ((Container *) registry->in_order->pdata[i])->registry = NULL;
+        for (guint i = 0; i < registry->in_order->len; i++) {
+                Container *container = registry->in_order->pdata[i];
+                container->registry = NULL;
+                g_ptr_array_set_size(container->sessions, 0); /* each refers to its container */
+        }
         g_hash_table_unref(registry->by_id);
         g_hash_table_unref(registry->by_name);
         g_hash_table_unref(registry->reserved);
@@ -124,6 +127,10 @@ unsigned registry_count(Registry *registry, State state) {
         return state == N_STATES ? registry->in_order->len : registry->counts[state];
 }
 
+unsigned registry_count_sessions(Registry *registry) {
+        return registry->n_sessions;
+}
+
 unsigned registry_count_restarts(Registry *registry) {
         return registry->n_restarts;
 }
@@ -179,8 +186,18 @@ static void on_loaded(const StoredContainer *row, void *userdata) {
         registry_add(registry, container);
 }
 
+static void on_session_loaded(const StoredSession *row, void *userdata) {
+        Container *container = registry_get(userdata, row->container);
+
+        if (!container)
+                return;
+        Session *session = session_restore(container, row);
+        g_ptr_array_add(container->sessions, session);
+        container->registry->n_sessions++;
+}
+
 bool registry_load(Registry *registry, GError **error) {
-        return store_load(registry->store, on_loaded, registry, error);
+        return store_load(registry->store, on_loaded, registry, error) && store_load_sessions(registry->store, on_session_loaded, registry, error);
 }
 
 static void add_dependency(Registry *registry, GPtrArray *list, const char *word) {

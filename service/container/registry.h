@@ -4,6 +4,7 @@
 /* All containers by id and by name, the store behind them, and who is told about changes. */
 
 #include "container/container.h"
+#include "container/session.h"
 #include "store/store.h"
 
 /* What a commit changed, for observers; valid during the call. old is the life before, now the one after (container->life may be ahead of it when an observer has committed in turn); config_changed covers name, labels and every property that derives from the configuration. */
@@ -12,6 +13,9 @@ typedef struct Change {
         const Life *old, *now; /* a state that differs: StateChanged is due */
         bool appeared, config_changed, vanished, operation_changed;
         const Run *run_started, *run_finished; /* RunStarted / RunFinished are due */
+        Session *session; /* that is concerned, or NULL; then the lives before and after */
+        const SessionLife *session_old, *session_now;
+        bool session_appeared, session_vanished;
         GPtrArray *events; /* of Event with their numbers, in order */
 } Change;
 
@@ -32,6 +36,7 @@ Container *registry_get_by_name(Registry *registry, const char *name);
 Container *registry_find(Registry *registry, const char *word, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 GPtrArray *registry_list(Registry *registry) G_GNUC_WARN_UNUSED_RESULT; /* all, in order of creation; holds references */
 unsigned registry_count(Registry *registry, State state); /* N_STATES: all */
+unsigned registry_count_sessions(Registry *registry); /* exec sessions of all containers */
 unsigned registry_count_restarts(Registry *registry); /* containers with a pending restart */
 
 /* A name that is being created: taken for others (NameInUse) until released or committed. */

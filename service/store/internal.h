@@ -27,6 +27,10 @@ typedef enum Statement {
         STATEMENT_FIRST_EVENT,
         STATEMENT_TRIM_EVENTS,
         STATEMENT_RESERVE_JOBS,
+        STATEMENT_PUT_SESSION,
+        STATEMENT_DELETE_SESSION,
+        STATEMENT_DELETE_SESSIONS,
+        STATEMENT_LOAD_SESSIONS,
         N_STATEMENTS,
 } Statement;
 
@@ -38,7 +42,7 @@ struct Store {
         char *directory; /* NULL: in memory */
         sqlite3_stmt *statements[N_STATEMENTS];
         bool in_transaction;
-        guint64 event_seq, seq_at_begin;
+        guint64 event_seq, seq_at_begin, session_seq;
         unsigned n_runs_since_trim, n_events_since_trim;
         guint8 log_id[16];
         StoreLimits limits;

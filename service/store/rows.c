@@ -142,7 +142,13 @@ bool store_delete_container(Store *store, const char *id, GError **error) {
         if (!life)
                 return false;
         store_bind_text(life, 1, id);
-        return store_step_done(store, life, "delete a container's life", error);
+        if (!store_step_done(store, life, "delete a container's life", error))
+                return false;
+        sqlite3_stmt *sessions = store_statement(store, STATEMENT_DELETE_SESSIONS, "DELETE FROM session WHERE container = ?", error);
+        if (!sessions)
+                return false;
+        store_bind_text(sessions, 1, id);
+        return store_step_done(store, sessions, "delete a container's exec sessions", error);
 }
 
 static bool load_row(sqlite3_stmt *s, StoreLoaded loaded, void *userdata, GError **error) {

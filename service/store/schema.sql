@@ -36,7 +36,16 @@ CREATE TABLE event (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         usec INTEGER NOT NULL, type TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL, id TEXT NOT NULL, details TEXT NOT NULL
 );
--- migration 4
+-- migration 2
+CREATE TABLE session (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        container TEXT NOT NULL, owner_uid INTEGER NOT NULL, client TEXT NOT NULL, created_usec INTEGER NOT NULL, user TEXT NOT NULL, request TEXT NOT NULL,
+        state TEXT NOT NULL, launching INTEGER NOT NULL, run INTEGER NOT NULL,
+        monitor_pid INTEGER NOT NULL, monitor_start INTEGER NOT NULL, main_pid INTEGER NOT NULL, main_start INTEGER NOT NULL,
+        start_usec INTEGER NOT NULL, finish_usec INTEGER NOT NULL, exit_code INTEGER NOT NULL, exit_signal INTEGER NOT NULL
+);
+CREATE INDEX session_by_container ON session (container);
+-- migration 3
 ALTER TABLE life ADD COLUMN stop_signal INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE life ADD COLUMN health_action TEXT NOT NULL DEFAULT '';
 ALTER TABLE life ADD COLUMN boot_due INTEGER NOT NULL DEFAULT 0;

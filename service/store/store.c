@@ -212,7 +212,8 @@ Store *store_open(const char *directory, sd_event *event, GError **error) {
         store->event = event ? sd_event_ref(event) : NULL;
         store->limits = (StoreLimits) {.runs_usec = 30 * G_TIME_SPAN_DAY, .runs_count = 10000, .events_usec = 7 * G_TIME_SPAN_DAY, .events_count = 10000};
         if (!open_database(store, error) || !migrate(store, error) || !read_log_id(store, error) ||
-            !read_number(store, "SELECT seq FROM sqlite_sequence WHERE name = 'event'", &store->event_seq, error)) {
+            !read_number(store, "SELECT seq FROM sqlite_sequence WHERE name = 'event'", &store->event_seq, error) ||
+            !read_number(store, "SELECT seq FROM sqlite_sequence WHERE name = 'session'", &store->session_seq, error)) {
                 g_prefix_error(error, "open the database in %s: ", directory ? directory : "memory");
                 return NULL;
         }

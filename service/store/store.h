@@ -12,6 +12,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "model/life.h"
+#include "model/session.h"
 
 typedef struct Store Store;
 
@@ -42,9 +43,26 @@ void store_rollback(Store *store);
 /* Rows. Inside a transaction of the caller. */
 bool store_put_container(Store *store, const StoredContainer *row, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* insert or replace; writes life too */
 bool store_put_life(Store *store, const char *id, const Life *life, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool store_delete_container(Store *store, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* records stay */
+bool store_delete_container(Store *store, const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* its exec sessions go with it, records stay */
 bool store_put_run(Store *store, const Run *run, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* insert or replace */
 bool store_append_event(Store *store, Event *event, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* sets event->seq */
+
+/* An exec session; what store_load_sessions finds is owned by it, as with StoredContainer. */
+typedef struct StoredSession {
+        guint64 number;
+        const char *container; /* id */
+        guint32 owner_uid;
+        const char *client; /* bus name of the creator */
+        guint64 created_usec;
+        const char *user;
+        GVariant *request;
+        SessionLife life;
+} StoredSession;
+typedef void (*SessionLoaded)(const StoredSession *row, void *userdata);
+guint64 store_new_session_number(Store *store); /* that no session has ever been stored with */
+bool store_put_session(Store *store, const StoredSession *row, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* insert or replace. Inside a transaction of the caller, as the next one */
+bool store_delete_session(Store *store, guint64 number, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool store_load_sessions(Store *store, SessionLoaded loaded, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Records. number 0: the latest. *ret is NULL when there is none. */
 bool store_get_run(Store *store, const char *container, guint64 number, Run **ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;
