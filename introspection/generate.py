@@ -20,9 +20,9 @@ TYPES = {
     "s": ("const char *", "&s"), "o": ("const char *", "&o"), "b": ("bool ", "b"), "y": ("guint8 ", "y"), "i": ("gint32 ", "i"), "u": ("guint32 ", "u"),
     "x": ("gint64 ", "x"), "t": ("guint64 ", "t"), "d": ("double ", "d"), "q": ("guint16 ", "q"), "h": ("int ", "h"), "as": ("const char *const *", "^a&s"),
 }
-OBJECTS = {"container": "Container *container", "health": "Container *container", "manager": None, "job": "Job *job"}
+OBJECTS = {"container": "Container *container", "health": "Container *container", "manager": None, "job": "Job *job", "process": "Session *session"}
 # What the gate is told of an object: functions void (const void *object, Target *ret), in bus/target.c or beside the handlers.
-TARGETS = {"container": "target_of_container", "health": "target_of_container", "manager": "NULL", "job": "target_of_job"}
+TARGETS = {"container": "target_of_container", "health": "target_of_container", "manager": "NULL", "job": "target_of_job", "process": "target_of_session"}
 
 
 def c_type(type_):

@@ -6,6 +6,7 @@
 #include "base/fd-store.h"
 #include "base/log.h"
 #include "bus/bus.h"
+#include "bus/exec-calls.h"
 #include "bus/wait-calls.h"
 #include "departure.h"
 #include "manager-interface.h"
@@ -382,6 +383,7 @@ static bool start(Manager *manager, GError **error) {
         if (!engine_adopt(manager->engine, error))
                 return false;
         fd_store_drop_rest();
+        exec_calls_ask_for_clients(manager->bus);
         ask_version(manager, manager->paths->crun, on_runtime_version);
         ask_version(manager, manager->paths->conmon, on_monitor_version);
         engine_when_adopted(manager->engine, ask_for_name, manager);

@@ -23,7 +23,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 
 DEADLINE = 60  # seconds for anything that is waited for
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-NAME, MANAGER, CONTAINER, HEALTH, JOB = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health", "io.conbus1.Job"
+NAME, MANAGER, CONTAINER, HEALTH, JOB, PROCESS = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health", "io.conbus1.Job", "io.conbus1.Process"
 FAULT_PLAN = "/run/conbus/faults"  # of tests/fakes, see tests/faults.py
 COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "CRITICAL", "GLib-WARNING", "Assertion")
 

@@ -8,6 +8,7 @@
 #include "container-interface.h"
 #include "health-interface.h"
 #include "manager-interface.h"
+#include "process-interface.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +115,41 @@ static void emit_interfaces(Bus *bus, const Change *change, const char *path) {
                 log_error("announce %s: %s", path, g_strerror(-r));
 }
 
+/* Like those of a container: what is new at the beginning, what has gone at the end. */
+static void emit_session_appeared(Bus *bus, const Change *change) {
+        g_autofree char *path = session_path(change->session);
+        int r = change->session_appeared ? sd_bus_emit_object_added(bus->connection, path) : 0;
+
+        if (r < 0)
+                log_error("announce %s: %s", path, g_strerror(-r));
+}
+
+static void emit_session_changed(Bus *bus, const Change *change) {
+        const SessionLife *old = change->session_old, *now = change->session_now;
+        g_autofree char *path = session_path(change->session);
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+        collect(names, old->main.pid != now->main.pid, "Pid");
+        collect(names, old->state != now->state, "State");
+        collect(names, old->exit_code != now->exit_code, "ExitCode");
+        collect(names, old->exit_signal != now->exit_signal, "ExitSignal");
+        collect(names, old->start_usec != now->start_usec, "StartTimestamp");
+        if (!change->session_appeared)
+                emit_changed(bus, path, PROCESS_INTERFACE, names);
+        if (old->state != now->state && now->state == SESSION_STOPPED)
+                process_emit_exited(bus, path, now->exit_code, now->exit_signal);
+}
+
+static void emit_session_vanished(Bus *bus, const Change *change) {
+        g_autofree char *path = session_path(change->session);
+
+        bus->vanishing_session = change->session;
+        int r = sd_bus_emit_object_removed(bus->connection, path);
+        bus->vanishing_session = NULL;
+        if (r < 0)
+                log_error("announce the end of %s: %s", path, g_strerror(-r));
+}
+
 static void on_change(const Change *change, void *userdata) {
         Bus *bus = userdata;
         g_autofree char *path = container_path(change->container);
@@ -123,6 +159,9 @@ static void on_change(const Change *change, void *userdata) {
         if (change->appeared)
                 emit_interfaces(bus, change, path);
         collect_life(names, change->old, change->now);
+        if (change->session)
+                emit_session_appeared(bus, change);
+        collect(names, change->session_appeared || change->session_vanished, "Processes");
         if (change->config_changed)
                 collect_config(names);
         collect(names, change->operation_changed, "Operation");
@@ -133,7 +172,11 @@ static void on_change(const Change *change, void *userdata) {
         if (!change->operation_changed)
                 emit_manager(bus, change);
         emit_transitions(bus, change, path);
+        if (change->session)
+                emit_session_changed(bus, change);
         emit_events(bus, change);
+        if (change->session_vanished)
+                emit_session_vanished(bus, change);
         if (change->vanished)
                 emit_interfaces(bus, change, path);
         bus->vanishing = NULL;

@@ -21,6 +21,7 @@ typedef struct AttachCall {
         Bus *bus;
         Call *call; /* NULL once it is answered */
         Container *container; /* reference */
+        Session *session; /* reference; NULL: of the container itself */
         Job *job;
         Attachment *attachment; /* NULL once it has ended */
         Operation *operation; /* Init of HttpAttach, Start of StartWith; while it runs */
@@ -33,6 +34,7 @@ typedef struct AttachCall {
 
 static void attach_call_free(AttachCall *attach) {
         call_unref(attach->call);
+        session_unref(attach->session);
         container_unref(attach->container);
         close_fd(attach->client_fd);
         g_clear_pointer(&attach->result, g_variant_unref);
@@ -91,8 +93,8 @@ static void on_forget(void *userdata) {
 static const JobWork work = {.cancel = on_cancel, .forget = on_forget};
 
 static bool make_job(AttachCall *attach, Actor *actor, const JobOptions *options, const char *path, guint64 number, guint64 start_usec, GError **error) {
-        g_autofree char *object = container_path(attach->container);
-        const char *const objects[] = {object, NULL};
+        g_autofree char *object = container_path(attach->container), *process = attach->session ? session_path(attach->session) : NULL;
+        const char *const objects[] = {object, process, NULL};
         const JobPlan plan = {.operation = "attach", .objects = objects, .actor = actor, .options = options, .work = &work, .userdata = attach};
 
         attach->job = path ? job_restore(attach->bus->jobs, &plan, path, number, start_usec) : job_new(attach->bus->jobs, &plan, error);
@@ -111,10 +113,10 @@ static GVariant *tag_of(Kind kind, const Job *job) {
         return g_variant_dict_end(&tag);
 }
 
-static AttachCall *attach_call_new(Kind kind, Bus *bus, Container *container) {
+static AttachCall *attach_call_new(Kind kind, Bus *bus, Container *container, Session *session) {
         AttachCall *attach = g_new0(AttachCall, 1);
 
-        *attach = (AttachCall) {.kind = kind, .bus = bus, .container = container_ref(container), .client_fd = -1};
+        *attach = (AttachCall) {.kind = kind, .bus = bus, .container = container_ref(container), .session = session ? session_ref(session) : NULL, .client_fd = -1};
         return attach;
 }
 
@@ -126,7 +128,7 @@ static void record_event(AttachCall *attach) {
         if (attach->container->removed || attach->container->life.state == STATE_REMOVING)
                 return;
         g_autoptr(Commit) commit = commit_new(attach->container, attach->call->actor);
-        commit_event(commit, "attach", NULL);
+        commit_event(commit, "attach", attach->session ? g_variant_new_parsed("{'session': <%t>}", attach->session->number) : NULL);
         if (!commit_apply(commit, &error))
                 g_debug("%s", error->message); /* the client is attached nevertheless */
 }
@@ -151,7 +153,7 @@ static void on_connected(Attachment *attachment, const GError *error, void *user
                 return;
         }
         record_event(attach);
-        if (attach->kind == KIND_HTTP)
+        if (attach->kind == KIND_HTTP) /* what a process and a container answer is of one form */
                 container_reply_http_attach(attach->call, attach->job->path);
         else
                 container_reply_open_attach(attach->call, attach->client_fd, framing_to_string(attach->framing), attach->job->path);
@@ -201,8 +203,8 @@ static bool make_sockets(AttachCall *attach, int *ret_theirs, GError **error) {
 }
 
 /* The call is kept from now on; on failure everything is gone. fd and cancel_fd are taken. */
-static AttachCall *begin(Kind kind, Call *call, Container *container, AttachPlan *plan, const JobOptions *options, int fd, int cancel_fd, GError **error) {
-        AttachCall *attach = attach_call_new(kind, call->bus, container);
+static AttachCall *begin(Kind kind, Call *call, Container *container, Session *session, AttachPlan *plan, const JobOptions *options, int fd, int cancel_fd, GError **error) {
+        AttachCall *attach = attach_call_new(kind, call->bus, container, session);
         autofd int theirs = fd, cancel = cancel_fd;
 
         attach->framing = plan->framing;
@@ -210,7 +212,7 @@ static AttachCall *begin(Kind kind, Call *call, Container *container, AttachPlan
                 attach_call_free(attach);
                 return NULL;
         }
-        attach->attachment = attachment_new(call->bus->engine, container, plan, tag_of(kind, attach->job), steal_fd(&theirs), steal_fd(&cancel));
+        attach->attachment = attachment_new(call->bus->engine, container, session, plan, tag_of(kind, attach->job), steal_fd(&theirs), steal_fd(&cancel));
         attachment_on_end(attach->attachment, on_ended, attach);
         attach->call = call_ref(call);
         call->caller_left = on_caller_left;
@@ -218,18 +220,29 @@ static AttachCall *begin(Kind kind, Call *call, Container *container, AttachPlan
         return attach;
 }
 
-static bool is_terminal(Container *container) {
-        return config_bool(container->config, "terminal", false);
+static bool is_terminal(const Container *container, const Session *session) {
+        return session ? session_has_terminal(session) : config_bool(container->config, "terminal", false);
 }
 
-bool attach_calls_open(Call *call, Container *container, GVariant *options, GError **error) {
+/* A process may have keys of its own. */
+static GVariant *with_detach_keys(GVariant *options, const Session *session) {
+        const char *keys = session ? config_string(session->request, "detach-keys", NULL) : NULL;
+        GVariantDict dict;
+
+        g_variant_dict_init(&dict, options);
+        if (keys && !g_variant_dict_contains(&dict, "detach-keys"))
+                g_variant_dict_insert(&dict, "detach-keys", "s", keys);
+        return g_variant_ref_sink(g_variant_dict_end(&dict));
+}
+
+bool attach_calls_open(Call *call, Container *container, Session *session, GVariant *options, GError **error) {
+        g_autoptr(GVariant) asked = with_detach_keys(options, session), rest = NULL;
         g_auto(JobOptions) job_options = {0};
-        g_autoptr(GVariant) rest = NULL;
         g_auto(AttachPlan) plan = {0};
 
-        if (!job_options_take(options, &job_options, &rest, error) || !attach_plan_read(rest, is_terminal(container), &plan, error))
+        if (!job_options_take(asked, &job_options, &rest, error) || !attach_plan_read(rest, is_terminal(container, session), &plan, error))
                 return false;
-        AttachCall *attach = begin(KIND_OPEN, call, container, &plan, &job_options, -1, -1, error);
+        AttachCall *attach = begin(KIND_OPEN, call, container, session, &plan, &job_options, -1, -1, error);
         if (!attach)
                 return false;
         call_arm_timeout(call, rest);
@@ -252,11 +265,11 @@ bool attach_calls_start(Call *call, Container *container, GVariant *options, GEr
 
         if (!attach_options)
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "option attach takes the type a{sv}, the keys of OpenAttach");
-        if (!job_options_take(others, &job_options, &rest, error) || !verb_check_options(VERB_START, rest, error) || !attach_plan_read(attach_options, is_terminal(container), &plan, error))
+        if (!job_options_take(others, &job_options, &rest, error) || !verb_check_options(VERB_START, rest, error) || !attach_plan_read(attach_options, is_terminal(container, NULL), &plan, error))
                 return false;
         if (!plan.follow)
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "option attach: without follow nothing of a start can be seen");
-        AttachCall *attach = begin(KIND_START, call, container, &plan, &job_options, -1, -1, error);
+        AttachCall *attach = begin(KIND_START, call, container, NULL, &plan, &job_options, -1, -1, error);
         if (!attach)
                 return false;
         attach->operation = operation_submit(call->bus->engine, container, VERB_START, rest, call->actor, on_start_done, attach, error);
@@ -293,8 +306,8 @@ static bool check_connection(int connection, GVariant *ahead, GError **error) {
         return true;
 }
 
-static bool check_logs(Container *container, bool logs, bool stream, GError **error) {
-        const char *driver = config_string(container->config, "log-driver", "k8s-file");
+static bool check_logs(Container *container, const Session *session, bool logs, bool stream, GError **error) {
+        const char *driver = session ? "none" : config_string(container->config, "log-driver", "k8s-file");
 
         if (!logs && !stream)
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "HttpAttach needs logs, stream or both");
@@ -303,7 +316,7 @@ static bool check_logs(Container *container, bool logs, bool stream, GError **er
         return !logs || g_str_equal(driver, "k8s-file") || error_set(error, CONBUS_ERROR_NO_LOGS, "attach to %s: the log driver %s keeps no log that can be read", container_title(container), driver);
 }
 
-static bool read_http_plan(Container *container, GVariant *options, GVariant *ahead, AttachPlan *ret, GError **error) {
+static bool read_http_plan(Container *container, const Session *session, GVariant *options, GVariant *ahead, AttachPlan *ret, GError **error) {
         g_autoptr(GVariant) keys = NULL;
         g_auto(AttachPlan) plan = {0};
         gboolean logs = FALSE, stream = FALSE, upgrade = FALSE;
@@ -315,7 +328,7 @@ static bool read_http_plan(Container *container, GVariant *options, GVariant *ah
         (void) g_variant_lookup(options, "logs", "b", &logs);
         (void) g_variant_lookup(options, "stream", "b", &stream);
         (void) g_variant_lookup(options, "upgrade", "b", &upgrade);
-        if (!check_logs(container, logs, stream, error))
+        if (!check_logs(container, session, logs, stream, error))
                 return false;
         g_variant_dict_init(&open, NULL);
         g_autoptr(GVariant) streams = g_variant_lookup_value(options, "streams", NULL);
@@ -323,14 +336,14 @@ static bool read_http_plan(Container *container, GVariant *options, GVariant *ah
                 g_variant_dict_insert_value(&open, "streams", streams);
         if (g_variant_lookup(options, "detach-keys", "&s", &detach_keys))
                 g_variant_dict_insert(&open, "detach-keys", "s", detach_keys);
-        g_variant_dict_insert(&open, "framing", "s", is_terminal(container) ? "raw" : "multiplexed");
+        g_variant_dict_insert(&open, "framing", "s", is_terminal(container, session) ? "raw" : "multiplexed");
         g_variant_dict_insert(&open, "from", "s", logs ? "log-start" : "now");
         g_variant_dict_insert(&open, "follow", "b", stream);
         keys = g_variant_ref_sink(g_variant_dict_end(&open));
-        if (!attach_plan_read(keys, is_terminal(container), &plan, error))
+        if (!attach_plan_read(keys, is_terminal(container, session), &plan, error))
                 return false;
         plan.records = true;
-        plan.head = http_head(is_terminal(container), upgrade);
+        plan.head = http_head(is_terminal(container, session), upgrade);
         plan.ahead = g_variant_ref(ahead);
         *ret = plan;
         plan = (AttachPlan) {0};
@@ -358,22 +371,22 @@ static bool init_first(AttachCall *attach, GError **error) {
         return false;
 }
 
-bool attach_calls_http(Call *call, Container *container, int connection, GVariant *ahead, GVariant *options, GError **error) {
+bool attach_calls_http(Call *call, Container *container, Session *session, int connection, GVariant *ahead, GVariant *options, GError **error) {
         State state = container->life.state;
         g_auto(JobOptions) job_options = {0};
-        g_autoptr(GVariant) rest = NULL;
+        g_autoptr(GVariant) asked = with_detach_keys(options, session), rest = NULL;
         g_auto(AttachPlan) plan = {0};
         gint32 cancel = -1;
 
-        if (!job_options_take(options, &job_options, &rest, error) || !check_connection(connection, ahead, error) || !read_http_plan(container, rest, ahead, &plan, error))
+        if (!job_options_take(asked, &job_options, &rest, error) || !check_connection(connection, ahead, error) || !read_http_plan(container, session, rest, ahead, &plan, error))
                 return false;
         bool follow = plan.follow;
         (void) g_variant_lookup(rest, "cancel", "h", &cancel);
         int cancel_fd = call_fd(call, cancel) < 0 ? -1 : fcntl(call_fd(call, cancel), F_DUPFD_CLOEXEC, 3);
-        AttachCall *attach = begin(KIND_HTTP, call, container, &plan, &job_options, fcntl(connection, F_DUPFD_CLOEXEC, 3), cancel_fd, error);
+        AttachCall *attach = begin(KIND_HTTP, call, container, session, &plan, &job_options, fcntl(connection, F_DUPFD_CLOEXEC, 3), cancel_fd, error);
         if (!attach)
                 return false;
-        if (follow && (state == STATE_CREATED || state == STATE_STOPPED || state == STATE_EXITED))
+        if (!session && follow && (state == STATE_CREATED || state == STATE_STOPPED || state == STATE_EXITED))
                 return init_first(attach, error);
         attachment_connect(attach->attachment, on_connected, attach);
         return true;
@@ -406,7 +419,7 @@ static void on_adopted(Container *container, Attachment *attachment, GVariant *t
         (void) g_variant_lookup(tag, "stage", "&s", &stage);
         (void) g_variant_lookup(tag, "number", "t", &number);
         (void) g_variant_lookup(tag, "start", "t", &start);
-        AttachCall *attach = attach_call_new(KIND_OPEN, userdata, container);
+        AttachCall *attach = attach_call_new(KIND_OPEN, userdata, container, attachment_session(attachment));
         attach->attachment = attachment;
         if (!*path || !make_job(attach, actor, &options, path, number, start, NULL)) {
                 attach_call_free(attach);

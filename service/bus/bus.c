@@ -19,6 +19,7 @@
 #include "health-interface.h"
 #include "job-interface.h"
 #include "manager-interface.h"
+#include "process-interface.h"
 #include "runtime/cgroup.h"
 #include <errno.h>
 #include <string.h>
@@ -110,6 +111,25 @@ static int find_job(sd_bus *connection, const char *path, const char *interface,
         return *ret != NULL;
 }
 
+/* PATH/process/NUMBER. */
+Session *bus_find_session(Bus *bus, const char *path) {
+        const char *word = strstr(path, "/process/");
+        g_autofree char *parent = word ? g_strndup(path, (gsize) (word - path)) : NULL, *own = NULL;
+        Container *container = parent ? container_of_path(bus, parent) : NULL;
+        guint64 number;
+
+        if (!container || !g_ascii_string_to_unsigned(word + strlen("/process/"), 10, 1, G_MAXUINT64, &number, NULL))
+                return NULL;
+        Session *session = bus->vanishing_session && bus->vanishing_session->number == number ? bus->vanishing_session : container_find_session(container, number);
+        own = session ? session_path(session) : NULL;
+        return g_strcmp0(own, path) == 0 ? session : NULL;
+}
+
+static int find_process(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        *ret = bus_find_session(userdata, path);
+        return *ret != NULL;
+}
+
 /* A list for sd-bus, which frees it with free(). */
 static char **paths_below(const char *root, const char *prefix, GPtrArray *paths) {
         bool wanted = g_str_has_prefix(root, prefix) || g_str_has_prefix(prefix, root);
@@ -132,8 +152,12 @@ static int enumerate_jobs(sd_bus *connection, const char *prefix, void *userdata
 static int enumerate(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
         g_autoptr(GPtrArray) containers = registry_list(((Bus *) userdata)->registry), paths = g_ptr_array_new_with_free_func(g_free);
 
-        for (guint i = 0; i < containers->len; i++)
-                g_ptr_array_add(paths, container_path(containers->pdata[i]));
+        for (guint i = 0; i < containers->len; i++) {
+                const Container *container = containers->pdata[i];
+                g_ptr_array_add(paths, container_path(container));
+                for (guint j = 0; j < container->sessions->len; j++)
+                        g_ptr_array_add(paths, session_path(container->sessions->pdata[j]));
+        }
         *ret_nodes = paths_below(CONTAINERS_PATH, prefix, paths);
         return *ret_nodes ? 0 : -ENOMEM;
 }
@@ -190,6 +214,7 @@ static int add_objects(Bus *bus) {
                 {CONTAINERS_PATH, CONTAINER_INTERFACE, container_vtable, find_container}, {CONTAINERS_PATH, HEALTH_INTERFACE, health_vtable, find_health},
                 {ALIASES_PATH, CONTAINER_INTERFACE, container_vtable, find_container},    {ALIASES_PATH, HEALTH_INTERFACE, health_vtable, find_health},
                 {JOBS_PATH, JOB_INTERFACE, job_vtable, find_job},
+                {CONTAINERS_PATH, PROCESS_INTERFACE, process_vtable, find_process},
         };
         sd_bus_slot *slot = NULL;
         int r = sd_bus_add_object_vtable(bus->connection, &slot, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, bus);

@@ -31,6 +31,7 @@ struct Bus {
         char *runtime_version, *monitor_version; /* asked for once, at the start; NULL until known */
         Container *self; /* what /container/self is for the message that is being dispatched */
         Container *vanishing; /* removed, and still found until its last signal is sent */
+        Session *vanishing_session; /* likewise */
 };
 
 /* Registers every object of the tree; the caller requests the name io.conbus1 afterwards. The engine's registry gets the announce observer. */
@@ -41,6 +42,7 @@ Bus *bus_get(void); /* the one connection of this process */
 extern const char bus_manager_path[];
 /* The container at a path, by its id or by an alias; "self" is that of the peer. Borrowed, or NULL. */
 Container *bus_find_container(Bus *bus, Peer *peer, const char *path);
+Session *bus_find_session(Bus *bus, const char *path); /* by its path; borrowed, or NULL */
 /* Sends a signal; arguments is a floating tuple. */
 int bus_emit(Bus *bus, const char *path, const char *interface, const char *member, GVariant *arguments);
 void bus_activity(Bus *bus);

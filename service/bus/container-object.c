@@ -3,6 +3,7 @@
 
 #include "bus/attach-calls.h"
 #include "bus/discreet.h"
+#include "bus/exec-calls.h"
 #include "bus/inspect.h"
 #include "bus/log-calls.h"
 #include "bus/verb-call.h"
@@ -139,11 +140,11 @@ bool container_object_open_pid_fd(Call *call, Container *container, GError **err
 /* --- streams --- */
 
 bool container_object_open_attach(Call *call, Container *container, GVariant *options, GError **error) {
-        return attach_calls_open(call, container, options, error);
+        return attach_calls_open(call, container, NULL, options, error);
 }
 
 bool container_object_http_attach(Call *call, Container *container, int connection, GVariant *ahead, GVariant *options, GError **error) {
-        return attach_calls_http(call, container, connection, ahead, options, error);
+        return attach_calls_http(call, container, NULL, connection, ahead, options, error);
 }
 
 bool container_object_resize_terminal(Call *call, Container *container, guint16 rows, guint16 columns, GError **error) {
@@ -161,6 +162,20 @@ bool container_object_read_log(Call *call, Container *container, guint32 lines, 
 
 bool container_object_open_log(Call *call, Container *container, GVariant *options, GError **error) {
         return log_calls_open(call, container, options, error);
+}
+
+/* --- processes --- */
+
+bool container_object_exec(Call *call, Container *container, const char *const *command, GVariant *options, GError **error) {
+        return exec_calls_exec(call, container, command, options, error);
+}
+
+bool container_object_spawn(Call *call, Container *container, GVariant *cwd, GVariant *argv, GVariant *fds, GVariant *env, GVariant *options, GError **error) {
+        return exec_calls_spawn(call, container, cwd, argv, fds, env, options, error);
+}
+
+bool container_object_open_shell(Call *call, Container *container, const char *user, const char *path, const char *const *argv, const char *const *env, GError **error) {
+        return exec_calls_open_shell(call, container, user, path, argv, env, error);
 }
 
 /* --- reading --- */

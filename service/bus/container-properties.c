@@ -94,6 +94,16 @@ int container_property_invocation_id(Bus *bus, Container *container, sd_bus_mess
         return sd_bus_message_append_array(reply, 'y', container->life.invocation, container->life.run > 0 ? INVOCATION_SIZE : 0);
 }
 
+int container_property_processes(Bus *bus, Container *container, sd_bus_message *reply) {
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (guint i = 0; r >= 0 && i < container->sessions->len; i++) {
+                g_autofree char *path = session_path(container->sessions->pdata[i]);
+                r = sd_bus_message_append_basic(reply, 'o', path);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 int container_property_dependencies(Bus *bus, Container *container, sd_bus_message *reply) {
         g_autoptr(GPtrArray) dependencies = container->registry ? registry_dependencies(bus->registry, container) : g_ptr_array_new();
         int r = sd_bus_message_open_container(reply, 'a', "o");

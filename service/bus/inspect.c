@@ -296,6 +296,19 @@ static void add_places(JsonBuilder *builder, Bus *bus, Container *container) {
         add_string(builder, "Rootfs", config_string(container->config, "rootfs", container->bundle));
 }
 
+/* Those that run. */
+static void add_sessions(JsonBuilder *builder, const Container *container) {
+        json_builder_set_member_name(builder, "ExecIDs");
+        json_builder_begin_array(builder);
+        for (guint i = 0; i < container->sessions->len; i++) {
+                const Session *session = container->sessions->pdata[i];
+                g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, session->number);
+                if (session->life.state == SESSION_RUNNING)
+                        json_builder_add_string_value(builder, id);
+        }
+        json_builder_end_array(builder);
+}
+
 char *inspect_container(Bus *bus, Container *container, const InspectSize *size) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
         g_autoptr(GPtrArray) dependencies = registry_dependencies(bus->registry, container);
@@ -312,9 +325,7 @@ char *inspect_container(Bus *bus, Container *container, const InspectSize *size)
         add_state(builder, container);
         add_int(builder, "RestartCount", container->life.restart_count);
         add_int(builder, "Run", (gint64) container->life.run);
-        json_builder_set_member_name(builder, "ExecIDs");
-        json_builder_begin_array(builder);
-        json_builder_end_array(builder);
+        add_sessions(builder, container);
         json_builder_set_member_name(builder, "Dependencies");
         json_builder_begin_array(builder);
         for (guint i = 0; i < dependencies->len; i++)

@@ -22,7 +22,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 18, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "logs", "init", "descriptors", "secrets", "credentials", "volumes");
+        return sd_bus_message_append(reply, "as", 19, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "exec", "logs", "init", "descriptors", "secrets", "credentials", "volumes");
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {

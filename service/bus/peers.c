@@ -5,6 +5,7 @@
 #include "bus/gate.h"
 #include "bus/turns.h"
 #include "base/log.h"
+#include "operation/sessions.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,6 +167,7 @@ static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus
 
         if (sd_bus_message_read(message, "s", &name) < 0)
                 return 0;
+        sessions_client_left(bus->engine, name); /* which may be a client of a former life of the service */
         Peer *peer = peer_find(bus, name);
         if (!peer)
                 return 0;

@@ -15,3 +15,4 @@ typedef struct Target {
 
 void target_of_container(const void *container, Target *ret);
 void target_of_job(const void *job, Target *ret);
+void target_of_session(const void *session, Target *ret);

@@ -219,6 +219,8 @@ bool engine_adopt(Engine *engine, GError **error) {
                 if (same_boot)
                         attachments_adopt(engine, container);
                 logs_adopt(engine, container);
+                if (!sessions_adopt(engine, container, same_boot, error))
+                        return false;
                 resume(engine, container);
         }
         return true;

@@ -1,59 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The streams of one run are served by one conbus-stream. It is started with the first attachment, if that comes before the run has begun then before crun start, so that it sees the first byte; it is told of the end once the run's record is there.
  * It outlives the service: its socket lies in the run's directory, and what it tells at a new connection (its clients, each with the tag that was given for it) is all that is needed to know them again.
+ * An exec session has streams of the same kind (session-streams.c).
  * A client that only reads what a log holds, while no run is there, gets a streamer of its own without a conmon. */
 
-#include "operation/attachments.h"
+#include "operation/attachments-internal.h"
 #include "base/log.h"
-#include "operation/internal.h"
-#include "runtime/streamer.h"
-#include "runtime/terminal.h"
 #include <stdio.h>
 #include <sys/random.h>
 
-/* The streams of a run. Lives until its streamer has ended and the run too. */
-typedef struct RunStreams {
-        Engine *engine;
-        Container *container; /* reference */
-        guint64 run; /* 0: no run, one client that reads the log */
-        Streamer *streamer; /* NULL once it has ended */
-        int exit_code;
-        int connections[2]; /* StdinOnce, and the streamer has ended: they keep the standard input open */
-        bool ready, over;
-        GQueue attachments; /* of Attachment */
-        GPtrArray *waiting; /* of Operation with a reference: attachments_settle */
-} RunStreams;
-
-struct Attachment {
-        Engine *engine;
-        Container *container; /* reference */
-        RunStreams *streams; /* NULL before attachment_connect and after the end */
-        guint64 id;
-        AttachPlan plan;
-        GVariant *tag;
-        int fd, cancel_fd; /* until it is connected */
-        sd_event_source *defer;
-        GError *failure;
-        AttachmentConnected connected; /* NULL once it has been called */
-        AttachmentEnded ended;
-        void *connected_userdata, *ended_userdata;
-        guint64 bytes_in, bytes_out;
-        bool tried_again, cancelled;
-};
-
-struct Attachments {
-        GQueue runs; /* of RunStreams */
-        GHashTable *terminals; /* container id -> Terminal of its present run */
-        AttachmentAdopted adopted;
-        void *userdata;
-};
-
 /* --- attachments --- */
 
-Attachment *attachment_new(Engine *engine, Container *container, AttachPlan *plan, GVariant *tag, int fd, int cancel_fd) {
+Attachment *attachment_new(Engine *engine, Container *container, Session *session, AttachPlan *plan, GVariant *tag, int fd, int cancel_fd) {
         Attachment *attachment = g_new0(Attachment, 1);
 
-        *attachment = (Attachment) {.engine = engine, .container = container_ref(container), .plan = *plan, .tag = g_variant_ref_sink(tag), .fd = fd, .cancel_fd = cancel_fd};
+        *attachment = (Attachment) {.engine = engine, .container = container_ref(container), .session = session ? session_ref(session) : NULL, .plan = *plan, .tag = g_variant_ref_sink(tag), .fd = fd, .cancel_fd = cancel_fd};
         *plan = (AttachPlan) {0};
         if (getrandom(&attachment->id, sizeof attachment->id, 0) != sizeof attachment->id)
                 g_error("getrandom(2) gave no bytes");
@@ -71,6 +32,7 @@ void attachment_free(Attachment *attachment) {
         g_variant_unref(attachment->tag);
         close_fd(attachment->fd);
         close_fd(attachment->cancel_fd);
+        session_unref(attachment->session);
         container_unref(attachment->container);
         g_free(attachment);
 }
@@ -78,6 +40,10 @@ void attachment_free(Attachment *attachment) {
 void attachment_on_end(Attachment *attachment, AttachmentEnded ended, void *userdata) {
         attachment->ended = ended;
         attachment->ended_userdata = userdata;
+}
+
+Session *attachment_session(const Attachment *attachment) {
+        return attachment->session;
 }
 
 guint64 attachment_bytes_in(const Attachment *attachment) {
@@ -105,28 +71,36 @@ static void tell_connected(Attachment *attachment, const GError *error) {
                 connected(attachment, error, attachment->connected_userdata);
 }
 
-static int on_failure(sd_event_source *source, void *userdata) {
+static int on_told(sd_event_source *source, void *userdata) {
         Attachment *attachment = userdata;
         g_autoptr(GError) failure = g_steal_pointer(&attachment->failure);
 
         g_clear_pointer(&attachment->defer, sd_event_source_disable_unref);
-        tell_connected(attachment, failure);
+        if (attachment->connected || !failure)
+                tell_connected(attachment, failure);
+        else
+                attachment_end(attachment, NULL, failure);
         return 0;
 }
 
-/* Tells it in a turn of its own; takes the error. */
-static void fail_later(Attachment *attachment, GError *error) {
+void attachment_succeed_later(Attachment *attachment) {
+        int r = sd_event_add_defer(attachment->engine->event, &attachment->defer, on_told, attachment);
+
+        g_assert(r >= 0);
+}
+
+void attachment_fail_later(Attachment *attachment, GError *error) {
         leave_streams(attachment);
         if (attachment->failure) {
                 g_error_free(error);
                 return;
         }
         attachment->failure = error;
-        int r = sd_event_add_defer(attachment->engine->event, &attachment->defer, on_failure, attachment);
-        g_assert(r >= 0);
+        if (!attachment->defer)
+                attachment_succeed_later(attachment);
 }
 
-static void end_attachment(Attachment *attachment, GVariant *result, const GError *error) {
+void attachment_end(Attachment *attachment, GVariant *result, const GError *error) {
         g_autoptr(GVariant) sunk = result ? g_variant_ref_sink(result) : NULL;
 
         leave_streams(attachment);
@@ -139,13 +113,11 @@ void attachment_cancel(Attachment *attachment) {
         attachment->cancelled = true;
         if (attachment->streams && attachment->streams->streamer)
                 streamer_remove(attachment->streams->streamer, attachment->id);
-        if (attachment->connected)
-                fail_later(attachment, g_error_new(CONBUS_ERROR, CONBUS_ERROR_CANCELLED, "attach to %s: cancelled before the client was connected", container_title(attachment->container)));
+        if (attachment->connected || (attachment->streams && !attachment->streams->streamer))
+                attachment_fail_later(attachment, g_error_new(CONBUS_ERROR, CONBUS_ERROR_CANCELLED, "attach to %s: cancelled before the client was connected", container_title(attachment->container)));
 }
 
 /* --- streams of runs --- */
-
-static const StreamerEvents streamer_events;
 
 static char *directory_of(Engine *engine, Container *container, guint64 run) {
         char number[32];
@@ -154,15 +126,15 @@ static char *directory_of(Engine *engine, Container *container, guint64 run) {
         return paths_run_of(engine->paths, container->id, number);
 }
 
-static RunStreams *run_streams_new(Engine *engine, Container *container, guint64 run) {
+RunStreams *run_streams_new(Engine *engine, Container *container, Session *session, guint64 run) {
         RunStreams *streams = g_new0(RunStreams, 1);
 
-        *streams = (RunStreams) {.engine = engine, .container = container_ref(container), .run = run, .exit_code = -1, .connections = {-1, -1}, .waiting = g_ptr_array_new()};
+        *streams = (RunStreams) {.engine = engine, .container = container_ref(container), .session = session ? session_ref(session) : NULL, .run = run, .exit_code = -1, .connections = {-1, -1}, .waiting = g_ptr_array_new()};
         g_queue_push_tail(&engine->attachments->runs, streams);
         return streams;
 }
 
-static void let_waiting_go(RunStreams *streams) {
+void run_streams_let_go(RunStreams *streams) {
         GPtrArray *waiting = g_steal_pointer(&streams->waiting);
 
         streams->waiting = g_ptr_array_new();
@@ -173,7 +145,7 @@ static void let_waiting_go(RunStreams *streams) {
         g_ptr_array_unref(waiting);
 }
 
-static void run_streams_free(RunStreams *streams) {
+void run_streams_free(RunStreams *streams) {
         Attachment *attachment;
 
         g_queue_remove(&streams->engine->attachments->runs, streams);
@@ -185,6 +157,7 @@ static void run_streams_free(RunStreams *streams) {
         streamer_free(streams->streamer);
         for (unsigned i = 0; i < G_N_ELEMENTS(streams->connections); i++)
                 close_fd(streams->connections[i]);
+        session_unref(streams->session);
         container_unref(streams->container);
         g_free(streams);
 }
@@ -192,7 +165,7 @@ static void run_streams_free(RunStreams *streams) {
 static RunStreams *find_streams(Engine *engine, Container *container, guint64 run) {
         for (GList *link = engine->attachments->runs.head; link; link = link->next) {
                 RunStreams *streams = link->data;
-                if (streams->container == container && streams->run == run && run != 0)
+                if (streams->container == container && !streams->session && streams->run == run && run != 0)
                         return streams;
         }
         return NULL;
@@ -227,7 +200,7 @@ static bool start_streamer(RunStreams *streams, GError **error) {
                                        .stdin_once = config_bool(container->config, "stdin-once", false)};
 
         streams->ready = false;
-        streams->streamer = streamer_start(engine->event, engine->reaper, engine->paths, engine->units, &source, &streamer_events, streams, error);
+        streams->streamer = streamer_start(engine->event, engine->reaper, engine->paths, engine->units, &source, &attachments_streamer_events, streams, error);
         return streams->streamer != NULL;
 }
 
@@ -237,7 +210,7 @@ static RunStreams *streams_for(Engine *engine, Container *container, bool needs_
         RunStreams *streams = find_streams(engine, container, run);
 
         if (!streams)
-                streams = run_streams_new(engine, container, run);
+                streams = run_streams_new(engine, container, NULL, run);
         if (streams->streamer || start_streamer(streams, error))
                 return streams;
         if (streams->connections[0] < 0)
@@ -247,7 +220,7 @@ static RunStreams *streams_for(Engine *engine, Container *container, bool needs_
 
 static GVariant *fields_of(Attachment *attachment) {
         const AttachPlan *plan = &attachment->plan;
-        g_autofree char *start = log_start_of(attachment->engine, attachment->container);
+        g_autofree char *start = attachment->session ? g_strdup("0:0") : log_start_of(attachment->engine, attachment->container);
         GVariantDict fields;
 
         g_variant_dict_init(&fields, NULL);
@@ -265,6 +238,15 @@ static GVariant *fields_of(Attachment *attachment) {
         if (plan->ahead)
                 g_variant_dict_insert_value(&fields, "ahead", plan->ahead);
         return g_variant_dict_end(&fields);
+}
+
+void attachment_join(Attachment *attachment, RunStreams *streams) {
+        attachment->streams = streams;
+        g_queue_push_tail(&streams->attachments, attachment);
+}
+
+void attachment_send(Attachment *attachment) {
+        streamer_add(attachment->streams->streamer, fields_of(attachment), attachment->fd, attachment->cancel_fd);
 }
 
 /* --- connecting --- */
@@ -292,6 +274,8 @@ static bool check_state(Attachment *attachment, GError **error) {
 static bool connect_attachment(Attachment *attachment, GError **error) {
         const AttachPlan *plan = &attachment->plan;
 
+        if (attachment->session)
+                return attachment_connect_to_session(attachment, error);
         if (!check_state(attachment, error))
                 return false;
         if (plan->rows > 0 && !attachments_resize(attachment->engine, attachment->container, plan->rows, plan->columns, error))
@@ -299,9 +283,8 @@ static bool connect_attachment(Attachment *attachment, GError **error) {
         RunStreams *streams = streams_for(attachment->engine, attachment->container, plan->follow, error);
         if (!streams)
                 return false;
-        attachment->streams = streams;
-        g_queue_push_tail(&streams->attachments, attachment);
-        streamer_add(streams->streamer, fields_of(attachment), attachment->fd, attachment->cancel_fd);
+        attachment_join(attachment, streams);
+        attachment_send(attachment);
         return true;
 }
 
@@ -311,7 +294,7 @@ void attachment_connect(Attachment *attachment, AttachmentConnected connected, v
         attachment->connected = connected;
         attachment->connected_userdata = userdata;
         if (!connect_attachment(attachment, &error))
-                fail_later(attachment, error);
+                attachment_fail_later(attachment, error);
 }
 
 /* --- what the streamer says --- */
@@ -332,11 +315,10 @@ static void free_if_alone(RunStreams *streams) {
 static Attachment *adopt_attachment(RunStreams *streams, guint64 id, GVariant *tag) {
         struct Attachments *attachments = streams->engine->attachments;
         AttachPlan plan = {.follow = true};
-        Attachment *attachment = attachment_new(streams->engine, streams->container, &plan, tag, -1, -1);
+        Attachment *attachment = attachment_new(streams->engine, streams->container, streams->session, &plan, tag, -1, -1);
 
         attachment->id = id;
-        attachment->streams = streams;
-        g_queue_push_tail(&streams->attachments, attachment);
+        attachment_join(attachment, streams);
         if (attachments->adopted)
                 attachments->adopted(streams->container, attachment, tag, attachments->userdata);
         return attachment;
@@ -355,30 +337,42 @@ static void on_ready(GVariant *clients, void *userdata) {
                 if (!find_attachment(streams, id))
                         (void) adopt_attachment(streams, id, owned);
         }
-        let_waiting_go(streams);
+        run_streams_let_go(streams);
+        session_streams_settle(streams);
         adoption_look(streams->engine);
 }
 
+/* One that was there before its session has been told of its connection long ago. */
 static void on_added(guint64 id, void *userdata) {
-        Attachment *attachment = find_attachment(userdata, id);
+        RunStreams *streams = userdata;
+        Attachment *attachment = find_attachment(streams, id);
 
         if (!attachment)
                 return;
         attachment->fd = close_fd(attachment->fd);
         attachment->cancel_fd = close_fd(attachment->cancel_fd);
+        if (attachment->early)
+                streams->n_adding--;
+        attachment->early = false;
         tell_connected(attachment, NULL);
+        session_streams_settle(streams);
 }
 
 static void on_refused(guint64 id, const GError *error, void *userdata) {
         RunStreams *streams = userdata;
         Attachment *attachment = find_attachment(streams, id);
 
-        if (attachment)
+        if (attachment && attachment->early)
+                streams->n_adding--;
+        if (attachment && attachment->connected)
                 tell_connected(attachment, error);
+        else if (attachment)
+                attachment_end(attachment, NULL, error);
+        session_streams_settle(streams);
         free_if_alone(streams);
 }
 
-static GVariant *result_of(RunStreams *streams, const char *reason) {
+GVariant *run_streams_result(RunStreams *streams, const char *reason) {
         GVariantDict result;
 
         g_variant_dict_init(&result, NULL);
@@ -405,13 +399,13 @@ static void on_gone(guint64 id, GVariant *report, void *userdata) {
         (void) g_variant_lookup(report, "bytes-in", "t", &attachment->bytes_in);
         (void) g_variant_lookup(report, "bytes-out", "t", &attachment->bytes_out);
         if (g_variant_lookup(report, "reason", "&s", &reason))
-                end_attachment(attachment, result_of(streams, reason), NULL);
+                attachment_end(attachment, run_streams_result(streams, reason), NULL);
         else {
                 (void) g_variant_lookup(report, "error", "&s", &name);
                 (void) g_variant_lookup(report, "message", "&s", &message);
                 int code = error_code_from_name(name);
                 g_autoptr(GError) error = g_error_new(CONBUS_ERROR, code < 0 ? CONBUS_ERROR_INTERNAL : code, "attach to %s: %s", container_title(streams->container), message);
-                end_attachment(attachment, NULL, error);
+                attachment_end(attachment, NULL, error);
         }
         free_if_alone(streams);
 }
@@ -422,7 +416,7 @@ static void lose_attachment(Attachment *attachment) {
 
         error_set(&error, CONBUS_ERROR_INTERRUPTED, "attach to %s: the process that served its streams has ended", container_title(attachment->container));
         if (!attachment->connected) {
-                end_attachment(attachment, NULL, error);
+                attachment_end(attachment, NULL, error);
                 return;
         }
         leave_streams(attachment);
@@ -432,14 +426,14 @@ static void lose_attachment(Attachment *attachment) {
                 if (connect_attachment(attachment, &error))
                         return;
         }
-        fail_later(attachment, g_steal_pointer(&error));
+        attachment_fail_later(attachment, g_steal_pointer(&error));
 }
 
 static void on_closed(void *userdata) {
         RunStreams *streams = userdata;
         Engine *engine = streams->engine;
         g_autoptr(Container) container = container_ref(streams->container);
-        bool keep = !streams->over && streams->run != 0 && container->life.run == streams->run && container->life.run_open;
+        bool keep = !streams->over && streams->run != 0 && (streams->session || (container->life.run == streams->run && container->life.run_open));
         GQueue lost = streams->attachments;
 
         g_queue_init(&streams->attachments);
@@ -448,7 +442,10 @@ static void on_closed(void *userdata) {
         g_clear_pointer(&streams->streamer, streamer_free);
         for (GList *link = lost.head; link; link = link->next)
                 ((Attachment *) link->data)->streams = NULL;
-        let_waiting_go(streams);
+        streams->n_adding = 0;
+        streams->ready = true;
+        run_streams_let_go(streams);
+        session_streams_settle(streams);
         if (!keep)
                 run_streams_free(streams);
         Attachment *attachment;
@@ -457,7 +454,7 @@ static void on_closed(void *userdata) {
         adoption_look(engine);
 }
 
-static const StreamerEvents streamer_events = {on_ready, on_added, on_refused, on_gone, on_closed};
+const StreamerEvents attachments_streamer_events = {on_ready, on_added, on_refused, on_gone, on_closed};
 
 /* --- what the runs say --- */
 
@@ -511,41 +508,14 @@ void attachments_adopt(Engine *engine, Container *container) {
 
         if (container->life.run == 0)
                 return;
-        RunStreams *streams = run_streams_new(engine, container, container->life.run);
-        streams->streamer = streamer_find(engine->event, engine->units, container->id, directory, &streamer_events, streams);
+        RunStreams *streams = run_streams_new(engine, container, NULL, container->life.run);
+        streams->streamer = streamer_find(engine->event, engine->units, container->id, directory, &attachments_streamer_events, streams);
         if (!streams->streamer)
                 run_streams_free(streams);
         else if (!container->life.run_open)
                 attachments_run_ended(engine, container);
         else if (!container->life.supervised)
                 attachments_monitor_lost(engine, container);
-}
-
-/* --- terminals --- */
-
-static bool check_resize(Container *container, GError **error) {
-        State state = container->life.state;
-        const char *title = container_title(container);
-
-        if (container->removed || state == STATE_REMOVING)
-                return error_set(error, CONBUS_ERROR_REMOVED, "resize the terminal of %s: it is being removed", title);
-        if (!config_bool(container->config, "terminal", false))
-                return error_set(error, CONBUS_ERROR_NO_TERMINAL, "resize the terminal of %s: it was made without one", title);
-        if (state == STATE_UNKNOWN)
-                return error_set(error, CONBUS_ERROR_INVALID_STATE, "resize the terminal of %s: it is unknown; possible when it is initialized, running, paused or stopping", title);
-        return state_is_active(state) || error_set(error, CONBUS_ERROR_NOT_RUNNING, "resize the terminal of %s: it is %s", title, state_to_string(state));
-}
-
-bool attachments_resize(Engine *engine, Container *container, unsigned rows, unsigned columns, GError **error) {
-        if (!check_resize(container, error))
-                return false;
-        Terminal *terminal = g_hash_table_lookup(engine->attachments->terminals, container->id);
-        if (!terminal) {
-                g_autofree char *directory = directory_of(engine, container, container->life.run);
-                terminal = terminal_new(engine->event, directory);
-                g_hash_table_insert(engine->attachments->terminals, g_strdup(container->id), terminal);
-        }
-        return terminal_resize(terminal, rows, columns, error);
 }
 
 /* --- start and end --- */

@@ -30,13 +30,14 @@ typedef void (*AttachmentConnected)(Attachment *attachment, const GError *error,
 /* After a successful connection, once; the attachment is freed after it. result: a{sv} with reason, run, exit-code. */
 typedef void (*AttachmentEnded)(Attachment *attachment, GVariant *result, const GError *error, void *userdata);
 
-/* Takes fd (the streamer's end of the client's socket), cancel_fd (-1: none) and what plan holds. tag: a{sv} that attachments_adopt gives back after a restart. */
-Attachment *attachment_new(Engine *engine, Container *container, AttachPlan *plan, GVariant *tag, int fd, int cancel_fd) G_GNUC_WARN_UNUSED_RESULT;
+/* To the container itself, or to one of its exec sessions. Takes fd (the streamer's end of the client's socket), cancel_fd (-1: none) and what plan holds. tag: a{sv} that attachments_adopt gives back after a restart. */
+Attachment *attachment_new(Engine *engine, Container *container, Session *session, AttachPlan *plan, GVariant *tag, int fd, int cancel_fd) G_GNUC_WARN_UNUSED_RESULT;
 void attachment_on_end(Attachment *attachment, AttachmentEnded ended, void *userdata);
 /* NotRunning, InvalidState, Removed, NotAttachable, NoLogs, NoTerminal (with a size), Cancelled, and what goes wrong with the streamer. */
 void attachment_connect(Attachment *attachment, AttachmentConnected connected, void *userdata);
 void attachment_cancel(Attachment *attachment); /* detaches; the callbacks come */
 void attachment_free(Attachment *attachment); /* forgets it; a client that is connected stays so */
+Session *attachment_session(const Attachment *attachment); /* NULL: to the container itself */
 guint64 attachment_bytes_in(const Attachment *attachment); /* known at its end */
 guint64 attachment_bytes_out(const Attachment *attachment);
 
@@ -46,3 +47,4 @@ void attachments_on_adopted(Engine *engine, AttachmentAdopted adopted, void *use
 
 /* The size of the terminal. NoTerminal, NotRunning, InvalidState, InvalidArgs. */
 bool attachments_resize(Engine *engine, Container *container, unsigned rows, unsigned columns, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool attachments_resize_session(Engine *engine, Session *session, unsigned rows, unsigned columns, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -26,6 +26,8 @@ void settings_init(Settings *settings) {
                 .streams_per_user = 16,
                 .operations_per_user = 128,
                 .checks_per_user = 256,
+                .processes_per_user = 256,
+                .process_keep_usec = 60 * G_USEC_PER_SEC,
                 .jobs = {.unfinished_per_caller = 64, .keep_usec = 5 * G_TIME_SPAN_MINUTE},
                 .limits = {.runs_usec = 30 * G_TIME_SPAN_DAY, .runs_count = 10000, .events_usec = 7 * G_TIME_SPAN_DAY, .events_count = 10000},
         };
@@ -38,7 +40,7 @@ static int on_exit_file(sd_event_source *source, const struct inotify_event *eve
 }
 
 static bool make_directories(Engine *engine, GError **error) {
-        static const char *const names[] = {"exits", "crun", "containers", NULL};
+        static const char *const names[] = {"exits", "crun", "containers", "exec", NULL};
 
         for (const char *const *name = names; *name; name++) {
                 g_autofree char *path = g_build_filename(engine->paths->run, *name, NULL);
@@ -116,6 +118,7 @@ void engine_free(Engine *engine) {
                 Container *container = containers->pdata[i];
                 lifecycle_detach(container);
                 operations_forget(container);
+                sessions_forget(container);
                 policy_forget(container);
                 repair_forget(container);
                 health_forget(container);
@@ -133,7 +136,7 @@ void engine_free(Engine *engine) {
 bool engine_is_busy(const Engine *engine) {
         static const State busy[] = {STATE_INITIALIZED, STATE_RUNNING, STATE_PAUSED, STATE_STOPPING, STATE_STOPPED, STATE_REMOVING};
 
-        if (engine->n_accepted > 0 || engine->n_supervised > 0 || registry_count_restarts(engine->registry) > 0)
+        if (engine->n_accepted > 0 || engine->n_supervised > 0 || engine->n_sessions_leaving > 0 || registry_count_restarts(engine->registry) > 0)
                 return true;
         for (size_t i = 0; i < G_N_ELEMENTS(busy); i++)
                 if (registry_count(engine->registry, busy[i]) > 0)

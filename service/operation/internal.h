@@ -51,6 +51,7 @@ void update_step(Operation *operation);
 void sync_step(Operation *operation);
 void cleanup_step(Operation *operation);
 void create_step(Operation *operation);
+void exec_step(Operation *operation);
 
 /* Parts of verbs that others use: each ends in operation_continue. */
 void init_begin(Operation *operation); /* launch.c: a state in which Init is allowed → initialized, or undone with an error */
@@ -90,6 +91,23 @@ void lifecycle_exit_file(Engine *engine, const char *id); /* inotify saw it */
 void lifecycle_close_run(Commit *commit, Result result, Reason reason, int code, int signal);
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */
 void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool has_file, int file_code, guint64 oom_kills);
+
+/* sessions.c */
+void session_has_ended(Engine *engine, Session *session); /* after the commit of its end */
+void session_remove_directory(Engine *engine, const Session *session);
+void sessions_await_ends(Operation *operation); /* kills those of the container, and waits until their ends are recorded; then operation_continue */
+bool sessions_remove_all(Engine *engine, Container *container, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool sessions_adopt(Engine *engine, Container *container, bool same_boot, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void sessions_forget(Container *container); /* the service leaves */
+
+/* session-watch.c */
+bool session_commit_running(Session *session, Actor *actor, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* with the process of session->main */
+void session_watch_begin(Engine *engine, Session *session, Conmon *conmon); /* takes conmon; NULL: after a restart, with what could be found again in session->main and monitor */
+void session_watch_fail(Engine *engine, Session *session, int code); /* a launch came to nothing: that is its end */
+void session_watch_free(struct SessionWatch *watch);
+void session_watch_await(Session *session, Operation *operation); /* operation_continue once the end is recorded */
+void session_watch_kill(Session *session); /* the process, or what is about to begin it */
+void session_watch_kill_at(Session *session, guint64 boottime_usec); /* UINT64_MAX: never; the earliest counts */
 
 /* repair.c: cleanups and removals that failed */
 void repair_later(Engine *engine, Container *container);
@@ -143,6 +161,18 @@ void logs_adopt(Engine *engine, Container *container);
 void logs_watch(Engine *engine, Container *container); /* rotates its log where it has a limit, while conmon lives */
 void logs_unwatch(Engine *engine, Container *container);
 char *logs_begin_run(Engine *engine, Container *container, guint64 run) G_GNUC_WARN_UNUSED_RESULT; /* marks the log, and where it will hold the first byte of the run: its log-cursor, "" for a driver without a log */
+
+/* session-streams.c: called by the steps of an exec session */
+bool attachments_session_has(Engine *engine, const Session *session);
+bool attachments_session_wants_input(Engine *engine, const Session *session);
+void attachments_session_size(Engine *engine, const Session *session, guint16 *ret_rows, guint16 *ret_columns); /* that one of them has asked for; else untouched */
+typedef void (*SessionConnected)(void *userdata);
+/* conmon serves streams: settled is called, perhaps at once, when those that attached before are connected. It is not called any more after one of the next two. */
+void attachments_session_connect(Engine *engine, Session *session, SessionConnected settled, void *userdata);
+void attachments_session_running(Engine *engine, Session *session); /* after its commit */
+void attachments_session_ended(Engine *engine, Session *session); /* likewise */
+void attachments_session_lost(Engine *engine, Session *session); /* its conmon died */
+void attachments_session_adopt(Engine *engine, Session *session);
 
 /* policy.c */
 /* In the commit that enters exited: is a restart due, and when. failed_attempt: the run was the policy's own and did not get as far as crun start; it counts and is tried again. */

@@ -26,6 +26,7 @@ typedef enum Verb {
         VERB_UPDATE, /* SetAutoStart, SetRestartPolicy */
         VERB_SYNC,
         VERB_CLEANUP,
+        VERB_EXEC, /* operation/exec.c; not of Queue */
         N_VERBS,
 } Verb;
 const char *verb_to_string(Verb verb) G_GNUC_WARN_UNUSED_RESULT; /* as Queue and the property Operation spell it */
@@ -61,6 +62,8 @@ typedef struct Settings {
         unsigned waits_per_caller; /* 1024 */
         unsigned streams_per_user; /* of events, opened by one who is not root, 16 */
         unsigned operations_per_user; /* accepted, of one who is not root, 128: LimitsExceeded */
+        unsigned processes_per_user; /* in containers, also those that have ended and are not removed yet, of one who is not root, 256 */
+        guint64 process_keep_usec; /* a process that has ended, 60 s */
         unsigned checks_per_user; /* calls of one user that wait for an authorization, 256 */
         char slice[256]; /* of scopes, machine-conbus.slice */
         StoreLimits limits;
@@ -78,6 +81,7 @@ struct Engine {
         Units *units; /* NULL where PID 1 is not systemd; the manager's */
         Settings settings;
         GQueue ready; /* operations that wait for a slot */
+        unsigned n_sessions_leaving; /* exec sessions in their last minute */
         unsigned n_running, n_accepted, n_supervised; /* operations; containers whose processes are watched (lifecycle.c) */
         GHashTable *quotas; /* operation/quota.c */
         sd_event_source *exit_watch; /* inotify of the exit directory */

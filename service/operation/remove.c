@@ -72,7 +72,7 @@ static void on_runtime_empty(Operation *operation) {
         Container *container = operation->container;
         GError *error = NULL;
 
-        if (!operation->error && !kept_release(operation->engine->paths, container->id, &error))
+        if (!operation->error && (!kept_release(operation->engine->paths, container->id, &error) || !sessions_remove_all(operation->engine, container, &error)))
                 operation_fail(operation, error);
         if (operation->error) {
                 operation_continue(operation);

@@ -115,18 +115,23 @@ static void on_crun_deleted(Operation *operation) {
         scope_end(operation);
 }
 
+static void delete_container(Operation *operation) {
+        const char *const arguments[] = {"delete", "--force", operation->container->id, NULL};
+
+        operation_then(operation, on_crun_deleted);
+        operation_crun(operation, arguments);
+}
+
 void runtime_discard(Operation *operation) {
         Container *container = operation->container;
-        const char *const arguments[] = {"delete", "--force", container->id, NULL};
-
         g_autofree char *cgroup = group_of(operation->engine, container);
         g_autoptr(GPtrArray) left = cgroup_list(cgroup);
         g_autoptr(GError) error = NULL;
         unsigned n = 0;
         if (left->len > 0 && !cgroup_signal(cgroup, SIGKILL, &n, &error))
                 log_warning("kill what is left of %s: %s", container_title(container), error->message);
-        operation_then(operation, on_crun_deleted);
-        operation_crun(operation, arguments);
+        operation_then(operation, delete_container);
+        sessions_await_ends(operation);
 }
 
 static void on_discarded(Operation *operation) {

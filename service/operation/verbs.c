@@ -34,6 +34,7 @@ static const struct VerbInfo {
         [VERB_UPDATE] = {"update", update_keys, update_step, false},
         [VERB_SYNC] = {"sync", no_keys, sync_step, false},
         [VERB_CLEANUP] = {"cleanup", cleanup_keys, cleanup_step, false},
+        [VERB_EXEC] = {"exec", no_keys, exec_step, false},
 };
 
 const char *verb_to_string(Verb verb) {
@@ -101,6 +102,7 @@ static const char *possible_instead_of_stopping(Verb verb, GVariant *options) {
         case VERB_START:
                 return "created, initialized, stopped or exited";
         case VERB_PAUSE:
+        case VERB_EXEC:
                 return "running";
         case VERB_REMOVE:
                 return options && g_variant_lookup(options, "force", "b", &force) && force ? NULL : "created, initialized, stopped or exited; the option force stops it first";

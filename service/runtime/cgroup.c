@@ -173,6 +173,20 @@ bool cgroup_enter_monitor(const char *scope, pid_t pid, GError **error) {
         return error_errno(error, errno, "move conmon to the control group %s", group);
 }
 
+bool cgroup_join_monitor(const char *scope, pid_t pid, GError **error) {
+        g_autofree char *number = g_strdup_printf("%d", (int) pid);
+        bool joined = false;
+
+        if (cgroup_is_unified())
+                return cgroup_enter_monitor(scope, pid, error);
+        errno = ENOENT;
+        for (const char *const *name = hierarchies; *name; name++) {
+                g_autofree char *procs = group_path(*name, scope, "cgroup.procs");
+                joined = (exists(procs) && write_text(procs, number)) || joined;
+        }
+        return joined || error_errno(error, errno, "move conmon to the control group %s", scope);
+}
+
 void cgroup_remove_monitor(const char *id) {
         g_autofree char *cgroup = cgroup_path_for_monitor(id);
         g_autofree char *path = group_path(main_hierarchy(), cgroup, NULL);

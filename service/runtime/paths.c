@@ -66,6 +66,10 @@ char *paths_run_of(const Paths *paths, const char *id, const char *name) {
         return g_build_filename(paths->run, "containers", id, name, NULL);
 }
 
+char *paths_session(const Paths *paths, guint64 number) {
+        return g_strdup_printf("%s/exec/%" G_GUINT64_FORMAT, paths->run, number);
+}
+
 char *paths_state_of(const Paths *paths, const char *id, const char *name) {
         return g_build_filename(paths->state, "containers", id, name, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where things lie. STATE (/var/lib/conbus): conbus.db, containers/ID/{upper,work,log,secrets}, volumes/NAME/data. RUN (/run/conbus), gone at boot: containers/ID/{rootfs,kept,private,bundle,persist,notify}, exits/, crun/ (its root). */
+/* Where things lie. STATE (/var/lib/conbus): conbus.db, containers/ID/{upper,work,log,secrets}, volumes/NAME/data. RUN (/run/conbus), gone at boot: containers/ID/{rootfs,kept,private,bundle,persist,notify}, exits/, exec/N of exec sessions, crun/ (its root). */
 
 #include "base/error.h"
 #include <glib.h>
@@ -25,4 +25,5 @@ char *paths_find_init(const Paths *paths, GError **error) G_GNUC_WARN_UNUSED_RES
 
 /* RUN/containers/ID[/name] and STATE/containers/ID[/name]; name may be NULL. */
 char *paths_run_of(const Paths *paths, const char *id, const char *name) G_GNUC_WARN_UNUSED_RESULT;
+char *paths_session(const Paths *paths, guint64 number) G_GNUC_WARN_UNUSED_RESULT; /* RUN/exec/NUMBER: short, since the addresses of sockets are */
 char *paths_state_of(const Paths *paths, const char *id, const char *name) G_GNUC_WARN_UNUSED_RESULT;

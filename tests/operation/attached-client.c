@@ -66,7 +66,7 @@ void client_begin(Client *client, Fixture *fixture, Container *container, const 
         g_assert_true(attach_plan_read(whole, false, &plan, &error));
         g_assert_cmpint(socketpair(AF_UNIX, (plan.framing == FRAMING_PACKETS ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
         *client = (Client) {.fixture = fixture, .fd = fds[0], .received = g_string_new(NULL)};
-        client->attachment = attachment_new(fixture->engine, container, &plan, make_tag("mine"), fds[1], -1);
+        client->attachment = attachment_new(fixture->engine, container, NULL, &plan, make_tag("mine"), fds[1], -1);
         attachment_on_end(client->attachment, client_ended, client);
         g_assert_cmpint(sd_event_add_io(fixture->event, &client->source, client->fd, EPOLLIN, on_readable, client), >=, 0);
 }
