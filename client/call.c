@@ -60,13 +60,29 @@ GVariant *call_container_with_fd(const char *path, const char *method, GVariant 
         return call(path, "io.conbus1.Container", method, arguments, ret_fd);
 }
 
-void call_container_later(const char *path, const char *method, GVariant *arguments) {
+GVariant *call_process(const char *path, const char *method, GVariant *arguments) {
+        return call(path, "io.conbus1.Process", method, arguments, NULL);
+}
+
+GVariant *call_process_with_fd(const char *path, const char *method, GVariant *arguments, int *ret_fd) {
+        return call(path, "io.conbus1.Process", method, arguments, ret_fd);
+}
+
+static void call_later(const char *path, const char *interface, const char *method, GVariant *arguments) {
         GDBusConnection *connection = connect_bus();
 
         if (connection)
-                g_dbus_connection_call(connection, "io.conbus1", path, "io.conbus1.Container", method, arguments, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+                g_dbus_connection_call(connection, "io.conbus1", path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
         else
                 g_variant_unref(g_variant_ref_sink(arguments));
+}
+
+void call_container_later(const char *path, const char *method, GVariant *arguments) {
+        call_later(path, "io.conbus1.Container", method, arguments);
+}
+
+void call_process_later(const char *path, const char *method, GVariant *arguments) {
+        call_later(path, "io.conbus1.Process", method, arguments);
 }
 
 void call_flush(void) {
@@ -76,14 +92,26 @@ void call_flush(void) {
                 (void) g_dbus_connection_flush_sync(connection, NULL, NULL);
 }
 
-bool call_get_bool(const char *path, const char *property) {
-        g_autoptr(GVariant) answer = call(path, "org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", "io.conbus1.Container", property), NULL);
+/* NULL after a message, or when it is of another type. */
+static GVariant *get_property(const char *path, const char *interface, const char *property, const GVariantType *type) {
+        g_autoptr(GVariant) answer = call(path, "org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", interface, property), NULL);
         g_autoptr(GVariant) value = NULL;
 
-        if (!answer)
-                return false;
-        g_variant_get(answer, "(v)", &value);
-        return g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN) && g_variant_get_boolean(value);
+        if (answer)
+                g_variant_get(answer, "(v)", &value);
+        return value && g_variant_is_of_type(value, type) ? g_steal_pointer(&value) : NULL;
+}
+
+bool call_get_bool(const char *path, const char *property) {
+        g_autoptr(GVariant) value = get_property(path, "io.conbus1.Container", property, G_VARIANT_TYPE_BOOLEAN);
+
+        return value && g_variant_get_boolean(value);
+}
+
+int call_get_exit_code(const char *path) {
+        g_autoptr(GVariant) value = get_property(path, "io.conbus1.Process", "ExitCode", G_VARIANT_TYPE_INT32);
+
+        return value ? g_variant_get_int32(value) : -1;
 }
 
 char *call_find(const char *name) {

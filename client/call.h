@@ -14,8 +14,12 @@ GVariant *call_manager(const char *method, GVariant *arguments);
 GVariant *call_container(const char *path, const char *method, GVariant *arguments);
 GVariant *call_job(const char *path, const char *method, GVariant *arguments);
 GVariant *call_container_with_fd(const char *path, const char *method, GVariant *arguments, int *ret_fd); /* the first descriptor of the answer, -1 if there is none */
+GVariant *call_process(const char *path, const char *method, GVariant *arguments);
+GVariant *call_process_with_fd(const char *path, const char *method, GVariant *arguments, int *ret_fd);
+int call_get_exit_code(const char *path); /* of a process; -1 when that is not known */
 /* Sends a call whose answer does not matter. */
 void call_container_later(const char *path, const char *method, GVariant *arguments);
+void call_process_later(const char *path, const char *method, GVariant *arguments);
 void call_flush(void); /* waits until it has been sent */
 bool call_get_bool(const char *path, const char *property); /* of a container; false after a message */
 GVariant *call_with_fd(const char *method, GVariant *arguments, int *ret_fd); /* of the manager; the first descriptor of the answer */

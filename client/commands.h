@@ -7,6 +7,7 @@ int command_create(char **words);
 int command_run(char **words);
 int command_attach(char **words);
 int command_logs(char **words);
+int command_exec(char **words);
 int command_verb(const char *verb, char **words); /* start stop restart kill pause resume rm enable disable */
 int command_rename(char **words);
 int command_set_restart_policy(char **words);

@@ -24,6 +24,10 @@ static const struct Command {
         {"run", "[OPTION]… [--] COMMAND…", "make and start one, show its output, and exit with its code",
          "-d, --detach  do not wait; print the id\n-i, --interactive  pass standard input in\n-t, --tty  give it a terminal; -it: this one\n" DETACH_KEYS CREATION, command_run},
         {"attach", "[OPTION]… NAME", "connect to the streams of one that runs", "--no-stdin  watch only\n" DETACH_KEYS, command_attach},
+        {"exec", "[OPTION]… NAME COMMAND…", "execute a command in one that runs, and exit with its code",
+         "-i, --interactive  pass standard input in\n-t, --tty  give it a terminal; -it: this one\n-u, --user USER[:GROUP]  by name or number in the container\n-w, --cwd DIRECTORY  absolute, in the container\n"
+         "-e, --env NAME=VALUE  may be repeated\n--privileged  with every capability; root alone\n-d, --detach  do not wait; print the path of its object\n" DETACH_KEYS,
+         command_exec},
         {"logs", "[OPTION]… NAME", "show the log of one",
          "-f, --follow  go on until it has ended and nothing restarts it\n--since TIME, --until TIME  lines from then on, lines before then: \"2026-11-26 12:34\", 12:34, yesterday, @SECONDS, -1h30min, \"5 min ago\", 10m\n"
          "-n, --tail N  the last N lines alone, or all\n-t, --timestamps  the time before each line\n--stream stdout|stderr  one of the two\n--run N  of this run, 0 for the latest\n--cursor CURSOR  from there on\n"
@@ -75,8 +79,8 @@ static int usage(FILE *to, int status) {
               "  --json    what a call returned as JSON, a line each, instead of tables and sentences\n"
               "  --help    this text\n"
               "\nNAME is a name, an id, or the beginning of an id. TIME is 5s, 200ms, 1min, infinity, or seconds.\n"
-              "\nExit status: 0 success; 1 failure, with a sentence on standard error; 2 wrong usage; 124 wait: the time is up; 125 run and wait: the trouble is ours,\n"
-              "not the container's; run and wait otherwise exit with the container's code, 128+N when signal N ended it.\n"
+              "\nExit status: 0 success; 1 failure, with a sentence on standard error; 2 wrong usage; 124 wait: the time is up; 125 run, exec and wait: the trouble is\n"
+              "ours, not the container's; otherwise they exit with the container's or command's code, 128+N when signal N ended it.\n"
               "\nEnvironment: NO_COLOR turns colours off; DBUS_SYSTEM_BUS_ADDRESS is another bus.\n"
               "\nExamples:\n"
               "  conbusctl run --rm --rootfs /srv/busybox -- sh -c 'exit 3'; echo $?\n"

@@ -99,11 +99,18 @@ static void end(Loop *loop, int status) {
         loop->status = status;
 }
 
+static void call_later(const Session *session, const char *method, GVariant *arguments) {
+        if (session->is_process)
+                call_process_later(session->path, method, arguments);
+        else
+                call_container_later(session->path, method, arguments);
+}
+
 static void send_size(Loop *loop) {
         guint16 rows, columns;
 
         if (loop->raw && get_size(&rows, &columns))
-                call_container_later(loop->session->path, "ResizeTerminal", g_variant_new("(qq)", rows, columns));
+                call_later(loop->session, "ResizeTerminal", g_variant_new("(qq)", rows, columns));
 }
 
 static void take_signal(Loop *loop, int number) {
@@ -116,7 +123,7 @@ static void take_signal(Loop *loop, int number) {
         else if (loop->raw || ++loop->n_signals >= SIGNALS_MAX)
                 end(loop, 128 + number);
         else
-                call_container_later(loop->session->path, "Kill", g_variant_new("(si)", "leader", number));
+                call_later(loop->session, "Kill", loop->session->is_process ? g_variant_new("(i)", number) : g_variant_new("(si)", "leader", number));
 }
 
 static void read_signals(Loop *loop) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between this terminal (or pipes) and the streams of a container: framing `packets` of OpenAttach. */
+/* Between this terminal (or pipes) and the streams of a container or a process in one: framing `packets` of OpenAttach. */
 
 #include <gio/gio.h>
 #include <stdbool.h>
 
 typedef struct Session {
-        const char *path; /* of the container */
+        const char *path; /* of the container, or of a process in one */
+        bool is_process;
         int fd; /* of the attachment; taken */
         bool input; /* standard input goes in */
         bool terminal; /* the container has a terminal */

@@ -8,6 +8,7 @@
 #include "health-interface.h"
 #include "job-interface.h"
 #include "manager-interface.h"
+#include "process-interface.h"
 #include "operation/possible.h"
 #include <string.h>
 
@@ -66,14 +67,15 @@ bool manager_object_can(Call *call, const char *path, const char *verb, GError *
         Bus *bus = call->bus;
         bool manager = g_str_equal(path, bus_manager_path);
         Job *job = manager ? NULL : jobs_find(bus->jobs, path);
-        Container *container = manager || job ? NULL : bus_find_container(bus, peer_of(bus, call->message), path);
+        Session *session = manager || job ? NULL : bus_find_session(bus, path);
+        Container *container = manager || job || session ? NULL : bus_find_container(bus, peer_of(bus, call->message), path);
         Target target = TARGET_NONE;
 
-        if (!manager && !job && !container)
-                return error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "%s is neither a container nor a job nor the manager", path);
-        const CallMember *member = container ? access_find_verb(container, verb) : member_by_verb(manager ? manager_members : job_members, verb);
+        if (!manager && !job && !session && !container)
+                return error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "%s is neither a container nor a process nor a job nor the manager", path);
+        const CallMember *member = container ? access_find_verb(container, verb) : member_by_verb(manager ? manager_members : session ? process_members : job_members, verb);
         bool other_kind = container && !member && member_by_verb(health_members, verb);
-        bool too_late = job && g_str_equal(verb, "cancel") && !job->cancellable && !job_is_finished(job);
+        bool too_late = (job && g_str_equal(verb, "cancel") && !job->cancellable && !job_is_finished(job)) || (session && member && !possible_process_verb(session, verb));
         if (other_kind || too_late || (container && member && !possible_verb(container, verb))) {
                 manager_reply_can(call, "na");
                 return true;
@@ -81,7 +83,7 @@ bool manager_object_can(Call *call, const char *path, const char *verb, GError *
         if (!member || member->access == ACCESS_BY_VERB)
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "\"%.100s\" is no verb here; give the name of a method in lowercase with dashes and without With, for example start or set-auto-start", verb);
         if (member->target)
-                member->target(job ? (void *) job : container, &target);
+                member->target(job ? (void *) job : session ? (void *) session : container, &target);
         Question *question = question_of(call, member, &target);
         if (question)
                 return ask(call, question, error);

@@ -43,3 +43,23 @@ bool possible_verb(const Container *container, const char *verb) {
                         return rows[i].states & (1U << container->life.state);
         return true;
 }
+
+bool possible_process_verb(const Session *session, const char *verb) {
+        static const struct {
+                const char *verb;
+                bool states[N_SESSION_STATES];
+        } table[] = {
+                {"start", {[SESSION_CREATED] = true}},
+                {"stop", {[SESSION_RUNNING] = true, [SESSION_STOPPED] = true}},
+                {"kill", {[SESSION_RUNNING] = true}},
+                {"resize-terminal", {[SESSION_RUNNING] = true}},
+                {"open-pid-fd", {[SESSION_RUNNING] = true}},
+                {"open-attach", {[SESSION_CREATED] = true, [SESSION_RUNNING] = true}},
+                {"http-attach", {[SESSION_CREATED] = true, [SESSION_RUNNING] = true}},
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+                if (g_str_equal(table[i].verb, verb))
+                        return table[i].states[session->life.state];
+        return true;
+}

@@ -125,7 +125,9 @@ def test_the_table_of_verbs(client):
     for method, *arguments in (("Kill", "i", 15), ("Stop", "t", 0), ("ResizeTerminal", "qq", 24, 80)):
         expect("NoTerminal" if method == "ResizeTerminal" else "InvalidState", client.call, created, PROCESS, method, *arguments)
     expect("NotRunning", client.call, created, PROCESS, "OpenPidFd")
+    assert [client.manager("Can", "os", created, verb)[0] for verb in ("start", "kill", "stop", "open-attach", "wait", "remove")] == ["yes", "na", "na", "yes", "yes", "yes"]
     client.call(created, PROCESS, "Start")
+    assert [client.manager("Can", "os", created, verb)[0] for verb in ("start", "kill", "stop", "open-attach")] == ["na", "yes", "yes", "yes"]
     expect("InvalidState", client.call, created, PROCESS, "Start")
     expect("InvalidState", client.call, created, PROCESS, "Remove", "s", "normal")
     expect("InvalidArgs", client.call, created, PROCESS, "Remove", "s", "softly")

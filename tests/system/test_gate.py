@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [TESTS, os.path.join(os.path.dirname(TESTS), "introspection")]
 from description import SENSITIVE, read_interface  # noqa: E402
-from harness import CONTAINER, JOB, MANAGER, SOURCE, Error, GLib, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, JOB, MANAGER, PROCESS, SOURCE, Error, GLib, expect, main, options, wait_for  # noqa: E402
 from other_user import UserClient  # noqa: E402
 from polkit import USERS, Agent, FakePolkit, Polkit, rule  # noqa: E402
 
@@ -39,10 +39,22 @@ def fresh(client, label):
     return client.create(label, "true", labels={"team": label}, health=CHECK)
 
 
+def process_of(client, container):
+    """One that has ended, so that nothing that is let through waits for it; in a container like this one that runs."""
+    name = client.get(container, "Name") + "-runs"
+    if name not in [row[1] for row in client.manager("ListContainers")[0]]:
+        client.call(client.create(name, "sleep", "1000", labels=client.get(container, "Labels")), CONTAINER, "Start")
+    process, _ = client.call(f"/container/{name.replace('-', '_2d')}", CONTAINER, "Exec", "asa{sv}", ["true"], {})
+    client.call(process, PROCESS, "Wait")
+    return process
+
+
 def place_of(client, interface, container):
     """Where the members of an interface are: for a job, one that root made of the container."""
     if interface.name == MANAGER:
         return "/io/conbus1"
+    if interface.name == PROCESS:
+        return process_of(client, container)
     return client.call(container, CONTAINER, "Queue", "sa{sv}", "cleanup", {})[0] if interface.name == JOB else container
 
 
@@ -239,7 +251,7 @@ def test_the_gate_comes_before_the_arguments(client):
                     assert "needs the right" in message, f"{method.name}: {message}"
         # A wrong signature is refused by the bus library, before any code of the service.
         expect("InvalidArgs", user.call, path, CONTAINER, "Kill", "ii", 1, 1)
-    assert client.get(path, "State") == "created" and len(client.manager("ListContainers")[0]) == 1
+    assert client.get(path, "State") == "created" and sorted(row[1] for row in client.manager("ListContainers")[0]) == ["target", "target-runs"]
 
 
 if __name__ == "__main__":

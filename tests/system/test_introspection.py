@@ -7,7 +7,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import JOB, SOURCE, GLib, main, options  # noqa: E402
+from harness import CONTAINER, JOB, PROCESS, SOURCE, GLib, main, options  # noqa: E402
 
 CHANGE = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
@@ -47,6 +47,12 @@ def test_a_container_is_as_written(client):
 def test_a_job_is_as_written(client):
     path = client.create("worked", "true")
     compare(client, client.call(path, "io.conbus1.Container", "Queue", "sa{sv}", "cleanup", {})[0], JOB)
+
+
+def test_a_process_is_as_written(client):
+    path = client.create("host", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    compare(client, client.call(path, CONTAINER, "Exec", "asa{sv}", ["sleep", "1000"], {})[0], PROCESS)
 
 
 def test_every_property_can_be_read(client):
