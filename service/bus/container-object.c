@@ -174,6 +174,10 @@ bool container_object_spawn(Call *call, Container *container, GVariant *cwd, GVa
         return exec_calls_spawn(call, container, cwd, argv, fds, env, options, error);
 }
 
+bool container_object_exec_capture(Call *call, Container *container, const char *const *command, GVariant *options, GError **error) {
+        return exec_calls_capture(call, container, command, options, error);
+}
+
 bool container_object_open_shell(Call *call, Container *container, const char *user, const char *path, const char *const *argv, const char *const *env, GError **error) {
         return exec_calls_open_shell(call, container, user, path, argv, env, error);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "container-interface.h"
 #include "model/config.h"
+#include "operation/capture.h"
 #include "operation/sessions.h"
 #include "process-interface.h"
 #include "runtime/spec-exec.h"
@@ -80,7 +81,8 @@ static bool begin(Call *call, Form form, Container *container, ExecPlan *plan, S
 
 /* --- what is asked for --- */
 
-GVariant *exec_calls_request(Call *call, const char *const *command, GVariant *options, GError **error) {
+/* Options of a process alone, with command put in: checked, and what only root may ask for. NULL with *error. */
+static GVariant *read_request(Call *call, const char *const *command, GVariant *options, GError **error) {
         GVariantDict dict;
 
         g_variant_dict_init(&dict, options);
@@ -199,7 +201,7 @@ static bool look_up(GVariant *options, const char *key, const char *type, GVaria
 
 bool exec_calls_exec(Call *call, Container *container, const char *const *command, GVariant *options, GError **error) {
         g_autoptr(GVariant) rest = without_descriptors(options), stdio = NULL, fds = NULL;
-        g_autoptr(GVariant) request = exec_calls_request(call, command, rest, error);
+        g_autoptr(GVariant) request = read_request(call, command, rest, error);
         g_autoptr(SessionDescriptors) descriptors = NULL;
 
         if (!request || !look_up(options, "stdio", "ah", &stdio, error) || !look_up(options, "preserve-fds", "a{uh}", &fds, error))
@@ -271,7 +273,7 @@ bool exec_calls_spawn(Call *call, Container *container, GVariant *cwd, GVariant 
         if (!read_argv(argv, words, error) || !add_spawn_options(&dict, cwd, env, error))
                 return false;
         g_autoptr(GVariant) merged = g_variant_ref_sink(g_variant_dict_end(&dict));
-        g_autoptr(GVariant) request = exec_calls_request(call, (const char *const *) words->pdata, merged, error);
+        g_autoptr(GVariant) request = read_request(call, (const char *const *) words->pdata, merged, error);
         if (!request || !read_fds(call, fds, true, descriptors, error) || !submit(call, container, request, g_steal_pointer(&descriptors), error))
                 return false;
         call_arm_timeout(call, options);
@@ -305,13 +307,88 @@ bool exec_calls_open_shell(Call *call, Container *container, const char *user, c
         g_variant_dict_insert(&dict, "terminal", "b", TRUE);
         g_variant_dict_insert(&dict, "env", "^as", env);
         g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_dict_end(&dict));
-        g_autoptr(GVariant) request = exec_calls_request(call, (const char *const *) words->pdata, options, error);
+        g_autoptr(GVariant) request = read_request(call, (const char *const *) words->pdata, options, error);
         if (!request)
                 return false;
         g_variant_dict_init(&dict, request);
         g_variant_dict_insert(&dict, "own-stdio", "b", TRUE);
         ExecPlan plan = {.request = g_variant_dict_end(&dict), .wants_terminal = true};
         return begin(call, FORM_SHELL, container, &plan, NULL, error);
+}
+
+/* --- ExecCapture --- */
+
+typedef struct CaptureCall {
+        Call *call;
+        Capture *capture;
+} CaptureCall;
+
+static void capture_call_free(CaptureCall *capture_call) {
+        call_unref(capture_call->call);
+        g_free(capture_call);
+}
+
+static GVariant *bytes_of(const GByteArray *bytes) {
+        return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes->data, bytes->len, 1);
+}
+
+static void on_captured(const CaptureResult *result, const GError *error, void *userdata) {
+        CaptureCall *capture_call = userdata;
+
+        if (error)
+                call_reply_error(capture_call->call, error);
+        else
+                container_reply_exec_capture(capture_call->call, result->exit_code, result->exit_signal, bytes_of(result->output), bytes_of(result->errors), result->truncated);
+        capture_call_free(capture_call);
+}
+
+static void on_capturer_left(Call *call, void *userdata) {
+        CaptureCall *capture_call = userdata;
+
+        capture_abandon(capture_call->capture);
+        capture_call_free(capture_call);
+}
+
+/* The keys of a process that make sense for one without an object, and its own two. */
+static bool read_capture(GVariant *options, guint64 *ret_bytes, guint64 *ret_usec, GVariant **ret_rest, GError **error) {
+        static const OptionKey keys[] = {{"max-bytes", "t"}, {"timeout-usec", "t"}, {"user", "s"}, {"cwd", "s"}, {"env", "as"}, {"privileged", "b"}, {NULL}};
+        GVariantDict dict;
+
+        *ret_bytes = CAPTURE_BYTES_DEFAULT;
+        *ret_usec = CAPTURE_USEC_DEFAULT;
+        if (!options_check(options, keys, error))
+                return false;
+        (void) g_variant_lookup(options, "max-bytes", "t", ret_bytes);
+        (void) g_variant_lookup(options, "timeout-usec", "t", ret_usec);
+        if (*ret_bytes > CAPTURE_BYTES_MAX)
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "option max-bytes is %" G_GUINT64_FORMAT "; it takes at most %d", *ret_bytes, CAPTURE_BYTES_MAX);
+        g_variant_dict_init(&dict, options);
+        g_variant_dict_remove(&dict, "max-bytes");
+        g_variant_dict_remove(&dict, "timeout-usec");
+        *ret_rest = g_variant_ref_sink(g_variant_dict_end(&dict));
+        return true;
+}
+
+bool exec_calls_capture(Call *call, Container *container, const char *const *command, GVariant *options, GError **error) {
+        g_autoptr(GVariant) rest = NULL;
+        guint64 bytes, usec;
+
+        if (!read_capture(options, &bytes, &usec, &rest, error))
+                return false;
+        g_autoptr(GVariant) request = read_request(call, command, rest, error);
+        if (!request)
+                return false;
+        CaptureCall *capture_call = g_new0(CaptureCall, 1);
+        capture_call->capture = capture_begin(call->bus->engine, container, request, bytes, usec, call->actor, on_captured, capture_call, error);
+        if (!capture_call->capture) {
+                g_free(capture_call);
+                return false;
+        }
+        capture_call->call = call_ref(call);
+        call->caller_left = on_capturer_left;
+        call->userdata = capture_call;
+        call_arm_timeout(call, options);
+        return true;
 }
 
 bool exec_calls_start(Call *call, Session *session, GError **error) {

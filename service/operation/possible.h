@@ -5,5 +5,5 @@
 
 #include "container/session.h"
 
-bool possible_process_verb(const Session *session, const char *verb); /* likewise, of an exec session */
 bool possible_verb(const Container *container, const char *verb);
+bool possible_process_verb(const Session *session, const char *verb); /* likewise, of an exec session */

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* crun exec as a child of ours, in a control group of its own below the container's, which is killed as a whole at the end and at the timeout. Output comes through pipes, so that one that never stops costs no memory: what is beyond the limit is read and dropped, after everything else has had its turn. */
+
+#include "operation/capture.h"
+#include "operation/internal.h"
+#include "operation/quota.h"
+#include "operation/sessions.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/cgroup.h"
+#include "runtime/spec-exec.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#define PIECE 65536
+
+typedef struct Stream {
+        Capture *capture;
+        int fd;
+        sd_event_source *source;
+        GByteArray *bytes;
+} Stream;
+
+struct Capture {
+        Engine *engine;
+        Container *container; /* reference */
+        Actor *actor;
+        Process *process;
+        sd_event_source *timer;
+        Stream streams[2];
+        char *directory, *group, *name;
+        gsize bytes_max;
+        guint64 timeout_usec;
+        bool truncated, timed_out;
+        CaptureDone done;
+        void *userdata;
+};
+
+static void remove_files(Capture *capture) {
+        static const char *const names[] = {"process.json", "crun.log", "", NULL};
+
+        for (const char *const *name = names; *name; name++) {
+                g_autofree char *path = g_build_filename(capture->directory, *name, NULL);
+                (void) remove(path);
+        }
+}
+
+static void capture_free(Capture *capture) {
+        g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
+        for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
+                g_clear_pointer(&capture->streams[i].source, sd_event_source_disable_unref);
+                close_fd(capture->streams[i].fd);
+                g_byte_array_unref(capture->streams[i].bytes);
+        }
+        remove_files(capture);
+        quota_give(capture->engine, capture->actor);
+        actor_unref(capture->actor);
+        container_unref(capture->container);
+        g_free(capture->directory);
+        g_free(capture->group);
+        g_free(capture->name);
+        g_free(capture);
+}
+
+static void record(Capture *capture, const char *action, GVariant *details) {
+        g_autoptr(GError) error = NULL;
+
+        if (capture->container->removed || capture->container->life.state == STATE_REMOVING)
+                return;
+        g_autoptr(Commit) commit = commit_new(capture->container, capture->actor);
+        commit_event(commit, action, details);
+        if (!commit_apply(commit, &error))
+                log_warning("%s", error->message); /* what was asked for is done nevertheless */
+}
+
+/* --- output --- */
+
+/* False: nothing is there now, or ever will be. */
+static bool read_piece(Stream *stream) {
+        guint8 piece[PIECE];
+        ssize_t n = read(stream->fd, piece, sizeof piece);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return false;
+        if (n <= 0) {
+                g_clear_pointer(&stream->source, sd_event_source_disable_unref);
+                return false;
+        }
+        gsize room = stream->capture->bytes_max - stream->bytes->len, taken = MIN((gsize) n, room);
+        g_byte_array_append(stream->bytes, piece, (guint) taken);
+        if (taken < (gsize) n) {
+                stream->capture->truncated = true;
+                if (stream->source)
+                        (void) sd_event_source_set_priority(stream->source, SD_EVENT_PRIORITY_IDLE);
+        }
+        return true;
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        (void) read_piece(userdata);
+        return 0;
+}
+
+static bool open_stream(Capture *capture, Stream *stream, int *ret_write, GError **error) {
+        int ends[2];
+
+        stream->capture = capture;
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return error_errno(error, errno, "make a pipe");
+        stream->fd = ends[0];
+        *ret_write = ends[1];
+        int r = fcntl(stream->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : sd_event_add_io(capture->engine->event, &stream->source, stream->fd, EPOLLIN, on_readable, stream);
+        return r >= 0 || error_errno(error, -r, "watch a pipe");
+}
+
+/* --- the end --- */
+
+static void kill_group(Capture *capture) {
+        g_autoptr(GError) error = NULL;
+        unsigned n = 0;
+
+        if (*capture->group && !cgroup_signal(capture->group, SIGKILL, &n, &error))
+                log_warning("end what was executed in %s: %s", container_title(capture->container), error->message);
+}
+
+static GError *failure_of(Capture *capture, const ProcessResult *result) {
+        g_autofree char *log = g_build_filename(capture->directory, "crun.log", NULL), *said = crun_last_log_message(log), *subject = g_strdup_printf("execute in %s", container_title(capture->container));
+        GError *error = NULL;
+
+        if (capture->timed_out)
+                error_set(&error, CONBUS_ERROR_TIMEOUT, "%s: it did not end in %g s and was killed", subject, (double) capture->timeout_usec / G_USEC_PER_SEC);
+        else if (said)
+                crun_set_error(&error, subject, said);
+        else if (!WIFEXITED(result->status))
+                error_set(&error, CONBUS_ERROR_RUNTIME_FAILED, "%s: crun was killed", subject);
+        return error;
+}
+
+static void on_process_ended(const ProcessResult *result, void *userdata) {
+        Capture *capture = userdata;
+        g_autoptr(GError) error = failure_of(capture, result);
+        Life outcome = {.exit_code = -1};
+
+        capture->process = NULL;
+        kill_group(capture);
+        for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++)
+                for (unsigned pieces = 0; pieces < 2 * CAPTURE_BYTES_MAX / PIECE && read_piece(&capture->streams[i]); pieces++)
+                        ;
+        if (*capture->group)
+                cgroup_remove(capture->group);
+        lifecycle_set_outcome(&outcome, false, 0, !error, WEXITSTATUS(result->status), 0);
+        record(capture, "exec-died", g_variant_new_parsed("{'exit-code': <%i>, 'signal': <%i>}", error ? crun_exit_code_of(error) : outcome.exit_code, outcome.exit_signal));
+        const CaptureResult answer = {.exit_code = outcome.exit_code, .exit_signal = outcome.exit_signal, .output = capture->streams[0].bytes, .errors = capture->streams[1].bytes, .truncated = capture->truncated};
+        if (capture->done)
+                capture->done(error ? NULL : &answer, error, capture->userdata);
+        capture_free(capture);
+}
+
+static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
+        Capture *capture = userdata;
+
+        g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
+        capture->timed_out = true;
+        kill_group(capture);
+        process_kill(capture->process, SIGKILL);
+        return 0;
+}
+
+void capture_abandon(Capture *capture) {
+        capture->done = NULL;
+        kill_group(capture);
+        process_kill(capture->process, SIGKILL);
+}
+
+/* --- beginning --- */
+
+static bool write_process(Capture *capture, GVariant *request, const char *path, GError **error) {
+        g_autofree const char **command = config_strv(request, "command"), **env = config_strv(request, "env");
+        g_autofree char *config = sessions_config_of(capture->engine, capture->container);
+        const ExecSpec spec = {.config = config, .command = command, .user = config_string(request, "user", NULL), .cwd = config_string(request, "cwd", NULL), .env = env, .privileged = config_bool(request, "privileged", false)};
+        g_autofree char *text = spec_exec_write(&spec, error);
+        g_autoptr(GError) why = NULL;
+
+        if (!text)
+                return false;
+        if (g_mkdir_with_parents(capture->directory, 0700) < 0)
+                return error_errno(error, errno, "make the directory %s", capture->directory);
+        return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, &why) || error_set(error, CONBUS_ERROR_INTERNAL, "%s", why->message);
+}
+
+static bool run(Capture *capture, const char *process, GError **error) {
+        Engine *engine = capture->engine;
+        g_autofree char *root = g_build_filename(engine->paths->run, "crun", NULL), *log = g_build_filename(capture->directory, "crun.log", NULL);
+        const char *const argv[] = {engine->paths->crun, "--root", root, "--log", log, "--log-format=json", "exec", "--cgroup", capture->name, "--process", process, capture->container->id, NULL};
+        autofd int output = -1, errors = -1;
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        if (!open_stream(capture, &capture->streams[0], &output, error) || !open_stream(capture, &capture->streams[1], &errors, error))
+                return false;
+        spec.argv = argv;
+        spec.output_fd = output;
+        spec.errors_fd = errors;
+        capture->process = process_begin(engine->event, engine->reaper, &spec, on_process_ended, capture, error);
+        return capture->process != NULL;
+}
+
+static bool begin(Capture *capture, GVariant *request, GError **error) {
+        const char *cgroup = capture->container->life.cgroup;
+        g_autofree char *process = g_build_filename(capture->directory, "process.json", NULL);
+
+        if (!write_process(capture, request, process, error) || (*cgroup && !cgroup_make_child(cgroup, capture->name, error)) || !run(capture, process, error))
+                return false;
+        int r = sd_event_add_time(capture->engine->event, &capture->timer, CLOCK_BOOTTIME, clock_boottime_in(capture->timeout_usec), 1000, on_timeout, capture);
+        g_assert(r >= 0);
+        record(capture, "exec", NULL);
+        return true;
+}
+
+Capture *capture_begin(Engine *engine, Container *container, GVariant *request, gsize bytes_max, guint64 timeout_usec, Actor *actor, CaptureDone done, void *userdata, GError **error) {
+        static unsigned last;
+
+        if (!sessions_check_state(container, "execute in", error) || !operation_check_quota(engine, actor, "ExecCapture", error))
+                return NULL;
+        Capture *capture = g_new0(Capture, 1);
+        *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .done = done, .userdata = userdata};
+        quota_take(engine, actor);
+        for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
+                capture->streams[i].fd = -1;
+                capture->streams[i].bytes = g_byte_array_new();
+        }
+        capture->name = g_strdup_printf("conbus-capture-%u", ++last);
+        capture->directory = g_build_filename(engine->paths->run, "exec", capture->name, NULL);
+        capture->group = *container->life.cgroup ? g_build_filename(container->life.cgroup, capture->name, NULL) : g_strdup("");
+        if (begin(capture, request, error))
+                return capture;
+        if (*capture->group)
+                cgroup_remove(capture->group);
+        capture_free(capture);
+        return NULL;
+}
