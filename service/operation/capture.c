@@ -15,6 +15,13 @@
 #include <sys/wait.h>
 
 #define PIECE 65536
+#define PATIENCE_USEC (5 * G_USEC_PER_SEC)
+
+/* A process of the group that has been killed and has not ended yet. */
+typedef struct Dying {
+        PidRef pid;
+        sd_event_source *source;
+} Dying;
 
 typedef struct Stream {
         Capture *capture;
@@ -30,10 +37,14 @@ struct Capture {
         Process *process;
         sd_event_source *timer;
         Stream streams[2];
+        GPtrArray *dying; /* of Dying */
+        unsigned n_dying;
         char *directory, *group, *name;
         gsize bytes_max;
         guint64 timeout_usec;
         bool truncated, timed_out;
+        int exit_code, exit_signal;
+        GError *error; /* instead of them */
         CaptureDone done;
         void *userdata;
 };
@@ -47,8 +58,18 @@ static void remove_files(Capture *capture) {
         }
 }
 
+static void dying_free(void *data) {
+        Dying *dying = data;
+
+        g_clear_pointer(&dying->source, sd_event_source_disable_unref);
+        pidref_clear(&dying->pid);
+        g_free(dying);
+}
+
 static void capture_free(Capture *capture) {
         g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
+        g_ptr_array_unref(capture->dying);
+        g_clear_error(&capture->error);
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
                 g_clear_pointer(&capture->streams[i].source, sd_event_source_disable_unref);
                 close_fd(capture->streams[i].fd);
@@ -138,24 +159,76 @@ static GError *failure_of(Capture *capture, const ProcessResult *result) {
         return error;
 }
 
-static void on_process_ended(const ProcessResult *result, void *userdata) {
-        Capture *capture = userdata;
-        g_autoptr(GError) error = failure_of(capture, result);
-        Life outcome = {.exit_code = -1};
+static void finish(Capture *capture) {
+        const GError *error = capture->error;
 
-        capture->process = NULL;
-        kill_group(capture);
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++)
                 for (unsigned pieces = 0; pieces < 2 * CAPTURE_BYTES_MAX / PIECE && read_piece(&capture->streams[i]); pieces++)
                         ;
         if (*capture->group)
                 cgroup_remove(capture->group);
-        lifecycle_set_outcome(&outcome, false, 0, !error, WEXITSTATUS(result->status), 0);
-        record(capture, "exec-died", g_variant_new_parsed("{'exit-code': <%i>, 'signal': <%i>}", error ? crun_exit_code_of(error) : outcome.exit_code, outcome.exit_signal));
-        const CaptureResult answer = {.exit_code = outcome.exit_code, .exit_signal = outcome.exit_signal, .output = capture->streams[0].bytes, .errors = capture->streams[1].bytes, .truncated = capture->truncated};
+        record(capture, "exec-died", g_variant_new_parsed("{'exit-code': <%i>, 'signal': <%i>}", error ? crun_exit_code_of(error) : capture->exit_code, capture->exit_signal));
+        const CaptureResult answer = {.exit_code = capture->exit_code, .exit_signal = capture->exit_signal, .output = capture->streams[0].bytes, .errors = capture->streams[1].bytes, .truncated = capture->truncated};
         if (capture->done)
                 capture->done(error ? NULL : &answer, error, capture->userdata);
         capture_free(capture);
+}
+
+static int on_dead(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Capture *capture = userdata;
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        if (--capture->n_dying == 0)
+                finish(capture);
+        return 0;
+}
+
+static int on_patience_ended(sd_event_source *source, guint64 usec, void *userdata) {
+        Capture *capture = userdata;
+
+        log_warning("%s: %u processes of what was executed do not die of SIGKILL", container_title(capture->container), capture->n_dying);
+        finish(capture);
+        return 0;
+}
+
+static void watch_dying(Capture *capture, pid_t pid) {
+        g_auto(PidRef) ref = PIDREF_NULL;
+
+        if (!pidref_open(pid, &ref, NULL))
+                return;
+        Dying *dying = g_new0(Dying, 1);
+        dying->pid = pidref_steal(&ref);
+        g_ptr_array_add(capture->dying, dying);
+        int r = sd_event_add_io(capture->engine->event, &dying->source, dying->pid.fd, EPOLLIN, on_dead, capture);
+        g_assert(r >= 0);
+        capture->n_dying++;
+}
+
+/* A group can be removed, and nothing can write any more, once its processes have ended; in one that is frozen they do not. */
+static void end_group(Capture *capture) {
+        kill_group(capture);
+        g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
+        g_autoptr(GPtrArray) left = *capture->group ? cgroup_list(capture->group) : g_ptr_array_new();
+        for (guint i = 0; i < left->len; i++)
+                watch_dying(capture, ((CgroupProcess *) left->pdata[i])->pid);
+        if (capture->n_dying == 0) {
+                finish(capture);
+                return;
+        }
+        int r = sd_event_add_time(capture->engine->event, &capture->timer, CLOCK_BOOTTIME, clock_boottime_in(PATIENCE_USEC), 10000, on_patience_ended, capture);
+        g_assert(r >= 0);
+}
+
+static void on_process_ended(const ProcessResult *result, void *userdata) {
+        Capture *capture = userdata;
+        Life outcome = {.exit_code = -1};
+
+        capture->process = NULL;
+        capture->error = failure_of(capture, result);
+        lifecycle_set_outcome(&outcome, false, 0, !capture->error, WEXITSTATUS(result->status), 0);
+        capture->exit_code = outcome.exit_code;
+        capture->exit_signal = outcome.exit_signal;
+        end_group(capture);
 }
 
 static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
@@ -170,6 +243,8 @@ static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
 
 void capture_abandon(Capture *capture) {
         capture->done = NULL;
+        if (!capture->process) /* it has ended, and its group is about to */
+                return;
         kill_group(capture);
         process_kill(capture->process, SIGKILL);
 }
@@ -224,7 +299,7 @@ Capture *capture_begin(Engine *engine, Container *container, GVariant *request, 
         if (!sessions_check_state(container, "execute in", error) || !operation_check_quota(engine, actor, "ExecCapture", error))
                 return NULL;
         Capture *capture = g_new0(Capture, 1);
-        *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .done = done, .userdata = userdata};
+        *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .dying = g_ptr_array_new_with_free_func(dying_free), .done = done, .userdata = userdata};
         quota_take(engine, actor);
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
                 capture->streams[i].fd = -1;
