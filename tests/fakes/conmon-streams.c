@@ -52,9 +52,15 @@ static void open_log(Conmon *conmon) {
         }
 }
 
+bool streams_are_callers(const Conmon *conmon) {
+        return g_str_equal(conmon->log, "passthrough");
+}
+
 void streams_prepare(Conmon *conmon) {
         static const char *const fifos[] = {"ctl", "winsz", NULL};
 
+        if (streams_are_callers(conmon))
+                return;
         open_log(conmon);
         conmon->listen_fd = open_socket(conmon->bundle, "attach", SOCK_SEQPACKET);
         for (const char *const *name = fifos; *name; name++) {
@@ -86,7 +92,9 @@ static void open_pipe(int *ret_read, int *ret_write) {
 }
 
 void streams_open(Conmon *conmon) {
-        conmon->other_input = conmon->other_output = conmon->console_fd = -1;
+        conmon->other_input = conmon->other_output = conmon->other_errors = conmon->console_fd = -1;
+        if (streams_are_callers(conmon))
+                return;
         if (conmon->terminal)
                 conmon->console_fd = open_socket(conmon->bundle, "console", SOCK_STREAM);
         else
@@ -97,8 +105,9 @@ void streams_open(Conmon *conmon) {
 }
 
 void streams_enter(Conmon *conmon) {
+        if (streams_are_callers(conmon))
+                return;
         int null = open("/dev/null", O_RDWR);
-
         dup2(conmon->other_input >= 0 ? conmon->other_input : null, STDIN_FILENO);
         dup2(conmon->other_output >= 0 ? conmon->other_output : null, STDOUT_FILENO);
         dup2(conmon->other_errors, STDERR_FILENO);
@@ -140,6 +149,9 @@ void streams_take_terminal(Conmon *conmon) {
 
 char *streams_read_errors(Conmon *conmon) {
         char text[PACKET_MAX];
+
+        if (conmon->errors_fd < 0)
+                return g_strdup("");
         (void) fcntl(conmon->errors_fd, F_SETFL, O_NONBLOCK); /* a child of crun may hold the other side */
         ssize_t n = read(conmon->errors_fd, text, sizeof text);
 
@@ -185,22 +197,29 @@ static bool copy_output(Conmon *conmon, int *fd, int stream) {
         }
         packet[0] = (char) stream;
         log_chunk(conmon, stream, packet + 1, (size_t) n);
-        for (unsigned i = 0; i < conmon->n_clients; i++)
-                (void) send(conmon->clients[i], packet, (size_t) n + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        for (unsigned i = conmon->n_clients; i > 0; i--)
+                if (send(conmon->clients[i - 1], packet, (size_t) n + 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE && conmon->ended[i - 1]) {
+                        close(conmon->clients[i - 1]);
+                        conmon->clients[i - 1] = conmon->clients[--conmon->n_clients];
+                        conmon->ended[i - 1] = conmon->ended[conmon->n_clients];
+                }
         return true;
 }
 
 /* --- clients --- */
 
-static void accept_client(Conmon *conmon) {
-        int fd = accept4(conmon->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+/* All that wait: who was there before the output sees it. */
+static void accept_clients(Conmon *conmon) {
+        int fd;
 
-        if (fd < 0)
-                return;
-        if (conmon->n_clients == CLIENTS_MAX)
-                close(fd);
-        else
+        while ((fd = accept4(conmon->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+                if (conmon->n_clients == CLIENTS_MAX) {
+                        close(fd);
+                        continue;
+                }
+                conmon->ended[conmon->n_clients] = false;
                 conmon->clients[conmon->n_clients++] = fd;
+        }
 }
 
 static void serve_client(Conmon *conmon, unsigned i) {
@@ -208,13 +227,14 @@ static void serve_client(Conmon *conmon, unsigned i) {
         ssize_t n = recv(conmon->clients[i], packet, INPUT_MAX, 0);
         int to = conmon->terminal ? conmon->output_fd : conmon->input_fd;
 
+        if (n < 0 && errno == EAGAIN)
+                return;
         if (n > 0) {
                 if (to >= 0 && write(to, packet, (size_t) n) < 0)
                         fprintf(stderr, "[conmon:w]: write to the container's input failed: %s\n", strerror(errno));
                 return;
         }
-        close(conmon->clients[i]);
-        conmon->clients[i] = conmon->clients[--conmon->n_clients];
+        conmon->ended[i] = true; /* and may read on */
         if (!conmon->leave_stdin_open)
                 close_and_forget(&conmon->input_fd);
 }
@@ -262,6 +282,7 @@ static bool take_signals(Conmon *conmon) {
 static void drain(Conmon *conmon) {
         int *fds[] = {&conmon->output_fd, &conmon->errors_fd};
 
+        accept_clients(conmon);
         for (int i = 0; i < 2; i++) {
                 if (*fds[i] >= 0)
                         (void) fcntl(*fds[i], F_SETFL, O_NONBLOCK);
@@ -282,9 +303,10 @@ void streams_serve(Conmon *conmon) {
                 unsigned n = conmon->n_clients;
 
                 for (unsigned i = 0; i < n; i++)
-                        pollfds[5 + i] = (struct pollfd) {.fd = conmon->clients[i], .events = POLLIN};
+                        pollfds[5 + i] = (struct pollfd) {.fd = conmon->ended[i] ? -1 : conmon->clients[i], .events = POLLIN};
                 if (poll(pollfds, 5 + n, -1) < 0)
                         continue;
+                accept_clients(conmon);
                 if (pollfds[1].revents)
                         (void) copy_output(conmon, &conmon->output_fd, STREAM_OUTPUT);
                 if (pollfds[2].revents)
@@ -292,8 +314,6 @@ void streams_serve(Conmon *conmon) {
                 for (unsigned i = n; i > 0; i--)
                         if (pollfds[4 + i].revents)
                                 serve_client(conmon, i - 1);
-                if (pollfds[3].revents)
-                        accept_client(conmon);
                 if (pollfds[4].revents)
                         obey(conmon);
                 if (pollfds[0].revents)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A conmon for tests, with the contract of the real one as far as conbusd uses it (conmon(8), and what 2.1 was seen to do): start byte, crun create, one packet on the sync pipe, streams, exit files by rename, exit command. It survives whoever started it.
+/* A conmon for tests, with the contract of the real one as far as conbusd uses it (conmon(8), and what 2.1 was seen to do): start byte, crun create or exec, one packet on the sync pipe, streams, exit files by rename, exit command. It survives whoever started it.
  *
  * Faults beside those of fault.h. At `created`: `packet TEXT` (instead of the answer), `pid NUMBER` (in the answer), `mute` (the sync pipe is closed, conmon lives on). At `ended`: `code TEXT` (what the exit files hold), `no-file` (none is written). */
 
@@ -73,9 +73,15 @@ static GPtrArray *create_words(const Conmon *conmon) {
                 add(words, *word, NULL);
         if (conmon->systemd_cgroup)
                 add(words, "--systemd-cgroup", NULL);
-        add(words, "create", NULL);
-        add(words, "--bundle", conmon->bundle);
+        add(words, conmon->executes ? "exec" : "create", NULL);
+        for (char **word = conmon->runtime_options; word && *word; word++)
+                add(words, *word, NULL);
         add(words, "--pid-file", conmon->pid_file);
+        if (conmon->executes) {
+                add(words, "--process", conmon->process);
+                add(words, "--detach", NULL);
+        } else
+                add(words, "--bundle", conmon->bundle);
         if (conmon->terminal)
                 add(words, "--console-socket", conmon->console_path);
         add(words, conmon->id, NULL);
@@ -159,10 +165,13 @@ static void write_exit_files(Conmon *conmon) {
         pass("ended", &fault);
         const char *text = fault_is(&fault, "code") ? fault.argument : number;
         if (!fault_is(&fault, "no-file")) {
-                write_exit_file(conmon->persist_directory, "exit", text);
+                if (conmon->persist_directory)
+                        write_exit_file(conmon->persist_directory, "exit", text);
                 write_exit_file(conmon->exit_directory, conmon->id, text);
         }
         fault_clear(&fault);
+        if (conmon->executes)
+                answer(conmon, code, NULL);
         pass("exited", &fault);
         fault_clear(&fault);
 }
@@ -202,6 +211,10 @@ static void parse(Conmon *conmon, int argc, char **argv) {
                 {"systemd-cgroup", 's', 0, G_OPTION_ARG_NONE, &conmon->systemd_cgroup, NULL, NULL},
                 {"terminal", 't', 0, G_OPTION_ARG_NONE, &conmon->terminal, NULL, NULL},
                 {"stdin", 'i', 0, G_OPTION_ARG_NONE, &conmon->stdin_open, NULL, NULL},
+                {"exec", 'e', 0, G_OPTION_ARG_NONE, &conmon->executes, NULL, NULL},
+                {"exec-attach", 0, 0, G_OPTION_ARG_NONE, &conmon->attach_first, NULL, NULL},
+                {"exec-process-spec", 0, 0, G_OPTION_ARG_STRING, &conmon->process, NULL, NULL},
+                {"runtime-opt", 0, 0, G_OPTION_ARG_STRING_ARRAY, &conmon->runtime_options, NULL, NULL},
                 {"version", 0, 0, G_OPTION_ARG_NONE, &conmon->version, NULL, NULL},
                 {"cid", 'c', 0, G_OPTION_ARG_STRING, &conmon->id, NULL, NULL},
                 {"cuuid", 'u', 0, G_OPTION_ARG_STRING, &ignored_text, NULL, NULL},
@@ -226,19 +239,28 @@ static void parse(Conmon *conmon, int argc, char **argv) {
                 give_up("conmon: %s", error->message);
         if (conmon->version)
                 return;
-        if (!conmon->sync || !conmon->id || !conmon->runtime || !conmon->bundle || !conmon->pid_file || !conmon->exit_directory || !conmon->persist_directory || !conmon->log)
+        if (!conmon->sync || !conmon->id || !conmon->runtime || !conmon->bundle || !conmon->pid_file || !conmon->exit_directory || (conmon->executes ? !conmon->process : !conmon->persist_directory) || !conmon->log)
                 give_up("conmon: a required option is missing");
         conmon->console_path = g_strdup_printf("%s/console", conmon->bundle);
 }
 
-static void await_start(Conmon *conmon) {
+static void await_byte(int fd) {
         char byte;
-        int fd = descriptor_from("_OCI_STARTPIPE");
 
-        if (fd < 0)
-                return;
-        while (read(fd, &byte, 1) < 0 && errno == EINTR)
+        while (fd >= 0 && read(fd, &byte, 1) < 0 && errno == EINTR)
                 continue; /* an end of file means go, as with the real one */
+}
+
+/* Clients can come from here on, and nothing executes before the second byte. */
+static void let_attach(int start_fd) {
+        static const char packet[] = "{\"data\": 0}\n";
+        int fd = descriptor_from("_OCI_ATTACHPIPE");
+        Fault fault;
+
+        pass("attach", &fault);
+        fault_clear(&fault);
+        (void) send(fd, packet, strlen(packet), MSG_NOSIGNAL);
+        await_byte(start_fd);
         close(fd);
 }
 
@@ -264,9 +286,13 @@ int main(int argc, char *argv[]) {
                 return puts("conmon version 0.fake") < 0;
         conmon.sync_fd = descriptor_from("_OCI_SYNCPIPE");
         pass("begin", &fault);
-        await_start(&conmon);
+        int start_fd = descriptor_from("_OCI_STARTPIPE");
+        await_byte(start_fd);
         take_signals(&conmon);
         streams_prepare(&conmon);
+        if (conmon.attach_first)
+                let_attach(start_fd);
+        close(start_fd);
         pass("create", &fault);
         create(&conmon);
         report(&conmon);

@@ -11,6 +11,9 @@
 
 typedef struct Conmon {
         gboolean sync, systemd_cgroup, terminal, stdin_open, leave_stdin_open, version;
+        gboolean executes, attach_first; /* crun exec; wait for a second start byte */
+        char *process; /* its specification */
+        char **runtime_options;
         char *id, *runtime, *bundle, *pid_file, *exit_directory, *persist_directory, *log, *console_path, *exit_command;
         char **runtime_arguments, **exit_arguments;
         int sync_fd, signal_fd;
@@ -18,11 +21,13 @@ typedef struct Conmon {
         int other_input, other_output, other_errors; /* the payload's, until crun has them */
         int console_fd, listen_fd, control_fd, log_fd;
         int clients[CLIENTS_MAX];
+        bool ended[CLIENTS_MAX]; /* has nothing more to say */
         unsigned n_clients;
         pid_t create_pid, main;
         int wait_status;
 } Conmon;
 
+bool streams_are_callers(const Conmon *conmon); /* passthrough: none are ours */
 void streams_prepare(Conmon *conmon); /* log file, attach socket, ctl and winsz FIFOs in the bundle */
 void streams_open(Conmon *conmon); /* pipes, or the socket that brings the terminal */
 void streams_enter(Conmon *conmon); /* in the child: they become its standard streams */

@@ -135,8 +135,9 @@ static Payload *read_payload(const Crun *crun, const Status *status) {
 /* --- verbs --- */
 
 typedef struct Options {
-        char *bundle, *pid_file, *console_socket, *cgroup, *cwd;
-        gboolean force, all, ignored;
+        char *bundle, *pid_file, *console_socket, *cgroup, *cwd, *process;
+        int n_preserved;
+        gboolean force, all, detach, ignored;
 } Options;
 
 static int remove_state(const Crun *crun, const char *id) {
@@ -292,10 +293,17 @@ static int exec(Crun *crun, const Options *options, char **words) {
         g_autoptr(Payload) payload = read_payload(crun, &status);
         if (!payload)
                 return 1;
-        g_strfreev(payload->argv);
-        payload->argv = g_strdupv(words + 1);
-        g_free(payload->cwd);
-        payload->cwd = g_strdup(options->cwd ? options->cwd : "/");
+        if (group_is_frozen(payload->cgroup))
+                return fail(crun, "the container `%s` is paused", words[0]);
+        if (!options->process) {
+                g_strfreev(payload->argv);
+                payload->argv = g_strdupv(words + 1);
+                g_free(payload->cwd);
+                payload->cwd = g_strdup(options->cwd ? options->cwd : "/");
+        } else if (!payload_take_process(payload, options->process, &error))
+                return fail(crun, "%s", error->message);
+        payload->n_preserved = (unsigned) options->n_preserved;
+        payload->console_socket = g_strdup(options->console_socket);
         payload->child_cgroup = g_strdup(options->cgroup ? options->cgroup : "");
         payload->join = payload->own_pids ? status.pid : 0;
         payload->own_pids = false;
@@ -304,6 +312,8 @@ static int exec(Crun *crun, const Options *options, char **words) {
                 fail(crun, "%s", error->message);
                 return 255;
         }
+        if (options->detach)
+                return write_pid_file(crun, options, pid);
         if (waitpid(pid, &wait_status, 0) != pid)
                 return fail(crun, "wait: %s", strerror(errno));
         return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
@@ -336,6 +346,9 @@ static int run_verb(Crun *crun, int argc, char **argv) {
                 {"console-socket", 0, 0, G_OPTION_ARG_STRING, &options.console_socket, NULL, NULL},
                 {"cgroup", 0, 0, G_OPTION_ARG_STRING, &options.cgroup, NULL, NULL},
                 {"cwd", 0, 0, G_OPTION_ARG_STRING, &options.cwd, NULL, NULL},
+                {"process", 0, 0, G_OPTION_ARG_STRING, &options.process, NULL, NULL},
+                {"preserve-fds", 0, 0, G_OPTION_ARG_INT, &options.n_preserved, NULL, NULL},
+                {"detach", 0, 0, G_OPTION_ARG_NONE, &options.detach, NULL, NULL},
                 {"force", 'f', 0, G_OPTION_ARG_NONE, &options.force, NULL, NULL},
                 {"all", 'a', 0, G_OPTION_ARG_NONE, &options.all, NULL, NULL},
                 {"no-pivot", 0, 0, G_OPTION_ARG_NONE, &options.ignored, NULL, NULL},

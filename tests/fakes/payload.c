@@ -54,6 +54,28 @@ static bool asks_for_pids(JsonObject *linux_part) {
         return false;
 }
 
+static void take_process(Payload *payload, JsonObject *process) {
+        JsonObject *user = member(process, "user");
+
+        g_strfreev(payload->argv);
+        g_strfreev(payload->environment);
+        g_free(payload->cwd);
+        payload->argv = words_of(process, "args");
+        payload->environment = words_of(process, "env");
+        payload->cwd = text_of(process, "cwd", "/");
+        payload->uid = user ? (uid_t) json_object_get_int_member_with_default(user, "uid", 0) : 0;
+        payload->gid = user ? (gid_t) json_object_get_int_member_with_default(user, "gid", 0) : 0;
+}
+
+bool payload_take_process(Payload *payload, const char *path, GError **error) {
+        g_autoptr(JsonParser) parser = json_parser_new();
+
+        if (!json_parser_load_from_file(parser, path, error))
+                return false;
+        take_process(payload, json_node_get_object(json_parser_get_root(parser)));
+        return true;
+}
+
 Payload *payload_from_bundle(const char *bundle, GError **error) {
         g_autofree char *path = g_build_filename(bundle, "config.json", NULL);
         g_autoptr(JsonParser) parser = json_parser_new();
@@ -61,18 +83,13 @@ Payload *payload_from_bundle(const char *bundle, GError **error) {
         if (!json_parser_load_from_file(parser, path, error))
                 return NULL;
         JsonObject *root = json_node_get_object(json_parser_get_root(parser));
-        JsonObject *process = member(root, "process"), *user = member(process, "user");
         Payload *payload = g_new0(Payload, 1);
         g_autofree char *directory = text_of(member(root, "root"), "path", "rootfs");
 
-        payload->argv = words_of(process, "args");
-        payload->environment = words_of(process, "env");
-        payload->cwd = text_of(process, "cwd", "/");
+        take_process(payload, member(root, "process"));
         payload->root = g_canonicalize_filename(directory, bundle);
         payload->cgroup = text_of(member(root, "linux"), "cgroupsPath", "");
         payload->own_pids = asks_for_pids(member(root, "linux"));
-        payload->uid = user ? (uid_t) json_object_get_int_member_with_default(user, "uid", 0) : 0;
-        payload->gid = user ? (gid_t) json_object_get_int_member_with_default(user, "gid", 0) : 0;
         return payload;
 }
 
@@ -189,7 +206,7 @@ static void G_GNUC_NORETURN run_child(const Payload *payload, int report) {
         if (payload->uid != 0 && (setgroups(0, NULL) < 0 || setresgid(payload->gid, payload->gid, payload->gid) < 0 || setresuid(payload->uid, payload->uid, payload->uid) < 0))
                 give_up(report, "set the user: %s", strerror(errno));
         char *program = find_program(payload, report);
-        syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+        syscall(SYS_close_range, 3 + payload->n_preserved, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
         if (payload->fifo) {
                 close(report);
                 wait_for_start(fifo);

@@ -16,12 +16,15 @@ typedef struct Payload {
         pid_t join; /* exec: PID 1 whose PID namespace is entered, 0: none */
         uid_t uid;
         gid_t gid;
+        unsigned n_preserved; /* exec: descriptors from 3 on that it keeps */
         char *fifo; /* create: the command is executed once a byte has been written to it; NULL: at once */
         char *console_socket; /* a new terminal's other side is sent there; NULL: no terminal */
 } Payload;
 
 /* Reads process, root, and linux of a config.json. */
 Payload *payload_from_bundle(const char *bundle, GError **error);
+/* Takes what a process specification says in place of that. */
+bool payload_take_process(Payload *payload, const char *path, GError **error);
 void payload_free(Payload *payload);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Payload, payload_free)
 
