@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""tests/measure/attach.py [MEGABYTES [ROUNDS]]: the throughput of an attachment as a share of conmon's bare socket, in turns, in the sandbox. The median of the rounds counts."""
+"""tests/measure/attach.py [MEGABYTES [ROUNDS]]: the throughput of an attachment, to a container and to a process in one, as a share of conmon's bare socket, in turns, in the sandbox. The median of the rounds counts."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 if "CONBUS_SANDBOX" not in os.environ:
     os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", os.path.abspath(__file__), *sys.argv[1:]])
-from harness import CONTAINER, Client, options  # noqa: E402
+from harness import CONTAINER, PROCESS, Client, options  # noqa: E402
 
 SIZE = int(sys.argv[1] if len(sys.argv) > 1 else 300) * 1000 * 1000
 ROUNDS = int(sys.argv[2] if len(sys.argv) > 2 else 5)
@@ -46,6 +46,22 @@ def rate(client, connect, driver):
     return int(total) / float(seconds) / 1e6
 
 
+def rate_of_process(client, _connect, _driver):
+    """The same through a process in a container, attached to before it starts."""
+    path = client.create("measured", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    process, _ = client.call(path, CONTAINER, "Exec", "asa{sv}", ["cat", "/data"], options(start=False))
+    client.call(process, PROCESS, "OpenAttach", "a{sv}", options(streams=["stdout", "stderr"]))
+    fd = client.fds.get(0)
+    reader = subprocess.Popen([READER, str(fd)], stdout=subprocess.PIPE, pass_fds=[fd], text=True)
+    os.close(fd)
+    client.call(process, PROCESS, "Start")
+    total, seconds = reader.communicate()[0].split()
+    assert int(total) >= SIZE, total
+    client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+    return int(total) / float(seconds) / 1e6
+
+
 def main():
     client = Client()
     subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
@@ -59,6 +75,12 @@ def main():
                 found.append(rate(client, connect, driver))
         socket_, attachment = (statistics.median(found) for found in rates.values())
         print(f"{driver}: bare socket {socket_:.0f} MB/s, attachment {attachment:.0f} MB/s, {100 * attachment / socket_:.0f} %", flush=True)
+    rates = {rate: [], rate_of_process: []}
+    for _ in range(ROUNDS):
+        for measure, found in rates.items():
+            found.append(measure(client, bare, "none"))
+    socket_, attachment = (statistics.median(found) for found in rates.values())
+    print(f"none: bare socket {socket_:.0f} MB/s, a process in a container {attachment:.0f} MB/s, {100 * attachment / socket_:.0f} %", flush=True)
 
 
 if __name__ == "__main__":
