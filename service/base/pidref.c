@@ -7,7 +7,9 @@
 #include "base/error.h"
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -123,4 +125,16 @@ bool pidref_exit_status(const PidRef *p, int *ret_status) {
                 return false;
         *ret_status = info.exit_code;
         return true;
+}
+
+/* Its parent proves that a number is its own. */
+void pid_kill_children(pid_t parent) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", (int) parent, (int) parent), *text = NULL;
+        g_auto(GStrv) numbers = g_file_get_contents(path, &text, NULL, NULL) ? g_strsplit(text, " ", -1) : NULL;
+
+        for (char **number = numbers; number && *number; number++) {
+                g_auto(PidRef) child = PIDREF_NULL;
+                if (pidref_open(atoi(*number), &child, NULL) && pid_parent(child.pid) == parent)
+                        (void) !pidref_signal(&child, SIGKILL, NULL, NULL);
+        }
 }

@@ -42,6 +42,8 @@ bool pidref_exit_status(const PidRef *p, int *ret_status) G_GNUC_WARN_UNUSED_RES
 guint64 pid_start_time(pid_t pid);
 /* Its parent, 0 if there is none. */
 pid_t pid_parent(pid_t pid);
+/* SIGKILL to each child of an unreaped process: what it has begun would go on without it. */
+void pid_kill_children(pid_t parent);
 
 /* It is on its way out, unreaped or gone: what /proc says of its control groups is not true any more (with groups of version 1 it is in the root of each). */
 bool pid_is_exiting(pid_t pid) G_GNUC_WARN_UNUSED_RESULT;

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
-#include "runtime/spec-exec.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -146,6 +145,13 @@ static void kill_group(Capture *capture) {
                 log_warning("end what was executed in %s: %s", container_title(capture->container), error->message);
 }
 
+/* What crun is just about to put into the group is its child still. */
+static void kill_all(Capture *capture) {
+        pid_kill_children(process_pid(capture->process)->pid);
+        kill_group(capture);
+        process_kill(capture->process, SIGKILL);
+}
+
 static GError *failure_of(Capture *capture, const ProcessResult *result) {
         g_autofree char *log = g_build_filename(capture->directory, "crun.log", NULL), *said = crun_last_log_message(log), *subject = g_strdup_printf("execute in %s", container_title(capture->container));
         GError *error = NULL;
@@ -236,33 +242,24 @@ static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
 
         g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
         capture->timed_out = true;
-        kill_group(capture);
-        process_kill(capture->process, SIGKILL);
+        kill_all(capture);
         return 0;
 }
 
 void capture_abandon(Capture *capture) {
         capture->done = NULL;
-        if (!capture->process) /* it has ended, and its group is about to */
-                return;
-        kill_group(capture);
-        process_kill(capture->process, SIGKILL);
+        if (capture->process) /* else it has ended, and its group is about to */
+                kill_all(capture);
 }
 
 /* --- beginning --- */
 
 static bool write_process(Capture *capture, GVariant *request, const char *path, GError **error) {
-        g_autofree const char **command = config_strv(request, "command"), **env = config_strv(request, "env");
-        g_autofree char *config = sessions_config_of(capture->engine, capture->container);
-        const ExecSpec spec = {.config = config, .command = command, .user = config_string(request, "user", NULL), .cwd = config_string(request, "cwd", NULL), .env = env, .privileged = config_bool(request, "privileged", false)};
-        g_autofree char *text = spec_exec_write(&spec, error);
-        g_autoptr(GError) why = NULL;
+        static const guint16 no_size[2] = {0, 0};
 
-        if (!text)
-                return false;
         if (g_mkdir_with_parents(capture->directory, 0700) < 0)
                 return error_errno(error, errno, "make the directory %s", capture->directory);
-        return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, &why) || error_set(error, CONBUS_ERROR_INTERNAL, "%s", why->message);
+        return sessions_write_process(capture->engine, capture->container, request, no_size, path, error);
 }
 
 static bool run(Capture *capture, const char *process, GError **error) {

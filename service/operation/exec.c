@@ -56,27 +56,34 @@ bool sessions_check_state(Container *container, const char *what, GError **error
 
 /* --- what is prepared --- */
 
-static bool write_process(Operation *operation, const char *path, GError **error) {
-        const Exec *exec = operation->data;
-        GVariant *request = exec->session->request;
+bool sessions_write_process(Engine *engine, Container *container, GVariant *request, const guint16 size[2], const char *path, GError **error) {
         g_autofree const char **command = config_strv(request, "command"), **env = config_strv(request, "env");
-        g_autofree char *config = sessions_config_of(operation->engine, operation->container);
-        ExecSpec spec = {.config = config,
-                         .command = command,
-                         .user = config_string(request, "user", NULL),
-                         .cwd = config_string(request, "cwd", NULL),
-                         .env = env,
-                         .terminal = session_has_terminal(exec->session),
-                         .privileged = config_bool(request, "privileged", false)};
-
-        attachments_session_size(operation->engine, exec->session, &spec.rows, &spec.columns);
+        g_autofree char *config = sessions_config_of(engine, container);
+        const ExecSpec spec = {.config = config,
+                               .command = command,
+                               .user = config_string(request, "user", NULL),
+                               .cwd = config_string(request, "cwd", NULL),
+                               .env = env,
+                               .terminal = config_bool(request, "terminal", false),
+                               .privileged = config_bool(request, "privileged", false),
+                               .rows = size[0],
+                               .columns = size[1]};
         g_autofree char *text = spec_exec_write(&spec, error);
+        g_autoptr(GError) why = NULL;
+
         if (!text)
                 return false;
-        g_autoptr(GError) why = NULL;
         if (!path || g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, &why))
                 return true;
-        return error_set(error, g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOSPC) ? CONBUS_ERROR_STORAGE_FULL : CONBUS_ERROR_INTERNAL, "execute in %s: %s", container_title(operation->container), why->message);
+        return error_set(error, g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOSPC) ? CONBUS_ERROR_STORAGE_FULL : CONBUS_ERROR_INTERNAL, "execute in %s: %s", container_title(container), why->message);
+}
+
+static bool write_process(Operation *operation, const char *path, GError **error) {
+        const Session *session = ((Exec *) operation->data)->session;
+        guint16 size[2] = {0, 0};
+
+        attachments_session_size(operation->engine, session, &size[0], &size[1]);
+        return sessions_write_process(operation->engine, operation->container, session->request, size, path, error);
 }
 
 static bool make_console(Exec *exec, const char *path, GError **error) {

@@ -92,6 +92,10 @@ void lifecycle_close_run(Commit *commit, Result result, Reason reason, int code,
 /* How a raw wait status or the number of an exit file reads as code, signal and result. */
 void lifecycle_set_outcome(Life *life, bool has_status, int wait_status, bool has_file, int file_code, guint64 oom_kills);
 
+/* exec.c */
+/* The process that a request asks for, for crun exec; path NULL: only checked. size: rows and columns, or 0. StorageFull, and as spec_exec_write. */
+bool sessions_write_process(Engine *engine, Container *container, GVariant *request, const guint16 size[2], const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* sessions.c */
 void session_has_ended(Engine *engine, Session *session); /* after the commit of its end */
 void session_remove_directory(Engine *engine, const Session *session);

@@ -175,7 +175,7 @@ static void kill_monitor(struct SessionWatch *watch) {
                 conmon_kill(watch->conmon);
         else if (pidref_is_set(monitor)) {
                 if (watch->session->life.launching)
-                        conmon_kill_children(monitor->pid);
+                        pid_kill_children(monitor->pid);
                 (void) !pidref_signal(monitor, SIGKILL, NULL, NULL);
         }
 }

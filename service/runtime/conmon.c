@@ -109,21 +109,9 @@ void conmon_free(Conmon *conmon) {
         really_free(conmon);
 }
 
-/* Its parent proves that a number is its own. */
-void conmon_kill_children(pid_t parent) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", (int) parent, (int) parent), *text = NULL;
-        g_auto(GStrv) numbers = g_file_get_contents(path, &text, NULL, NULL) ? g_strsplit(text, " ", -1) : NULL;
-
-        for (char **number = numbers; number && *number; number++) {
-                g_auto(PidRef) child = PIDREF_NULL;
-                if (pidref_open(atoi(*number), &child, NULL) && pid_parent(child.pid) == parent)
-                        (void) !pidref_signal(&child, SIGKILL, NULL, NULL);
-        }
-}
-
 static void kill_process(Conmon *conmon) {
         if (conmon->executes && conmon->released)
-                conmon_kill_children(process_pid(conmon->process)->pid);
+                pid_kill_children(process_pid(conmon->process)->pid);
         process_kill(conmon->process, SIGKILL);
 }
 

@@ -52,7 +52,6 @@ void conmon_release(Conmon *conmon);
 void conmon_cancel(Conmon *conmon);
 /* SIGKILL to a conmon that must not go on, and to a crun exec that it has begun; a launch in progress is not answered any more. */
 void conmon_kill(Conmon *conmon);
-void conmon_kill_children(pid_t pid); /* a crun exec would go on without its conmon */
 /* Forgets callbacks; conmon lives on (the service ends, or the container object goes). */
 void conmon_free(Conmon *conmon);
 

@@ -106,6 +106,22 @@ static void test_the_parent_is_known(void) {
         g_assert_cmpint(pid_parent(child), ==, 0);
 }
 
+static void test_children_are_killed_and_nobody_else(void) {
+        pid_t child = fork(), parent = getpid();
+
+        if (child == 0) {
+                pause();
+                _exit(0);
+        }
+        int status;
+        pid_kill_children(child); /* it has none */
+        g_assert_cmpint(waitpid(child, &status, WNOHANG), ==, 0);
+        pid_kill_children(parent);
+        g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+        g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        pid_kill_children(child); /* it is gone */
+}
+
 static void test_a_signal_arrives(void) {
         pid_t pid = testing_child_new();
         g_auto(PidRef) ref = PIDREF_NULL;
@@ -228,6 +244,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/pidref/a-command-with-parentheses-does-not-mislead", test_a_command_with_parentheses_does_not_mislead);
         g_test_add_func("/pidref/start-time-of-nothing-is-zero", test_start_time_of_nothing_is_zero);
         g_test_add_func("/pidref/the-parent-is-known", test_the_parent_is_known);
+        g_test_add_func("/pidref/children-are-killed-and-nobody-else", test_children_are_killed_and_nobody_else);
         g_test_add_func("/pidref/a-signal-arrives", test_a_signal_arrives);
         g_test_add_func("/pidref/a-signal-to-a-reaped-process-is-no-error", test_a_signal_to_a_reaped_process_is_no_error);
         g_test_add_func("/pidref/a-signal-to-none-is-no-error", test_a_signal_to_none_is_no_error);

@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, Error, GLib, Skip, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, PROCESS, Error, GLib, Skip, expect, main, options, wait_for  # noqa: E402
 
 STATE, RUN = "/var/lib/conbus", "/run/conbus"
 ERROR = "io.conbus1.Error."
@@ -292,6 +292,57 @@ def test_a_volume_that_does_not_fit(client):
         client.call(path, CONTAINER, "Start")
         assert sorted(os.listdir(f"{STATE}/volumes/data/data")) == ["0", "1", "2", "3"]
         client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+
+
+def running(client):
+    path = client.create("web", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    return path
+
+
+def test_a_process_that_cannot_be_recorded(client):
+    with small_disk(client, STATE) as disk:
+        census = Census(client)
+        path = running(client)
+        disk.fill()
+        for method, arguments in (("Exec", ["true"]), ("Exec", ["sleep", "1000"])):
+            expect("StorageFull", client.call, path, CONTAINER, method, "asa{sv}", arguments, {})
+        expect("StorageFull", client.call, path, CONTAINER, "Exec", "asa{sv}", ["true"], options(start=False))
+        assert client.get(path, "Processes") == [] and len(client.call(path, CONTAINER, "GetProcesses")[0]) == 1
+        disk.free()
+        process, _ = client.call(path, CONTAINER, "Exec", "asa{sv}", ["sh", "-c", "exit 3"], {})
+        assert client.call(process, PROCESS, "Wait") == (3, 0)
+        remove(client, path)
+        census.check()
+
+
+def test_the_end_of_a_process_is_recorded_later(client):
+    with small_disk(client, STATE) as disk:
+        census = Census(client)
+        path = running(client)
+        process, _ = client.call(path, CONTAINER, "Exec", "asa{sv}", ["sleep", "1000"], {})
+        before = said("trying again each second")
+        disk.fill()
+        waiting = client.begin(process, PROCESS, "Wait")
+        client.call(process, PROCESS, "Kill", "i", 15)
+        wait_said("trying again each second", before)
+        assert not waiting
+        disk.free()
+        assert client.finish(waiting) == (143, 15)
+        remove(client, path)
+        census.check()
+
+
+def test_a_process_without_room_for_its_directory(client):
+    with small_disk(client, RUN) as disk:
+        path = running(client)
+        disk.fill()
+        expect("StorageFull", client.call, path, CONTAINER, "Exec", "asa{sv}", ["true"], {})
+        expect("StorageFull", client.call, path, CONTAINER, "ExecCapture", "asa{sv}", ["true"], {})
+        assert client.get(path, "Processes") == [] and os.listdir(f"{RUN}/exec") == []
+        disk.free()
+        assert client.call(path, CONTAINER, "ExecCapture", "asa{sv}", ["echo", "x"], {})[0] == 0
+        remove(client, path)
 
 
 if __name__ == "__main__":
