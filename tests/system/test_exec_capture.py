@@ -57,7 +57,7 @@ def test_one_that_never_stops_is_ended(client):
     assert "0.5 s" in message
     expect("Timeout", capture, client, path, "sh", "-c", "sleep 1000 & sleep 1000", timeout_usec=300000)
     wait_for(lambda: len(client.call(path, CONTAINER, "GetProcesses")[0]) == 1, "end of what was executed", poll=True)
-    assert os.listdir("/run/conbus/exec") == []
+    assert nothing_left(client, path)
 
 
 def test_what_it_leaves_behind_is_killed(client):
@@ -72,7 +72,7 @@ def test_a_caller_that_leaves(client):
     other.begin(path, CONTAINER, "ExecCapture", "asa{sv}", ["sleep", "1000"], {})
     wait_for(lambda: len(client.call(path, CONTAINER, "GetProcesses")[0]) == 2, "the command", poll=True)
     other.connection.close_sync(None)
-    wait_for(lambda: len(client.call(path, CONTAINER, "GetProcesses")[0]) == 1 and os.listdir("/run/conbus/exec") == [], "its end", poll=True)
+    wait_for(lambda: len(client.call(path, CONTAINER, "GetProcesses")[0]) == 1 and nothing_left(client, path), "its end", poll=True)
 
 
 def test_what_cannot_be_executed(client):
