@@ -5,11 +5,11 @@
 
 /* --- slow ones --- */
 
-/* More than the ring has room for, in frames that are told apart. */
-static void flood(Fixture *fixture, bool logged, GString *all) {
-        enum { LINE = 4000, N = 2 * RING_SIZE / LINE };
+enum { LINE = 4000, LINES = 2 * RING_SIZE / LINE }; /* more than the ring has room for */
 
-        for (unsigned i = 0; i < N; i++) {
+/* Frames that are told apart. */
+static void put_lines(Fixture *fixture, unsigned first, unsigned end, bool logged, GString *all) {
+        for (unsigned i = first; i < end; i++) {
                 g_autofree char *filling = g_strnfill(LINE - 10, (char) ('a' + i % 26)), *text = g_strdup_printf("%08u%s", i, filling);
                 g_autofree char *line = g_strconcat(text, "\n", NULL);
                 if (logged)
@@ -19,6 +19,10 @@ static void flood(Fixture *fixture, bool logged, GString *all) {
                 if (all)
                         g_string_append(all, line);
         }
+}
+
+static void flood(Fixture *fixture, bool logged, GString *all) {
+        put_lines(fixture, 0, LINES, logged, all);
 }
 
 static void test_too_slow_without_a_log(Fixture *fixture, gconstpointer unused) {
@@ -74,7 +78,7 @@ static void test_one_that_falls_behind_goes_on_from_the_log(Fixture *fixture, gc
 /* What has been fetched and not sent is as much in need of the ring as what comes after it. */
 static void test_one_that_falls_behind_with_much_in_hand(Fixture *fixture, gconstpointer unused) {
         g_autoptr(GString) wanted = g_string_new(NULL), found = g_string_new(NULL);
-        enum { HALF = RING_SIZE / 2, LINE = 4000 };
+        enum { HALF = RING_SIZE / 2 };
 
         set_start(fixture, (LogCursor) {0});
         fixture->from_start = true;
@@ -215,6 +219,88 @@ static void test_what_was_rotated_away_is_told(Fixture *fixture, gconstpointer u
         g_assert_cmpuint(fixture->bytes_out, ==, 1001 * 1000);
 }
 
+/* Nothing else has come. */
+static void expect_lines(Fixture *fixture, const GString *wanted) {
+        g_autoptr(GString) found = g_string_new(NULL);
+
+        for (unsigned i = 0; i < 10 * LINES && found->len < wanted->len; i++) {
+                g_autofree char *text = got(fixture);
+                g_assert_cmpuint(fixture->n_ended, ==, 0);
+                g_string_append(found, text);
+        }
+        g_assert_cmpstr(found->str, ==, wanted->str);
+        expect_got(fixture, "");
+}
+
+/* A rotation, with an empty line as the first one of the new file, and all that the server does for it. */
+static void rotate_all(Fixture *fixture, const char *suffix, GString *all) {
+        g_autofree char *old = g_strconcat(fixture->log, suffix, NULL);
+
+        g_assert_no_errno(rename(fixture->log, old));
+        fake_conmon_log(fixture->conmon, "stdout", "");
+        fake_conmon_send(fixture->output, 2, "\n", 1);
+        testing_run_idle(fixture->event);
+        log_marks_notice_files(fixture->marks);
+        while (log_marks_count(fixture->marks))
+                ;
+        client_notice_files(fixture->client);
+        if (all)
+                g_string_append(all, "\n");
+}
+
+static void remove_old(Fixture *fixture, const char *suffix) {
+        g_autofree char *old = g_strconcat(fixture->log, suffix, NULL);
+
+        g_assert_no_errno(unlink(old));
+}
+
+/* The run's first file is gone by the time that the client is behind the ring; what it needs is in those that followed. */
+static void test_one_that_falls_behind_in_a_log_that_was_rotated(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(GString) wanted = g_string_new(NULL);
+
+        set_start(fixture, (LogCursor) {0});
+        attach(fixture, BOTH, FRAMING_RAW);
+        put_lines(fixture, 0, 10, true, wanted);
+        rotate_all(fixture, ".1", wanted);
+        put_lines(fixture, 0, 100, true, wanted);
+        g_autofree char *start = got(fixture);
+        g_assert_true(g_str_has_prefix(wanted->str, start));
+        g_assert_cmpuint(strlen(start), >, 11 * LINE);
+        g_string_erase(wanted, 0, (gssize) strlen(start));
+        rotate_all(fixture, ".2", wanted);
+        remove_old(fixture, ".1");
+        put_lines(fixture, 100, LINES, true, wanted);
+        rotate_all(fixture, ".3", wanted);
+        expect_lines(fixture, wanted);
+}
+
+/* It has taken hold of the files that come next. */
+static void test_what_is_rotated_away_is_kept_for_one_that_is_behind(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(GString) wanted = g_string_new(NULL);
+
+        set_start(fixture, (LogCursor) {0});
+        attach(fixture, BOTH, FRAMING_RAW);
+        flood(fixture, true, wanted);
+        rotate_all(fixture, ".1", wanted);
+        put_lines(fixture, 0, 100, true, wanted);
+        rotate_all(fixture, ".2", wanted);
+        rotate_all(fixture, ".3", wanted);
+        remove_old(fixture, ".1");
+        remove_old(fixture, ".2");
+        expect_lines(fixture, wanted);
+}
+
+static void test_a_file_that_was_rotated_away_does_not_help(Fixture *fixture, gconstpointer unused) {
+        set_start(fixture, (LogCursor) {0});
+        attach(fixture, BOTH, FRAMING_RAW);
+        put_lines(fixture, 0, 100, true, NULL);
+        rotate_all(fixture, ".1", NULL);
+        rotate_all(fixture, ".2", NULL);
+        remove_old(fixture, ".1");
+        flood(fixture, true, NULL);
+        expect_ended(fixture, "ClientTooSlow: the client has not read its streams in time");
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         add_framed("one-that-is-ended-with-much-in-hand", FRAMING_PACKETS, test_one_that_is_ended_with_much_in_hand);
@@ -229,5 +315,8 @@ int main(int argc, char *argv[]) {
         ADD("what-was-rotated-away-is-told", test_what_was_rotated_away_is_told);
         ADD("log-without-following", test_log_without_following);
         ADD("log-is-followed-until-the-run-has-ended", test_log_is_followed_until_the_run_has_ended);
+        ADD("one-that-falls-behind-in-a-log-that-was-rotated", test_one_that_falls_behind_in_a_log_that_was_rotated);
+        ADD("what-is-rotated-away-is-kept-for-one-that-is-behind", test_what_is_rotated_away_is_kept_for_one_that_is_behind);
+        ADD("a-file-that-was-rotated-away-does-not-help", test_a_file_that_was_rotated_away_does_not_help);
         return g_test_run();
 }
