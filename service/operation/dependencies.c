@@ -53,8 +53,21 @@ static void on_dependency_started(Operation *dependency, GVariant *result, const
         operation_unref(operation);
 }
 
+/* A removal with dependents waits for what is under way with each of them, this start among it; so the start cannot wait for the removal, which it would come behind. */
+static bool is_to_be_removed(Container *container) {
+        for (GList *link = container->operations.head; link; link = link->next)
+                if (((Operation *) link->data)->verb == VERB_REMOVE)
+                        return true;
+        return false;
+}
+
 static void start_dependency(Operation *operation, Container *dependency) {
         struct Pending *pending = operation->data;
+
+        if (is_to_be_removed(dependency)) {
+                note_failure(pending, dependency, "it is being removed");
+                return;
+        }
         g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed("{'recursive': <true>}"));
         g_autoptr(GError) error = NULL;
 

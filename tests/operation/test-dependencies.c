@@ -112,6 +112,22 @@ static void test_a_recursive_start_cannot_starve_under_a_small_cap(Fixture *fixt
         g_assert_cmpuint(fixture->engine->n_running, ==, 0);
 }
 
+/* The removal waits for the start of the dependent, which must not wait for it in turn. */
+static void test_a_start_and_the_removal_of_its_dependency(Fixture *fixture, gconstpointer unused) {
+        Container *db = fixture_add(fixture, "db", "@a{sv} {}");
+        g_autofree char *config = g_strdup_printf("{'depends': <['%s']>}", db->id);
+        Container *web = fixture_add(fixture, "web", config);
+        g_auto(Answer) removal = {0}, start = {0};
+
+        (void) fixture_submit(fixture, db, VERB_REMOVE, "{'dependents': <true>}", &removal);
+        (void) fixture_submit(fixture, web, VERB_START, "{'recursive': <true>}", &start);
+        testing_run_until_count(fixture->event, &start.n, 1);
+        testing_expect_error(&start.error, CONBUS_ERROR_DEPENDENCY_FAILED, "it is being removed");
+        testing_run_until_count(fixture->event, &removal.n, 1);
+        g_assert_no_error(removal.error);
+        g_assert_cmpuint(registry_count(fixture->registry, N_STATES), ==, 0);
+}
+
 static void test_a_removal_is_held_up_by_dependents(Fixture *fixture, gconstpointer unused) {
         Container *db = fixture_add(fixture, "db", "@a{sv} {}");
         g_auto(Answer) answer = {0};
@@ -138,6 +154,7 @@ int main(int argc, char *argv[]) {
                 {"/dependencies/a-start-wants-its-dependencies-running", test_a_start_wants_its_dependencies_running},
                 {"/dependencies/a-recursive-start-tells-which-branch-failed", test_a_recursive_start_tells_which_branch_failed},
                 {"/dependencies/a-recursive-start-cannot-starve-under-a-small-cap", test_a_recursive_start_cannot_starve_under_a_small_cap},
+                {"/dependencies/a-start-and-the-removal-of-its-dependency", test_a_start_and_the_removal_of_its_dependency},
                 {"/dependencies/a-removal-is-held-up-by-dependents", test_a_removal_is_held_up_by_dependents},
         };
 
