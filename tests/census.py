@@ -33,6 +33,18 @@ def _processes():
     return found
 
 
+def _has_children(pid):
+    """As those that ask crun and conmon for their versions when the service begins."""
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as stat:
+                if stat.read().rsplit(")", 1)[1].split()[1] == str(pid):
+                    return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
+
 def _descriptors(pid):
     found = {}
     for fd in os.listdir(f"/proc/{pid}/fd"):
@@ -69,7 +81,7 @@ class Census:
         self.client = client
         _warm_up(client)
         self.pid = client.service_pid()
-        wait_for(lambda: not any("/conbus/" in group for group in _groups()) and not any(name.startswith("exe ") or name.endswith(" Z") for name in _processes().values()), "rest", poll=True)
+        wait_for(lambda: not _has_children(self.pid) and not any("/conbus/" in group for group in _groups()) and not any(name.startswith("exe ") or name.endswith(" Z") for name in _processes().values()), "rest", poll=True)
         self.before = self._take()
 
     def _take(self):
