@@ -75,6 +75,7 @@ static void capture_free(Capture *capture) {
                 g_byte_array_unref(capture->streams[i].bytes);
         }
         remove_files(capture);
+        g_queue_remove(&capture->engine->captures, capture);
         quota_give(capture->engine, capture->actor);
         actor_unref(capture->actor);
         container_unref(capture->container);
@@ -252,6 +253,18 @@ void capture_abandon(Capture *capture) {
                 kill_all(capture);
 }
 
+void captures_free(Engine *engine) {
+        Capture *capture;
+
+        while ((capture = g_queue_peek_head(&engine->captures))) {
+                if (capture->process) {
+                        kill_all(capture);
+                        process_detach(capture->process);
+                }
+                capture_free(capture);
+        }
+}
+
 /* --- beginning --- */
 
 static bool write_process(Capture *capture, GVariant *request, const char *path, GError **error) {
@@ -298,6 +311,7 @@ Capture *capture_begin(Engine *engine, Container *container, GVariant *request, 
         Capture *capture = g_new0(Capture, 1);
         *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .dying = g_ptr_array_new_with_free_func(dying_free), .done = done, .userdata = userdata};
         quota_take(engine, actor);
+        g_queue_push_tail(&engine->captures, capture);
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
                 capture->streams[i].fd = -1;
                 capture->streams[i].bytes = g_byte_array_new();

@@ -22,4 +22,4 @@ typedef void (*CaptureDone)(const CaptureResult *result, const GError *error, vo
 
 /* request: checked (model/session.h). NotRunning, InvalidState, LimitsExceeded, InvalidArgs (the user), HelperMissing, Internal at once. */
 Capture *capture_begin(Engine *engine, Container *container, GVariant *request, gsize bytes_max, guint64 timeout_usec, Actor *actor, CaptureDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-void capture_abandon(Capture *capture); /* kills it, without an answer */
+void capture_abandon(Capture *capture); /* kills it, without an answer; engine_free does so with those that are left, which are gone then */

@@ -124,6 +124,7 @@ void engine_free(Engine *engine) {
                 health_forget(container);
                 readiness_close(container);
         }
+        captures_free(engine);
         g_ptr_array_unref(engine->monitors);
         attachments_free(engine->attachments);
         logs_free(engine->logs);

@@ -104,6 +104,9 @@ bool sessions_remove_all(Engine *engine, Container *container, GError **error) G
 bool sessions_adopt(Engine *engine, Container *container, bool same_boot, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void sessions_forget(Container *container); /* the service leaves */
 
+/* capture.c */
+void captures_free(Engine *engine); /* the service leaves: they are killed and not answered; their groups go with that of the container */
+
 /* session-watch.c */
 bool session_commit_running(Session *session, Actor *actor, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* with the process of session->main */
 void session_watch_begin(Engine *engine, Session *session, Conmon *conmon); /* takes conmon; NULL: after a restart, with what could be found again in session->main and monitor */

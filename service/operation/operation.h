@@ -88,6 +88,7 @@ struct Engine {
         GPtrArray *monitors; /* of struct Monitor: conmons that outlive their runs (monitors.c) */
         struct Attachments *attachments; /* operation/attachments.c */
         struct Logs *logs; /* operation/logs.c */
+        GQueue captures; /* of Capture: operation/capture.c */
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
         sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop; NULL: none is waiting for one */

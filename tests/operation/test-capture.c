@@ -580,6 +580,64 @@ static void test_a_container_that_is_stopped(Fixture *fixture, gconstpointer unu
         expect_nothing_is_left(fixture, cgroup);
 }
 
+/* --- the service leaves --- */
+
+static void leave(Fixture *fixture) {
+        g_autoptr(GError) error = NULL;
+
+        fixture_crash(fixture, NULL);
+        if (!engine_adopt(fixture->engine, &error))
+                g_error("%s", error->message);
+}
+
+static void expect_gone_with_the_service(Fixture *fixture, pid_t pid, Captured *captured) {
+        Container *container = registry_get_by_name(fixture->registry, "web");
+
+        g_assert_true(is_idle(fixture)); /* before anything of the next one has run */
+        fakes_run_until_gone(fixture, pid);
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(captured->n, ==, 0);
+        fixture_expect(fixture, container, STATE_RUNNING);
+        g_autoptr(GPtrArray) members = cgroup_list(container->life.cgroup);
+        g_assert_cmpuint(members->len, ==, 1);
+}
+
+static void test_it_dies_with_the_service(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        g_autoptr(Actor) alice = actor_new(1000, 2, "", "", ":1.2");
+        g_auto(Captured) captured = {0};
+
+        (void) begin_with(fixture, container, SAY_AND_SLEEP, NULL, 100, LONG_USEC, alice, &captured);
+        pid_t pid = await_member(fixture, container);
+        leave(fixture);
+        expect_gone_with_the_service(fixture, pid, &captured);
+}
+
+static void test_the_service_leaves_after_the_caller(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        g_auto(Captured) captured = {0};
+
+        Capture *capture = begin(fixture, container, SAY_AND_SLEEP, &captured);
+        pid_t pid = await_member(fixture, container);
+        capture_abandon(capture);
+        leave(fixture);
+        expect_gone_with_the_service(fixture, pid, &captured);
+}
+
+static void test_the_service_leaves_what_does_not_die(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        g_auto(Captured) captured = {0};
+        g_autofree char *group = NULL;
+        pid_t pid;
+
+        if (!begin_dying(fixture, container, &captured, &group, &pid))
+                return;
+        testing_run_idle(fixture->event);
+        leave(fixture);
+        g_assert_true(cgroup_thaw(group, NULL));
+        expect_gone_with_the_service(fixture, pid, &captured);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         FAKES_ADD(codes);
@@ -601,5 +659,8 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_caller_that_leaves);
         FAKES_ADD(a_caller_that_leaves_what_does_not_die);
         FAKES_ADD(a_container_that_is_stopped);
+        FAKES_ADD(it_dies_with_the_service);
+        FAKES_ADD(the_service_leaves_after_the_caller);
+        FAKES_ADD(the_service_leaves_what_does_not_die);
         return g_test_run();
 }
