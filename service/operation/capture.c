@@ -159,8 +159,8 @@ static GError *failure_of(Capture *capture, const ProcessResult *result) {
 
         if (capture->timed_out)
                 error_set(&error, CONBUS_ERROR_TIMEOUT, "%s: it did not end in %g s and was killed", subject, (double) capture->timeout_usec / G_USEC_PER_SEC);
-        else if (said)
-                crun_set_error(&error, subject, said);
+        else if (said || *result->errors) /* they are of a crun that could not be executed; its own go elsewhere */
+                crun_set_error(&error, subject, said ? said : result->errors);
         else if (!WIFEXITED(result->status))
                 error_set(&error, CONBUS_ERROR_RUNTIME_FAILED, "%s: crun was killed", subject);
         return error;

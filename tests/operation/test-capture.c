@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LONG_USEC (60 * G_USEC_PER_SEC) /* no capture of these tests takes it */
@@ -386,6 +388,22 @@ static void test_what_crun_says(Fixture *fixture, gconstpointer unused) {
         expect_nothing_is_left(fixture, container->life.cgroup);
 }
 
+static void test_a_crun_that_cannot_be_executed(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        g_autofree char *broken = g_build_filename(fixture->directory, "crun", NULL);
+        char *crun = fixture->paths.crun;
+        g_auto(Captured) captured = {0};
+
+        testing_write(fixture->directory, "crun", "#!/no/interpreter\n");
+        g_assert_cmpint(chmod(broken, 0755), ==, 0);
+        fixture->paths.crun = broken;
+        run(fixture, container, "true", NULL, 100, &captured);
+        fixture->paths.crun = crun;
+        testing_expect_error(&captured.error, CONBUS_ERROR_RUNTIME_FAILED, "/crun: No such file or directory");
+        expect_last_end(fixture, 125, 0);
+        expect_nothing_is_left(fixture, container->life.cgroup);
+}
+
 static void test_what_fails_at_once(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
         g_autofree char *exec = g_build_filename(fixture->paths.run, "exec", NULL), *long_name = g_strnfill(5000, 'x'), *too_long = g_strconcat("/conbus/", long_name, NULL);
@@ -409,6 +427,56 @@ static void test_what_fails_at_once(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpint(g_mkdir_with_parents(exec, 0700), ==, 0);
         expect_nothing_is_left(fixture, cgroup);
         fixture_expect_events(fixture, "init start "); /* as if nothing had been asked for */
+}
+
+/* The limit of descriptors that leaves room for so many more; open: what this process has now. */
+static void leave_room(unsigned room, rlim_t whole) {
+        struct rlimit limit;
+        int fds[64];
+        unsigned n = 0;
+
+        g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+        while (n < room + 1) /* the lowest that are free */
+                g_assert_cmpint(fds[n++] = fcntl(0, F_DUPFD_CLOEXEC, 3), >=, 0);
+        limit.rlim_cur = MIN(whole, (rlim_t) fds[room]);
+        while (n > 0)
+                close(fds[--n]);
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+}
+
+/* Each step that opens something fails in its turn. */
+static void test_no_descriptors(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        g_autoptr(GVariant) request = request_of("true", NULL);
+        g_auto(Captured) captured = {0};
+        struct rlimit whole;
+        Capture *capture = NULL;
+        unsigned n_failed = 0;
+
+        if (testing_is_under_valgrind()) {
+                g_test_skip("valgrind keeps the limit of descriptors for itself");
+                return;
+        }
+        g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &whole), ==, 0);
+        for (unsigned room = 0; !capture; room++) {
+                g_autoptr(GError) error = NULL;
+                unsigned before = testing_count_descriptors();
+                g_assert_cmpuint(room, <, 32);
+                leave_room(room, whole.rlim_cur);
+                capture = capture_begin(fixture->engine, container, request, 100, LONG_USEC, NULL, on_captured, &captured, &error);
+                g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &whole), ==, 0);
+                g_assert_true((capture == NULL) == (error != NULL));
+                if (capture)
+                        continue;
+                n_failed++;
+                g_assert_cmpuint(testing_count_descriptors(), ==, before);
+                expect_nothing_is_left(fixture, container->life.cgroup);
+        }
+        g_assert_cmpuint(n_failed, >=, 5); /* the process, two pipes, and what a child needs */
+        await(fixture, &captured);
+        testing_expect_error(&captured.error, CONBUS_ERROR_RUNTIME_FAILED, "Invalid argument"); /* the child has the limit too */
+        expect_nothing_is_left(fixture, container->life.cgroup);
+        fixture_expect_events(fixture, "init start exec exec-died ");
 }
 
 static void test_a_store_that_refuses(Fixture *fixture, gconstpointer unused) {
@@ -649,7 +717,9 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(states_that_refuse);
         FAKES_ADD(one_that_is_paused);
         FAKES_ADD(what_crun_says);
+        FAKES_ADD(a_crun_that_cannot_be_executed);
         FAKES_ADD(what_fails_at_once);
+        FAKES_ADD(no_descriptors);
         FAKES_ADD(a_store_that_refuses);
         FAKES_ADD(users_have_a_limit);
         FAKES_ADD(the_time_is_up);
