@@ -86,12 +86,13 @@ static void capture_free(Capture *capture) {
 }
 
 static void record(Capture *capture, const char *action, GVariant *details) {
+        g_autoptr(GVariant) sunk = details ? g_variant_ref_sink(details) : NULL;
         g_autoptr(GError) error = NULL;
 
         if (capture->container->removed || capture->container->life.state == STATE_REMOVING)
                 return;
         g_autoptr(Commit) commit = commit_new(capture->container, capture->actor);
-        commit_event(commit, action, details);
+        commit_event(commit, action, sunk);
         if (!commit_apply(commit, &error))
                 log_warning("%s", error->message); /* what was asked for is done nevertheless */
 }

@@ -648,6 +648,26 @@ static void test_a_container_that_is_stopped(Fixture *fixture, gconstpointer unu
         expect_nothing_is_left(fixture, cgroup);
 }
 
+static void test_a_container_that_is_removed(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        g_autofree char *cgroup = g_strdup(container->life.cgroup);
+        g_auto(Captured) captured = {0};
+        g_auto(Answer) answer = {0};
+
+        Gate *gate = fakes_gate(fixture, "crun exec-done");
+        (void) begin(fixture, container, "echo x", &captured);
+        gate_reach(gate);
+        fixture_do(fixture, container, VERB_REMOVE, "{'force': <true>, 'timeout-usec': <uint64 0>}", &answer);
+        g_assert_no_error(answer.error);
+        g_autofree char *before = fixture_events(fixture);
+        gate_open(gate);
+        await(fixture, &captured);
+        g_assert_cmpint(captured.code, ==, 0);
+        expect_text(captured.output, "x\n");
+        fixture_expect_events(fixture, before); /* nothing is told of a container that is gone */
+        expect_nothing_is_left(fixture, cgroup);
+}
+
 /* --- the service leaves --- */
 
 static void leave(Fixture *fixture) {
@@ -729,6 +749,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_caller_that_leaves);
         FAKES_ADD(a_caller_that_leaves_what_does_not_die);
         FAKES_ADD(a_container_that_is_stopped);
+        FAKES_ADD(a_container_that_is_removed);
         FAKES_ADD(it_dies_with_the_service);
         FAKES_ADD(the_service_leaves_after_the_caller);
         FAKES_ADD(the_service_leaves_what_does_not_die);
