@@ -36,7 +36,6 @@ WITHOUT_TEST = {
     "service/operation/session-streams.c": "needs conmon and a streamer: tests/system/test_exec_streams.py",
     "service/operation/session-watch.c": "ends of processes under a conmon: tests/system/test_exec.py and test_exec_streams.py",
     "service/operation/sessions.c": "what is done to processes that run: tests/system/test_exec.py",
-    "service/operation/terminals.c": "needs conmon at the other end of its FIFO: tests/system/test_attach.py and test_exec_streams.py",
 }
 
 # Errors that are answered before there is a Call, or beside the generated handlers.

@@ -57,7 +57,7 @@ static GVariant *make_tag(const char *name) {
         return g_variant_dict_end(&tag);
 }
 
-void client_begin(Client *client, Fixture *fixture, Container *container, const char *options) {
+static void begin(Client *client, Fixture *fixture, Container *container, Session *session, const char *options) {
         g_autoptr(GVariant) common = testing_parse("{'framing': <'raw'>}"), added = testing_parse(options ? options : "@a{sv} {}"), whole = config_merge(common, added);
         g_auto(AttachPlan) plan = {0};
         g_autoptr(GError) error = NULL;
@@ -66,9 +66,17 @@ void client_begin(Client *client, Fixture *fixture, Container *container, const 
         g_assert_true(attach_plan_read(whole, false, &plan, &error));
         g_assert_cmpint(socketpair(AF_UNIX, (plan.framing == FRAMING_PACKETS ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), ==, 0);
         *client = (Client) {.fixture = fixture, .fd = fds[0], .received = g_string_new(NULL)};
-        client->attachment = attachment_new(fixture->engine, container, NULL, &plan, make_tag("mine"), fds[1], -1);
+        client->attachment = attachment_new(fixture->engine, container, session, &plan, make_tag("mine"), fds[1], -1);
         attachment_on_end(client->attachment, client_ended, client);
         g_assert_cmpint(sd_event_add_io(fixture->event, &client->source, client->fd, EPOLLIN, on_readable, client), >=, 0);
+}
+
+void client_begin(Client *client, Fixture *fixture, Container *container, const char *options) {
+        begin(client, fixture, container, NULL, options);
+}
+
+void client_begin_session(Client *client, Fixture *fixture, Session *session, const char *options) {
+        begin(client, fixture, session->container, session, options);
 }
 
 void client_connect(Client *client) {
@@ -93,22 +101,43 @@ void client_clear(Client *client) {
         g_clear_error(&client->error);
         g_free(client->result);
 }
+
+static void succeed(Client *client) {
+        client_connect(client);
+        testing_run_until_count(client->fixture->event, &client->n_connected, 1);
+        g_assert_no_error(client->error);
+}
+
 void client_attach(Client *client, Fixture *fixture, Container *container, const char *options) {
         client_begin(client, fixture, container, options);
+        succeed(client);
+}
+
+void client_attach_session(Client *client, Fixture *fixture, Session *session, const char *options) {
+        client_begin_session(client, fixture, session, options);
+        succeed(client);
+}
+
+static void fail(Client *client, ConbusError code, const char *part) {
         client_connect(client);
-        testing_run_until_count(fixture->event, &client->n_connected, 1);
-        g_assert_no_error(client->error);
+        testing_run_until_count(client->fixture->event, &client->n_connected, 1);
+        testing_expect_error(&client->error, code, part);
+        testing_run_idle(client->fixture->event);
+        g_assert_cmpuint(client->n_ended, ==, 0);
 }
 
 void client_refuse(Fixture *fixture, Container *container, const char *options, ConbusError code, const char *part) {
         g_auto(Client) client = {0};
 
         client_begin(&client, fixture, container, options);
-        client_connect(&client);
-        testing_run_until_count(fixture->event, &client.n_connected, 1);
-        testing_expect_error(&client.error, code, part);
-        testing_run_idle(fixture->event);
-        g_assert_cmpuint(client.n_ended, ==, 0);
+        fail(&client, code, part);
+}
+
+void client_refuse_session(Fixture *fixture, Session *session, const char *options, ConbusError code, const char *part) {
+        g_auto(Client) client = {0};
+
+        client_begin_session(&client, fixture, session, options);
+        fail(&client, code, part);
 }
 
 void client_say(Client *client, const char *text) {
@@ -136,4 +165,16 @@ void client_await_end(Client *client, const char *result) {
         testing_run_until_count(client->fixture->event, &client->n_ended, 1);
         g_assert_no_error(client->error);
         g_assert_cmpstr(client->result, ==, result);
+}
+
+/* conmon takes a size whenever it looks. */
+void client_await_size(Client *client, const char *size) {
+        gint64 deadline = g_get_monotonic_time() + (gint64) TESTING_DEADLINE_USEC;
+
+        while (!strstr(client->received->str, size)) {
+                g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+                client_say(client, "\n");
+                g_assert_cmpint(sd_event_run(client->fixture->event, 10000), >=, 0);
+                testing_run_idle(client->fixture->event);
+        }
 }

@@ -25,8 +25,13 @@ void client_begin(Client *client, Fixture *fixture, Container *container, const 
 void client_connect(Client *client);
 void client_attach(Client *client, Fixture *fixture, Container *container, const char *options); /* both; it succeeds */
 void client_refuse(Fixture *fixture, Container *container, const char *options, ConbusError code, const char *part); /* both; it does not */
+/* The same with an exec session. */
+void client_begin_session(Client *client, Fixture *fixture, Session *session, const char *options);
+void client_attach_session(Client *client, Fixture *fixture, Session *session, const char *options);
+void client_refuse_session(Fixture *fixture, Session *session, const char *options, ConbusError code, const char *part);
 void client_ended(Attachment *attachment, GVariant *result, const GError *error, void *client); /* an AttachmentEnded */
 void client_close(Client *client); /* its end of the socket */
 void client_say(Client *client, const char *text);
 void client_await(Client *client, const char *text); /* among what it has received */
 void client_await_end(Client *client, const char *result);
+void client_await_size(Client *client, const char *size); /* "ROWS COLUMNS", of a command that says the size of its terminal for each line */

@@ -521,18 +521,6 @@ static void test_without_a_streamer_nothing_is_adopted(Fixture *fixture, gconstp
 
 #define TERMINAL "{'terminal': <true>, 'stdin-open': <true>, 'command': <['sh', '-c', 'while read line; do stty size; done']>}"
 
-/* conmon takes a size whenever it looks. */
-static void await_size(Client *client, const char *size) {
-        gint64 deadline = g_get_monotonic_time() + (gint64) TESTING_DEADLINE_USEC;
-
-        while (!strstr(client->received->str, size)) {
-                g_assert_cmpint(g_get_monotonic_time(), <, deadline);
-                client_say(client, "\n");
-                g_assert_cmpint(sd_event_run(client->fixture->event, 10000), >=, 0);
-                testing_run_idle(client->fixture->event);
-        }
-}
-
 static void test_a_size(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", TERMINAL);
         g_autoptr(GError) error = NULL;
@@ -540,13 +528,13 @@ static void test_a_size(Fixture *fixture, gconstpointer unused) {
         g_auto(Answer) answer = {0};
 
         client_attach(&client, fixture, container, "{'size': <(uint16 11, uint16 22)>}");
-        await_size(&client, "11 22");
+        client_await_size(&client, "11 22");
         g_assert_true(attachments_resize(fixture->engine, container, 33, 44, &error));
-        await_size(&client, "33 44");
+        client_await_size(&client, "33 44");
         fixture_do(fixture, container, VERB_RESTART, "{'timeout-usec': <uint64 0>}", &answer);
         g_assert_no_error(answer.error);
         client_attach(&again, fixture, container, "{'size': <(uint16 55, uint16 66)>}"); /* of the new run's terminal */
-        await_size(&again, "55 66");
+        client_await_size(&again, "55 66");
 }
 
 static void test_sizes_that_are_refused(Fixture *fixture, gconstpointer unused) {
