@@ -258,7 +258,14 @@ static int on_file(sd_event_source *source, const struct inotify_event *event, v
         return 0;
 }
 
-/* A launch that outlived its service: the pid file may bear a number by now. Only a child of the conmon is taken for the process. */
+/* A child of the conmon, or of the crun that has written the file and that conmon still waits for; which may end between two looks. */
+static bool is_begun_by(pid_t pid, pid_t monitor) {
+        pid_t parent = pid_parent(pid);
+
+        return monitor > 0 && (parent == monitor || pid_parent(parent) == monitor || pid_parent(pid) == monitor);
+}
+
+/* A launch that outlived its service: the pid file may bear a number by now. It is looked at once, for nothing tells when crun ends. */
 static void find_launched(struct SessionWatch *watch) {
         Session *session = watch->session;
         g_autofree char *directory = paths_session(watch->engine->paths, session->number), *path = g_build_filename(directory, "pidfile", NULL), *text = NULL;
@@ -267,7 +274,7 @@ static void find_launched(struct SessionWatch *watch) {
 
         if (!session->life.launching || pidref_is_set(&session->main) || !g_file_get_contents(path, &text, NULL, NULL))
                 return;
-        if (!pidref_open(atoi(text), &found, NULL) || pid_parent(found.pid) != session->monitor.pid)
+        if (!pidref_open(atoi(text), &found, NULL) || !is_begun_by(found.pid, session->monitor.pid))
                 return;
         session->main = pidref_steal(&found);
         watch_main(watch);
@@ -283,7 +290,8 @@ static void conclude(struct SessionWatch *watch) {
         int file_code = -1;
 
         if (watch->decided) {
-                finish(watch);
+                if (!watch->retry) /* else its time has not come */
+                        finish(watch);
                 return;
         }
         find_launched(watch);

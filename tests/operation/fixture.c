@@ -182,7 +182,7 @@ void answer_clear(Answer *answer) {
         answer->n = 0;
 }
 
-static void on_done(Operation *operation, GVariant *result, const GError *error, void *userdata) {
+void answer_note(Operation *operation, GVariant *result, const GError *error, void *userdata) {
         Answer *answer = userdata;
 
         answer->n++;
@@ -197,7 +197,7 @@ Operation *fixture_submit(Fixture *fixture, Container *container, Verb verb, con
         g_autoptr(GVariant) parsed = options ? testing_parse(options) : NULL;
         g_autoptr(GError) error = NULL;
         unsigned before = answer->n;
-        Operation *operation = operation_submit(fixture->engine, container, verb, parsed, NULL, on_done, answer, &error);
+        Operation *operation = operation_submit(fixture->engine, container, verb, parsed, NULL, answer_note, answer, &error);
 
         g_assert_no_error(error);
         g_assert_nonnull(operation);
@@ -214,7 +214,7 @@ void fixture_do(Fixture *fixture, Container *container, Verb verb, const char *o
 void fixture_expect_refused(Fixture *fixture, Container *container, Verb verb, ConbusError code, const char *part) {
         g_autoptr(GError) error = NULL;
 
-        g_assert_null(operation_submit(fixture->engine, container, verb, NULL, NULL, on_done, NULL, &error));
+        g_assert_null(operation_submit(fixture->engine, container, verb, NULL, NULL, answer_note, NULL, &error));
         testing_expect_error(&error, code, part);
 }
 

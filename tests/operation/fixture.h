@@ -48,6 +48,7 @@ typedef struct Answer {
 } Answer;
 void answer_clear(Answer *answer);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Answer, answer_clear)
+void answer_note(Operation *operation, GVariant *result, const GError *error, void *answer); /* an OperationDone */
 
 /* Submits; options as GVariant text or NULL. It must be accepted. */
 Operation *fixture_submit(Fixture *fixture, Container *container, Verb verb, const char *options, Answer *answer);
