@@ -32,7 +32,6 @@ BANNED_EXCEPTIONS = {
 
 # Files below the bus without a test of their own name, and what proves them instead.
 WITHOUT_TEST = {
-    "service/operation/exec.c": "every way through it launches conmon: tests/system/test_exec.py",
     "service/operation/sessions.c": "what is done to processes that run: tests/system/test_exec.py",
 }
 

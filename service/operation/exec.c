@@ -23,10 +23,14 @@ typedef struct Exec {
         int listening_fd, terminal_fd;
 } Exec;
 
+/* A new session that has come to nothing is known to nobody else, and the descriptors of its caller go with it. */
 static void exec_free(void *data) {
         Exec *exec = data;
+        Session *session = exec->session;
 
-        session_unref(exec->session);
+        if (exec->is_new && !container_find_session(session->container, session->number))
+                g_clear_pointer(&session->descriptors, session_descriptors_free);
+        session_unref(session);
         close_fd(exec->listening_fd);
         close_fd(exec->terminal_fd);
         g_free(exec);
