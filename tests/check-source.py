@@ -32,7 +32,6 @@ BANNED_EXCEPTIONS = {
 
 # Files below the bus without a test of their own name, and what proves them instead.
 WITHOUT_TEST = {
-    "service/operation/sessions.c": "what is done to processes that run: tests/system/test_exec.py",
 }
 
 # Errors that are answered before there is a Call, or beside the generated handlers.
