@@ -67,6 +67,26 @@ static void test_nothing_executes_before_they_are_connected(Fixture *fixture, gc
         client_await(&client, "first\n");
 }
 
+static void count_call(void *userdata) {
+        (*(unsigned *) userdata)++;
+}
+
+/* The streamer is connected to conmon, and has each of them. */
+static void test_when_all_are_connected(Fixture *fixture, gconstpointer unused) {
+        unsigned n = 0;
+        RunStreams streams = {.settled = count_call, .settled_userdata = &n};
+
+        session_streams_settle(&streams);
+        streams.n_adding = 1;
+        streams.ready = true;
+        session_streams_settle(&streams);
+        g_assert_cmpuint(n, ==, 0);
+        streams.n_adding = 0;
+        session_streams_settle(&streams);
+        session_streams_settle(&streams);
+        g_assert_cmpuint(n, ==, 1);
+}
+
 static void test_input_is_open_for_those_who_want_it(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
         Session *reading = session_make(fixture, container, ECHO, NULL), *alone = session_make(fixture, container, ECHO, NULL), *writing = session_make(fixture, container, ECHO, NULL);
@@ -471,6 +491,7 @@ static void test_conmon_dies_while_the_service_is_away(Fixture *fixture, gconstp
         fakes_run_until_gone(fixture, monitor);
         adopt(fixture);
         testing_run_until_count(fixture->event, &client.n_ended, 1);
+        testing_expect_error(&client.error, CONBUS_ERROR_MONITOR_LOST, "conmon died");
 }
 
 static void test_without_a_streamer_nothing_is_adopted(Fixture *fixture, gconstpointer unused) {
@@ -492,6 +513,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         SESSION_ADD(the_first_byte);
         SESSION_ADD(nothing_executes_before_they_are_connected);
+        SESSION_ADD(when_all_are_connected);
         SESSION_ADD(input_is_open_for_those_who_want_it);
         SESSION_ADD(a_size_before_the_start);
         SESSION_ADD(whoever_leaves_before_the_start);
