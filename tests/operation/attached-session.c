@@ -4,58 +4,23 @@
 #include "attached-session.h"
 #include "operation/attachments-internal.h"
 
-static void on_done(Operation *operation, GVariant *result, const GError *error, void *userdata) {
-        Answer *answer = userdata;
-
-        answer->n++;
-        answer->result = result ? g_variant_print(result, false) : NULL;
-        answer->error = error ? g_error_copy(error) : NULL;
-}
-
-/* own-stdio is the bus's to say, once what was asked for has been checked. */
-static GVariant *request_of(const char *script, const char *more) {
+Session *session_make(Fixture *fixture, Container *container, const char *script, const char *more) {
         const char *const command[] = {"sh", "-c", script, NULL};
         g_autoptr(GVariant) added = testing_parse(more ? more : "@a{sv} {}");
-        g_autoptr(GError) error = NULL;
         GVariantDict dict;
 
         g_variant_dict_init(&dict, added);
         g_variant_dict_insert(&dict, "command", "^as", command);
         g_variant_dict_insert(&dict, "start", "b", FALSE);
-        g_variant_dict_remove(&dict, "own-stdio");
         g_autoptr(GVariant) request = g_variant_ref_sink(g_variant_dict_end(&dict));
-        if (!session_request_check(request, &error))
-                g_error("%s", error->message);
-        return config_merge(request, added);
-}
-
-Session *session_make(Fixture *fixture, Container *container, const char *script, const char *more) {
-        g_autoptr(GVariant) request = request_of(script, more);
-        ExecPlan plan = {.request = request};
-        g_auto(Answer) answer = {0};
-        g_autoptr(GError) error = NULL;
-
-        Operation *operation = sessions_exec(fixture->engine, container, &plan, NULL, on_done, &answer, &error);
-        g_assert_no_error(error);
-        g_assert_nonnull(operation);
-        testing_run_until_count(fixture->event, &answer.n, 1);
-        g_assert_no_error(answer.error);
-        return container->sessions->pdata[container->sessions->len - 1];
-}
-
-Operation *session_begin(Fixture *fixture, Session *session, Answer *answer) {
-        g_autoptr(GError) error = NULL;
-        Operation *operation = sessions_start(fixture->engine, session, NULL, on_done, answer, &error);
-
-        g_assert_no_error(error);
-        g_assert_nonnull(operation);
-        return operation;
+        g_autofree char *text = g_variant_print(request, true);
+        return execute(fixture, container, text);
 }
 
 void session_start(Fixture *fixture, Session *session) {
         g_auto(Answer) answer = {0};
 
-        (void) session_begin(fixture, session, &answer);
+        execute_begin(fixture, session, &answer);
         testing_run_until_count(fixture->event, &answer.n, 1);
         g_assert_no_error(answer.error);
 }
@@ -68,12 +33,8 @@ Session *session_run(Fixture *fixture, Container *container, const char *script,
         return session;
 }
 
-static bool has_ended(void *userdata) {
-        return ((const Session *) userdata)->life.state == SESSION_STOPPED;
-}
-
 void session_await_end(Fixture *fixture, Session *session, int code) {
-        testing_run_until(fixture->event, has_ended, session);
+        executed_run_until(fixture, session, SESSION_STOPPED);
         g_assert_cmpint(session->life.exit_code, ==, code);
 }
 

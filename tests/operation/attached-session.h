@@ -4,12 +4,10 @@
 /* Exec sessions in containers of the fakes, for tests of what can be attached to. */
 
 #include "attached-client.h"
-#include "operation/sessions.h"
+#include "executed.h"
 
 /* One that is created and not started: sh -c SCRIPT, with more keys as GVariant text, or NULL. Borrowed: its container holds it until it is removed, which it never is by itself. */
 Session *session_make(Fixture *fixture, Container *container, const char *script, const char *more);
-/* Begins to start one that was made; the answer is to come. */
-Operation *session_begin(Fixture *fixture, Session *session, Answer *answer);
 void session_start(Fixture *fixture, Session *session); /* it succeeds */
 Session *session_run(Fixture *fixture, Container *container, const char *script, const char *more); /* both */
 void session_await_end(Fixture *fixture, Session *session, int code);

@@ -2,7 +2,7 @@
 /* ExecCapture: what is answered, where it is cut, and that nothing is left of it, whatever fails, whoever leaves. */
 
 #define FAKES_UNIT "capture"
-#include "fakes.h"
+#include "executed.h"
 #include "operation/capture.h"
 #include "base/clock.h"
 #include "model/session.h"
@@ -670,14 +670,6 @@ static void test_a_container_that_is_removed(Fixture *fixture, gconstpointer unu
 
 /* --- the service leaves --- */
 
-static void leave(Fixture *fixture) {
-        g_autoptr(GError) error = NULL;
-
-        fixture_crash(fixture, NULL);
-        if (!engine_adopt(fixture->engine, &error))
-                g_error("%s", error->message);
-}
-
 static void expect_gone_with_the_service(Fixture *fixture, pid_t pid, Captured *captured) {
         Container *container = registry_get_by_name(fixture->registry, "web");
 
@@ -697,7 +689,7 @@ static void test_it_dies_with_the_service(Fixture *fixture, gconstpointer unused
 
         (void) begin_with(fixture, container, SAY_AND_SLEEP, NULL, 100, LONG_USEC, alice, &captured);
         pid_t pid = await_member(fixture, container);
-        leave(fixture);
+        (void) executed_crash(fixture, NULL);
         expect_gone_with_the_service(fixture, pid, &captured);
 }
 
@@ -708,7 +700,7 @@ static void test_the_service_leaves_after_the_caller(Fixture *fixture, gconstpoi
         Capture *capture = begin(fixture, container, SAY_AND_SLEEP, &captured);
         pid_t pid = await_member(fixture, container);
         capture_abandon(capture);
-        leave(fixture);
+        (void) executed_crash(fixture, NULL);
         expect_gone_with_the_service(fixture, pid, &captured);
 }
 
@@ -721,7 +713,7 @@ static void test_the_service_leaves_what_does_not_die(Fixture *fixture, gconstpo
         if (!begin_dying(fixture, container, &captured, &group, &pid))
                 return;
         testing_run_idle(fixture->event);
-        leave(fixture);
+        (void) executed_crash(fixture, NULL);
         g_assert_true(cgroup_thaw(group, NULL));
         expect_gone_with_the_service(fixture, pid, &captured);
 }

@@ -57,7 +57,7 @@ static void test_nothing_executes_before_they_are_connected(Fixture *fixture, gc
         autofd int fd = open(go, O_RDWR | O_CLOEXEC);
         fixture->paths.stream = slow;
         client_attach_session(&client, fixture, session, NULL);
-        (void) session_begin(fixture, session, &answer);
+        execute_begin(fixture, session, &answer);
         testing_let_time_pass(fixture->event, fixture->reaper);
         g_assert_cmpuint(answer.n, ==, 0);
         g_assert_true(session->life.launching);
@@ -187,7 +187,7 @@ static void test_it_is_never_started(Fixture *fixture, gconstpointer unused) {
 static void fail_to_start(Fixture *fixture, Session *session, ConbusError code, const char *part) {
         g_auto(Answer) answer = {0};
 
-        (void) session_begin(fixture, session, &answer);
+        execute_begin(fixture, session, &answer);
         testing_run_until_count(fixture->event, &answer.n, 1);
         testing_expect_error(&answer.error, code, part);
         g_assert_cmpint(session->life.state, ==, SESSION_STOPPED);
@@ -284,7 +284,7 @@ static void test_sessions_do_not_meet(Fixture *fixture, gconstpointer unused) {
 
 static void test_what_is_refused(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
-        Session *own = session_make(fixture, container, "true", "{'own-stdio': <true>}"), *plain = session_make(fixture, container, "true", NULL);
+        Session *own = session_make(fixture, container, "true", "{'own-stdio': <true>, 'own-descriptors': <true>}"), *plain = session_make(fixture, container, "true", NULL);
 
         client_refuse_session(fixture, own, NULL, CONBUS_ERROR_NOT_ATTACHABLE, "attach to process 1 of container \"web\": it has the descriptors of its caller");
         client_refuse_session(fixture, plain, "{'from': <'run-start'>}", CONBUS_ERROR_NO_LOGS, "a process keeps no log");

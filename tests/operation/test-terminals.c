@@ -169,7 +169,7 @@ static void test_before_it_executes(Fixture *fixture, gconstpointer unused) {
         g_auto(Answer) answer = {0};
 
         Gate *gate = fakes_gate(fixture, "conmon create");
-        (void) session_begin(fixture, session, &answer);
+        execute_begin(fixture, session, &answer);
         gate_reach(gate);
         g_assert_true(session->life.launching);
         resize_session(fixture, session, 41, 42);
@@ -187,7 +187,7 @@ static void test_conmon_is_not_there_yet(Fixture *fixture, gconstpointer unused)
         g_auto(Answer) answer = {0};
 
         Gate *gate = fakes_gate(fixture, "conmon begin");
-        (void) session_begin(fixture, session, &answer);
+        execute_begin(fixture, session, &answer);
         gate_reach(gate);
         refuse_session(fixture, session, 41, 42, CONBUS_ERROR_NOT_RUNNING, "set the size of the terminal: conmon has gone");
         gate_open(gate);
