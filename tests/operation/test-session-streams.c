@@ -182,6 +182,31 @@ static void test_it_is_never_started(Fixture *fixture, gconstpointer unused) {
         client_refuse_session(fixture, session, NULL, CONBUS_ERROR_REMOVED, "attach to process 1 of container \"web\": it has been removed");
 }
 
+static bool are_connected(void *userdata) {
+        const RunStreams *streams = userdata;
+
+        return streams->ready && streams->n_adding == 0;
+}
+
+static void test_whoever_comes_during_the_launch(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        Session *session = session_make(fixture, container, "while :; do sleep 1000; done", NULL);
+        g_auto(Client) client = {0};
+        g_auto(Answer) answer = {0};
+
+        Gate *gate = fakes_gate(fixture, "crun exec");
+        execute_begin(fixture, session, &answer); /* conmon waits for nobody */
+        gate_reach(gate);
+        client_attach_session(&client, fixture, session, NULL);
+        gate_open(gate);
+        testing_run_until_count(fixture->event, &answer.n, 1);
+        g_assert_no_error(answer.error);
+        g_assert_nonnull(find_streams(fixture, session)->streamer);
+        testing_run_until(fixture->event, are_connected, find_streams(fixture, session));
+        g_assert_true(session_kill(session, SIGKILL, NULL));
+        client_await_end(&client, "exited 1 137");
+}
+
 /* --- the launch fails --- */
 
 static void fail_to_start(Fixture *fixture, Session *session, ConbusError code, const char *part) {
@@ -519,6 +544,7 @@ int main(int argc, char *argv[]) {
         SESSION_ADD(whoever_leaves_before_the_start);
         SESSION_ADD(all_have_left_before_the_start);
         SESSION_ADD(it_is_never_started);
+        SESSION_ADD(whoever_comes_during_the_launch);
         SESSION_ADD(launches_that_fail);
         SESSION_ADD(whoever_comes_later);
         SESSION_ADD(an_end_of_input);
