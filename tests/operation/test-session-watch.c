@@ -3,6 +3,7 @@
 
 #define FAKES_UNIT "session-watch"
 #include "executed.h"
+#include "runtime/cgroup.h"
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -320,6 +321,9 @@ static void test_a_launch_that_hangs_is_killed(Fixture *fixture, gconstpointer u
                 expect_end(fixture, executed_get(container), 125, 0);
                 fakes_run_until_gone(fixture, monitor);
                 gate_open(gate);
+                testing_let_time_pass(fixture->event, fixture->reaper);
+                g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
+                g_assert_cmpuint(processes->len, ==, 1); /* no crun has gone on */
                 g_assert_true(session_remove(fixture->engine, executed_get(container), &error));
                 fixture->engine->settings.create_usec = 2 * TESTING_DEADLINE_USEC;
         }

@@ -169,17 +169,12 @@ static void test_a_stop_begins_with_term(Fixture *fixture, gconstpointer unused)
 
 static void test_a_stop_without_grace(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
+        Session *session = execute(fixture, container, SLEEPS); /* which the first signal ends */
         g_autoptr(GError) error = NULL;
-        int fd;
-        Session *session = execute_stubborn(fixture, container, &fd);
-        char byte;
 
         g_assert_true(session_stop(fixture->engine, session, 0, &error));
         executed_run_until(fixture, session, SESSION_STOPPED);
         executed_expect(fixture, session, SESSION_STOPPED, 137, SIGKILL);
-        g_assert_cmpint(fcntl(fd, F_SETFL, O_NONBLOCK), ==, 0);
-        g_assert_cmpint(read(fd, &byte, 1), <=, 0); /* it has not heard of TERM */
-        close(fd);
 }
 
 static void test_the_shortest_grace_counts(Fixture *fixture, gconstpointer unused) {
