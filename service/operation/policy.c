@@ -19,7 +19,7 @@ static bool decide(Container *container, const Life *life, const char **ret_reas
         guint32 max = config_uint32(container->config, "restart-max", 0);
 
         *ret_reason = "policy";
-        if (g_str_equal(life->health_action, "restart")) {
+        if (g_str_equal(life->health_action, "restart") && !life->stopped_by_user) {
                 *ret_reason = "health-action";
                 return true;
         }

@@ -93,6 +93,7 @@ static void begin_removing(Operation *operation) {
         if (container->life.state != STATE_REMOVING) {
                 g_autoptr(Commit) commit = commit_new(container, operation->actor);
                 commit->life.next_restart_usec = 0;
+                commit->life.health_action = "";
                 commit->life.boot_due = false;
                 commit->life.remove_volumes = option_bool(operation, "volumes");
                 commit_enter(commit, STATE_REMOVING, REASON_USER);

@@ -177,6 +177,7 @@ static void keep_down(Operation *operation) {
                 g_autoptr(Commit) commit = commit_new(container, operation->actor);
                 commit->life.stopped_by_user = true;
                 commit->life.next_restart_usec = 0;
+                commit->life.health_action = "";
                 commit->life.boot_due = false;
                 if (!operation_commit(operation, commit))
                         return;

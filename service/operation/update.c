@@ -75,8 +75,10 @@ void update_step(Operation *operation) {
         g_autoptr(GVariant) merged = config_merge(container->config, changes);
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
         commit_set_config(commit, merged);
-        if (g_str_equal(config_string(merged, "restart-policy", "no"), "no"))
+        if (g_str_equal(config_string(merged, "restart-policy", "no"), "no")) {
                 commit->life.next_restart_usec = 0;
+                commit->life.health_action = "";
+        }
         commit_event(commit, "update", NULL);
         bool cancels = commit->life.next_restart_usec == 0;
         if (operation_commit(operation, commit)) {
