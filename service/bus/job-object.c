@@ -4,15 +4,13 @@
 #include "bus/job-object.h"
 #include "bus/sleep-lock.h"
 #include "bus/target.h"
-#include "bus/wait-calls.h"
+#include "bus/waiting.h"
 #include "base/log.h"
 #include "job-interface.h"
 #include "manager-interface.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #define MANAGER_PATH "/io/conbus1"
 
@@ -124,36 +122,6 @@ Jobs *job_objects_new(Bus *bus) {
 
 typedef enum Form { FORM_WAIT, FORM_WAIT_FOR, FORM_PIPE } Form;
 
-typedef struct Waiting {
-        Bus *bus;
-        Call *call; /* NULL for a pipe */
-        Form form;
-        int fd; /* writing end of a pipe */
-        sd_event_source *closed; /* the reader of the pipe has gone */
-        WaitSlot *slot;
-        JobWait *wait;
-} Waiting;
-
-static void waiting_free(Waiting *waiting) {
-        g_clear_pointer(&waiting->closed, sd_event_source_disable_unref);
-        close_fd(waiting->fd);
-        call_unref(waiting->call);
-        wait_slot_give_back(waiting->bus, waiting->slot);
-        g_free(waiting);
-}
-
-static void on_caller_left(Call *call, void *userdata) {
-        Waiting *waiting = userdata;
-
-        job_wait_cancel(waiting->wait);
-        waiting_free(waiting);
-}
-
-static int on_closed(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        on_caller_left(NULL, userdata);
-        return 0;
-}
-
 static void add_text(JsonBuilder *builder, const char *name, const char *text) {
         json_builder_set_member_name(builder, name);
         json_builder_add_string_value(builder, text);
@@ -195,22 +163,18 @@ static void on_waited(Job *job, void *userdata) {
         waiting_free(waiting);
 }
 
-static Waiting *begin_waiting(Call *call, Job *job, Form form, guint64 timeout_usec, GError **error) {
-        WaitSlot *slot = wait_slot_take(call, error);
+static void cancel(void *wait) {
+        job_wait_cancel(wait);
+}
 
-        if (!slot)
+static Waiting *begin_waiting(Call *call, Job *job, Form form, guint64 timeout_usec, GError **error) {
+        Waiting *waiting = waiting_new(call, form, cancel, error);
+
+        if (!waiting)
                 return NULL;
-        Waiting *waiting = g_new0(Waiting, 1);
-        waiting->bus = call->bus;
-        waiting->form = form;
-        waiting->fd = -1;
-        waiting->slot = slot;
         waiting->wait = job_wait(job, timeout_usec, on_waited, waiting);
-        if (form != FORM_PIPE) {
-                waiting->call = call_ref(call);
-                call->caller_left = on_caller_left;
-                call->userdata = waiting;
-        }
+        if (form != FORM_PIPE)
+                waiting_set_call(waiting, call);
         return waiting;
 }
 
@@ -231,22 +195,17 @@ bool job_object_wait_for(Call *call, Job *job, guint64 timeout_usec, GError **er
 }
 
 bool job_object_open_wait(Call *call, Job *job, GError **error) {
-        int ends[2];
+        autofd int reading = -1, writing = -1;
 
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return error_errno(error, errno, "make a pipe for a wait");
-        autofd int reading = ends[0];
-        autofd int writing = ends[1];
-        (void) fcntl(writing, F_SETFL, O_NONBLOCK);
+        if (!waiting_make_pipe(&reading, &writing, error))
+                return false;
         if (job_is_finished(job))
                 write_line(writing, job);
         else {
                 Waiting *waiting = begin_waiting(call, job, FORM_PIPE, UINT64_MAX, error);
                 if (!waiting)
                         return false;
-                waiting->fd = steal_fd(&writing);
-                int r = sd_event_add_io(call->bus->event, &waiting->closed, waiting->fd, 0, on_closed, waiting);
-                g_assert(r >= 0);
+                waiting_set_pipe(waiting, &writing);
         }
         job_reply_open_wait(call, reading);
         return true;

@@ -4,15 +4,13 @@
 #include "bus/attach-calls.h"
 #include "bus/exec-calls.h"
 #include "bus/target.h"
-#include "bus/wait-calls.h"
+#include "bus/waiting.h"
 #include "operation/attachments.h"
 #include "operation/sessions.h"
 #include "process-interface.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 void target_of_session(const void *session, Target *ret) {
         target_of_container(((const Session *) session)->container, ret);
@@ -49,36 +47,6 @@ int process_property_container(Bus *bus, Session *session, sd_bus_message *reply
 
 typedef enum Form { FORM_WAIT, FORM_STOP, FORM_REMOVE, FORM_PIPE } Form;
 
-typedef struct Waiting {
-        Bus *bus;
-        Call *call; /* NULL for a pipe */
-        Form form;
-        int fd; /* writing end of a pipe */
-        sd_event_source *closed; /* the reader of the pipe has gone */
-        WaitSlot *slot;
-        SessionWait *wait;
-} Waiting;
-
-static void waiting_free(Waiting *waiting) {
-        g_clear_pointer(&waiting->closed, sd_event_source_disable_unref);
-        close_fd(waiting->fd);
-        call_unref(waiting->call);
-        wait_slot_give_back(waiting->bus, waiting->slot);
-        g_free(waiting);
-}
-
-static void on_caller_left(Call *call, void *userdata) {
-        Waiting *waiting = userdata;
-
-        session_wait_cancel(waiting->wait);
-        waiting_free(waiting);
-}
-
-static int on_closed(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        on_caller_left(NULL, userdata);
-        return 0;
-}
-
 static void write_line(int fd, const Session *session) {
         g_autofree char *path = session_path(session), *line = g_strdup_printf("{\"process\":\"%s\",\"exit-code\":%d,\"signal\":%d}\n", path, session->life.exit_code, session->life.exit_signal);
 
@@ -112,19 +80,19 @@ static void on_waited(Session *session, const GError *error, void *userdata) {
         waiting_free(waiting);
 }
 
-static Waiting *begin_waiting(Call *call, Session *session, Form form, guint64 timeout_usec, GError **error) {
-        WaitSlot *slot = wait_slot_take(call, error);
+static void cancel(void *wait) {
+        session_wait_cancel(wait);
+}
 
-        if (!slot)
+static Waiting *begin_waiting(Call *call, Session *session, Form form, guint64 timeout_usec, GError **error) {
+        Waiting *waiting = waiting_new(call, form, cancel, error);
+
+        if (!waiting)
                 return NULL;
-        Waiting *waiting = g_new0(Waiting, 1);
-        *waiting = (Waiting) {.bus = call->bus, .form = form, .fd = -1, .slot = slot};
         waiting->wait = session_wait(call->bus->engine, session, timeout_usec, on_waited, waiting);
         if (form != FORM_PIPE) {
-                waiting->call = call_ref(call);
+                waiting_set_call(waiting, call);
                 call->waits = form == FORM_WAIT;
-                call->caller_left = on_caller_left;
-                call->userdata = waiting;
         }
         return waiting;
 }
@@ -137,22 +105,17 @@ bool process_object_wait(Call *call, Session *session, GError **error) {
 }
 
 bool process_object_open_wait(Call *call, Session *session, GError **error) {
-        int ends[2];
+        autofd int reading = -1, writing = -1;
 
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return error_errno(error, errno, "make a pipe for a wait");
-        autofd int reading = ends[0];
-        autofd int writing = ends[1];
-        (void) fcntl(writing, F_SETFL, O_NONBLOCK);
+        if (!waiting_make_pipe(&reading, &writing, error))
+                return false;
         if (session->life.state == SESSION_STOPPED)
                 write_line(writing, session);
         else {
                 Waiting *waiting = begin_waiting(call, session, FORM_PIPE, UINT64_MAX, error);
                 if (!waiting)
                         return false;
-                waiting->fd = steal_fd(&writing);
-                int r = sd_event_add_io(call->bus->event, &waiting->closed, waiting->fd, 0, on_closed, waiting);
-                g_assert(r >= 0);
+                waiting_set_pipe(waiting, &writing);
         }
         process_reply_open_wait(call, reading);
         return true;
