@@ -18,6 +18,7 @@ struct Waiter {
 
 struct Flush {
         Store *store;
+        char *path; /* of the write-ahead log; NULL for a database in memory */
         aio_context_t context;
         int wal_fd, event_fd;
         sd_event_source *source, *defer;
@@ -71,8 +72,17 @@ static int on_blocking_done(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+/* 0 or an errno. A database on disk whose log cannot be opened, as without descriptors left, has not been synced: it is tried again each time. */
+static int sync_now(struct Flush *flush) {
+        if (!flush->path)
+                return 0;
+        if (flush->wal_fd < 0)
+                flush->wal_fd = open(flush->path, O_RDWR | O_CLOEXEC);
+        return flush->wal_fd < 0 || fdatasync(flush->wal_fd) < 0 ? errno : 0;
+}
+
 static void sync_blocking(struct Flush *flush) {
-        flush->blocking_result = flush->wal_fd >= 0 && fdatasync(flush->wal_fd) < 0 ? errno : 0;
+        flush->blocking_result = sync_now(flush);
         int r = sd_event_add_defer(flush->store->event, &flush->defer, on_blocking_done, flush);
         g_assert(r >= 0);
 }
@@ -92,12 +102,12 @@ static void start(struct Flush *flush) {
 
 static struct Flush *flush_new(Store *store) {
         struct Flush *flush = g_new0(struct Flush, 1);
-        g_autofree char *path = store->directory ? g_build_filename(store->directory, "conbus.db-wal", NULL) : NULL;
 
         flush->store = store;
+        flush->path = store->directory ? g_build_filename(store->directory, "conbus.db-wal", NULL) : NULL;
         flush->current = g_array_new(FALSE, FALSE, sizeof(struct Waiter));
         flush->next = g_array_new(FALSE, FALSE, sizeof(struct Waiter));
-        flush->wal_fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+        flush->wal_fd = flush->path ? open(flush->path, O_RDWR | O_CLOEXEC) : -1;
         flush->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         flush->blocking = flush->wal_fd < 0 || flush->event_fd < 0 || syscall(SYS_io_setup, 1, &flush->context) < 0 ||
                           sd_event_add_io(store->event, &flush->source, flush->event_fd, EPOLLIN, on_complete, flush) < 0;
@@ -113,6 +123,7 @@ void flush_free(struct Flush *flush) {
         close_fd(flush->event_fd);
         g_array_unref(flush->current);
         g_array_unref(flush->next);
+        g_free(flush->path);
         g_free(flush);
 }
 

@@ -83,6 +83,33 @@ static void test_without_a_loop_it_is_done_at_once(void) {
         g_assert_cmpuint(caller.n, ==, 1);
 }
 
+static void on_refused(const GError *error, void *userdata) {
+        g_assert_nonnull(error);
+        g_assert_nonnull(strstr(error->message, "write the database to disk"));
+        ++*(unsigned *) userdata;
+}
+
+/* A log that cannot be opened has not been synced, and is tried again. */
+static void test_what_cannot_be_opened_is_not_synced(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autofree char *log = g_build_filename(directory, "conbus.db-wal", NULL), *away = g_strconcat(log, ".away", NULL);
+        g_autoptr(sd_event) event = NULL;
+        g_autoptr(GString) order = g_string_new(NULL);
+        unsigned n_refused = 0;
+
+        g_assert_cmpint(sd_event_new(&event), >=, 0);
+        g_autoptr(Store) store = store_open(directory, event, NULL);
+        g_assert_nonnull(store);
+        Caller caller = {.store = store, .order = order, .name = 'a'};
+        write_something(store);
+        g_assert_cmpint(rename(log, away), ==, 0);
+        store_sync(store, on_refused, &n_refused);
+        testing_run_until_count(event, &n_refused, 1);
+        g_assert_cmpint(rename(away, log), ==, 0);
+        store_sync(store, on_synced, &caller);
+        testing_run_until_count(event, &caller.n, 1);
+}
+
 static void on_never(const GError *error, void *userdata) {
         g_assert_not_reached();
 }
@@ -106,6 +133,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/flush/a-store-in-memory-answers-alike", test_a_store_in_memory_answers_alike);
         g_test_add_func("/flush/a-file-system-in-memory-answers-alike", test_a_file_system_in_memory_answers_alike);
         g_test_add_func("/flush/without-a-loop-it-is-done-at-once", test_without_a_loop_it_is_done_at_once);
+        g_test_add_func("/flush/what-cannot-be-opened-is-not-synced", test_what_cannot_be_opened_is_not_synced);
         g_test_add_func("/flush/a-closed-store-answers-nobody", test_a_closed_store_answers_nobody);
         return g_test_run();
 }
