@@ -99,6 +99,7 @@ static void test_input_is_open_for_those_who_want_it(Fixture *fixture, gconstpoi
         g_assert_true(attachments_session_wants_input(fixture->engine, writing));
         session_start(fixture, reading);
         client_await_end(&reader, "exited 1 9"); /* nobody can write */
+        client_await(&reader, "first\n"); /* the end is told beside the stream */
         g_assert_cmpstr(reader.received->str, ==, "first\n");
         session_start(fixture, alone);
         session_await_end(fixture, alone, 9);
