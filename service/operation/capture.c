@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
+#include "runtime/dying.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -15,12 +16,6 @@
 
 #define PIECE 65536
 #define PATIENCE_USEC (5 * G_USEC_PER_SEC)
-
-/* A process of the group that has been killed and has not ended yet. */
-typedef struct Dying {
-        PidRef pid;
-        sd_event_source *source;
-} Dying;
 
 typedef struct Stream {
         Capture *capture;
@@ -36,8 +31,7 @@ struct Capture {
         Process *process;
         sd_event_source *timer;
         Stream streams[2];
-        GPtrArray *dying; /* of Dying */
-        unsigned n_dying;
+        Dying *dying; /* of the group */
         char *directory, *group, *name;
         gsize bytes_max;
         guint64 timeout_usec;
@@ -57,17 +51,9 @@ static void remove_files(Capture *capture) {
         }
 }
 
-static void dying_free(void *data) {
-        Dying *dying = data;
-
-        g_clear_pointer(&dying->source, sd_event_source_disable_unref);
-        pidref_clear(&dying->pid);
-        g_free(dying);
-}
-
 static void capture_free(Capture *capture) {
         g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
-        g_ptr_array_unref(capture->dying);
+        dying_free(capture->dying);
         g_clear_error(&capture->error);
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
                 g_clear_pointer(&capture->streams[i].source, sd_event_source_disable_unref);
@@ -182,49 +168,22 @@ static void finish(Capture *capture) {
         capture_free(capture);
 }
 
-static int on_dead(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static void on_dead(unsigned n_left, void *userdata) {
         Capture *capture = userdata;
 
-        sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        if (--capture->n_dying == 0)
-                finish(capture);
-        return 0;
-}
-
-static int on_patience_ended(sd_event_source *source, guint64 usec, void *userdata) {
-        Capture *capture = userdata;
-
-        log_warning("%s: %u processes of what was executed do not die of SIGKILL", container_title(capture->container), capture->n_dying);
+        if (n_left > 0)
+                log_warning("%s: %u processes of what was executed do not die of SIGKILL", container_title(capture->container), n_left);
         finish(capture);
-        return 0;
-}
-
-static void watch_dying(Capture *capture, pid_t pid) {
-        g_auto(PidRef) ref = PIDREF_NULL;
-
-        if (!pidref_open(pid, &ref, NULL))
-                return;
-        Dying *dying = g_new0(Dying, 1);
-        dying->pid = pidref_steal(&ref);
-        g_ptr_array_add(capture->dying, dying);
-        int r = sd_event_add_io(capture->engine->event, &dying->source, dying->pid.fd, EPOLLIN, on_dead, capture);
-        g_assert(r >= 0);
-        capture->n_dying++;
 }
 
 /* A group can be removed, and nothing can write any more, once its processes have ended; in one that is frozen they do not. */
 static void end_group(Capture *capture) {
         kill_group(capture);
         g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
-        g_autoptr(GPtrArray) left = *capture->group ? cgroup_list(capture->group) : g_ptr_array_new();
-        for (guint i = 0; i < left->len; i++)
-                watch_dying(capture, ((CgroupProcess *) left->pdata[i])->pid);
-        if (capture->n_dying == 0) {
+        if (*capture->group)
+                dying_add(capture->dying, capture->group);
+        if (!dying_await(capture->dying, PATIENCE_USEC))
                 finish(capture);
-                return;
-        }
-        int r = sd_event_add_time(capture->engine->event, &capture->timer, CLOCK_BOOTTIME, clock_boottime_in(PATIENCE_USEC), 10000, on_patience_ended, capture);
-        g_assert(r >= 0);
 }
 
 static void on_process_ended(const ProcessResult *result, void *userdata) {
@@ -310,7 +269,7 @@ Capture *capture_begin(Engine *engine, Container *container, GVariant *request, 
         if (!sessions_check_state(container, "execute in", error) || !operation_check_quota(engine, actor, "ExecCapture", error))
                 return NULL;
         Capture *capture = g_new0(Capture, 1);
-        *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .dying = g_ptr_array_new_with_free_func(dying_free), .done = done, .userdata = userdata};
+        *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .dying = dying_new(engine->event, on_dead, capture), .done = done, .userdata = userdata};
         quota_take(engine, actor);
         g_queue_push_tail(&engine->captures, capture);
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {

@@ -5,14 +5,13 @@
  * So one unit holds a run and shows in systemd-cgls, systemd's properties bound the whole of it, and crun's limits, freezer, counts of OOM kills and groups of health checks work alike in both versions and without systemd; a second scope, which
  * crun --systemd-cgroup would ask for, would end on its own and block crun on the bus.
  *
- * At the end whatever is left in the scope is killed and waited for by pidfd before the scope is stopped: without a release agent (version 1 in a namespace) systemd does not hear of the end of processes that are not its children. */
+ * At the end whatever is left in the scope, or without systemd in the group, is killed and waited for (runtime/dying.h) before the scope is stopped: without a release agent (version 1 in a namespace) systemd does not hear of the end of processes that are not its children. */
 
 #include "operation/internal.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
+#include "runtime/dying.h"
 #include <string.h>
-#include <sys/epoll.h>
 
 #define STOP_MARGIN_USEC (5 * G_USEC_PER_SEC)
 
@@ -56,30 +55,14 @@ char *scope_group(Engine *engine, const Container *container) {
 
 typedef struct ScopeEnd {
         Operation *operation;
-        GPtrArray *watched; /* of Leftover */
-        sd_event_source *timer;
-        unsigned n_left;
+        Dying *left;
         char *cgroup;
 } ScopeEnd;
-
-typedef struct Leftover {
-        PidRef ref;
-        sd_event_source *source;
-} Leftover;
-
-static void leftover_free(void *data) {
-        Leftover *leftover = data;
-
-        g_clear_pointer(&leftover->source, sd_event_source_disable_unref);
-        pidref_clear(&leftover->ref);
-        g_free(leftover);
-}
 
 static void scope_end_free(void *data) {
         ScopeEnd *end = data;
 
-        g_clear_pointer(&end->timer, sd_event_source_disable_unref);
-        g_ptr_array_unref(end->watched);
+        dying_free(end->left);
         g_free(end->cgroup);
         g_free(end);
 }
@@ -101,8 +84,6 @@ static void stop_scope(ScopeEnd *end) {
         Operation *operation = end->operation;
         g_autofree char *name = cgroup_scope_of(operation->container->id);
 
-        g_clear_pointer(&end->timer, sd_event_source_disable_unref);
-        g_ptr_array_set_size(end->watched, 0);
         if (!operation->engine->units || operation->engine->shutdown) { /* at a shutdown its stop is queued already, behind ours */
                 on_scope_stopped(NULL, end);
                 return;
@@ -110,42 +91,12 @@ static void stop_scope(ScopeEnd *end) {
         operation->unit_job = units_stop_scope(operation->engine->units, name, on_scope_stopped, end);
 }
 
-static int on_leftover_ended(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static void on_left_ended(unsigned n_left, void *userdata) {
         ScopeEnd *end = userdata;
 
-        sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        if (--end->n_left == 0)
-                stop_scope(end);
-        return 0;
-}
-
-static int on_patience_ended(sd_event_source *source, guint64 usec, void *userdata) {
-        ScopeEnd *end = userdata;
-
-        log_warning("%s: %u processes of its scope do not die of SIGKILL", container_title(end->operation->container), end->n_left);
+        if (n_left > 0)
+                log_warning("%s: %u processes of its scope do not die of SIGKILL", container_title(end->operation->container), n_left);
         stop_scope(end);
-        return 0;
-}
-
-static void watch_process(ScopeEnd *end, pid_t pid) {
-        Engine *engine = end->operation->engine;
-        g_auto(PidRef) ref = PIDREF_NULL;
-
-        if (!pidref_open(pid, &ref, NULL))
-                return;
-        Leftover *leftover = g_new0(Leftover, 1);
-        leftover->ref = pidref_steal(&ref);
-        int r = sd_event_add_io(engine->event, &leftover->source, leftover->ref.fd, EPOLLIN, on_leftover_ended, end);
-        g_assert(r >= 0);
-        g_ptr_array_add(end->watched, leftover);
-        end->n_left++;
-}
-
-static void watch(ScopeEnd *end, const char *cgroup) {
-        g_autoptr(GPtrArray) left = cgroup_list(cgroup);
-
-        for (guint i = 0; i < left->len; i++)
-                watch_process(end, ((CgroupProcess *) left->pdata[i])->pid);
 }
 
 void scope_end(Operation *operation) {
@@ -155,22 +106,20 @@ void scope_end(Operation *operation) {
         unsigned n = 0;
 
         end->operation = operation;
-        end->watched = g_ptr_array_new_with_free_func(leftover_free);
+        end->left = dying_new(engine->event, on_left_ended, end);
         end->cgroup = engine->units ? scope_group(engine, operation->container) : group_of(engine, operation->container);
         operation->scope_end = end;
-        watch(end, end->cgroup);
+        dying_add(end->left, end->cgroup);
         if (operation->undoes_launch && !engine->units) { /* killed too; else conmon goes when its exit command has ended */
                 g_autofree char *monitor = cgroup_path_for_monitor(operation->container->id);
-                watch(end, monitor);
+                dying_add(end->left, monitor);
         }
-        if (end->n_left == 0) {
+        if (!dying_await(end->left, engine->settings.kill_usec)) {
                 stop_scope(end);
                 return;
         }
         if (!cgroup_signal(end->cgroup, SIGKILL, &n, &error))
                 log_warning("kill what is left of %s: %s", container_title(operation->container), error->message);
-        int r = sd_event_add_time(operation->engine->event, &end->timer, CLOCK_BOOTTIME, clock_boottime_in(operation->engine->settings.kill_usec), 1000, on_patience_ended, end);
-        g_assert(r >= 0);
 }
 
 void scope_forget(Operation *operation) {
