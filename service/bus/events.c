@@ -5,11 +5,11 @@
 #include "bus/events.h"
 #include "bus/discreet.h"
 #include "bus/peers.h"
+#include "bus/json-members.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <json-glib/json-glib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -51,15 +51,11 @@ static char *to_line(const Event *event, GVariant *details) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
 
         json_builder_begin_object(builder);
-        json_builder_set_member_name(builder, "seq");
-        json_builder_add_int_value(builder, (gint64) event->seq);
-        json_builder_set_member_name(builder, "usec");
-        json_builder_add_int_value(builder, (gint64) event->usec);
+        add_int(builder, "seq", event->seq);
+        add_int(builder, "usec", event->usec);
         const char *const texts[][2] = {{"type", event->type}, {"action", event->action}, {"object", event->object}, {"id", event->id}};
-        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
-                json_builder_set_member_name(builder, texts[i][0]);
-                json_builder_add_string_value(builder, texts[i][1]);
-        }
+        for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+                add_string(builder, texts[i][0], texts[i][1]);
         json_builder_set_member_name(builder, "details");
         json_builder_add_value(builder, json_gvariant_serialize(details));
         json_builder_end_object(builder);

@@ -3,30 +3,15 @@
 
 #include "bus/inspect.h"
 #include "bus/discreet.h"
+#include "bus/json-members.h"
 #include "model/secret.h"
 #include "operation/health.h"
 #include "operation/kept.h"
 #include "operation/volumes.h"
 #include "runtime/document.h"
-#include <json-glib/json-glib.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-static void add_string(JsonBuilder *builder, const char *name, const char *value) {
-        json_builder_set_member_name(builder, name);
-        json_builder_add_string_value(builder, value);
-}
-
-static void add_int(JsonBuilder *builder, const char *name, gint64 value) {
-        json_builder_set_member_name(builder, name);
-        json_builder_add_int_value(builder, value);
-}
-
-static void add_bool(JsonBuilder *builder, const char *name, bool value) {
-        json_builder_set_member_name(builder, name);
-        json_builder_add_boolean_value(builder, value);
-}
 
 static void add_time(JsonBuilder *builder, const char *name, guint64 usec) {
         if (usec == 0) {

@@ -5,11 +5,11 @@
 #include "bus/sleep-lock.h"
 #include "bus/target.h"
 #include "bus/waiting.h"
+#include "bus/json-members.h"
 #include "base/log.h"
 #include "job-interface.h"
 #include "manager-interface.h"
 #include <errno.h>
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #define MANAGER_PATH "/io/conbus1"
@@ -122,19 +122,14 @@ Jobs *job_objects_new(Bus *bus) {
 
 typedef enum Form { FORM_WAIT, FORM_WAIT_FOR, FORM_PIPE } Form;
 
-static void add_text(JsonBuilder *builder, const char *name, const char *text) {
-        json_builder_set_member_name(builder, name);
-        json_builder_add_string_value(builder, text);
-}
-
 static void write_line(int fd, const Job *job) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
 
         json_builder_begin_object(builder);
-        add_text(builder, "job", job->path);
-        add_text(builder, "state", job_state_to_string(job->state));
-        add_text(builder, "error-name", job->error ? error_to_name(job->error) : "");
-        add_text(builder, "error-message", job->error ? job->error->message : "");
+        add_string(builder, "job", job->path);
+        add_string(builder, "state", job_state_to_string(job->state));
+        add_string(builder, "error-name", job->error ? error_to_name(job->error) : "");
+        add_string(builder, "error-message", job->error ? job->error->message : "");
         json_builder_set_member_name(builder, "result");
         json_builder_add_value(builder, json_gvariant_serialize(job->result));
         json_builder_end_object(builder);

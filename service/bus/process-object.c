@@ -5,11 +5,11 @@
 #include "bus/exec-calls.h"
 #include "bus/target.h"
 #include "bus/waiting.h"
+#include "bus/json-members.h"
 #include "operation/attachments.h"
 #include "operation/sessions.h"
 #include "process-interface.h"
 #include <errno.h>
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 void target_of_session(const void *session, Target *ret) {
@@ -188,21 +188,6 @@ bool process_object_open_pid_fd(Call *call, Session *session, GError **error) {
 }
 
 /* --- Inspect --- */
-
-static void add_string(JsonBuilder *builder, const char *name, const char *value) {
-        json_builder_set_member_name(builder, name);
-        json_builder_add_string_value(builder, value);
-}
-
-static void add_int(JsonBuilder *builder, const char *name, gint64 value) {
-        json_builder_set_member_name(builder, name);
-        json_builder_add_int_value(builder, value);
-}
-
-static void add_bool(JsonBuilder *builder, const char *name, bool value) {
-        json_builder_set_member_name(builder, name);
-        json_builder_add_boolean_value(builder, value);
-}
 
 static void add_process(JsonBuilder *builder, const Session *session) {
         g_autofree const char **command = config_strv(session->request, "command");

@@ -4,6 +4,7 @@
 #include "bus/wait-calls.h"
 #include "bus/discreet.h"
 #include "bus/peers.h"
+#include "bus/json-members.h"
 #include "base/clock.h"
 #include "base/fd-store.h"
 #include "base/log.h"
@@ -11,7 +12,6 @@
 #include "manager-interface.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <json-glib/json-glib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -105,18 +105,12 @@ static void write_line(int fd, const WaitAnswer *answer) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
 
         json_builder_begin_object(builder);
-        json_builder_set_member_name(builder, "condition");
-        json_builder_add_string_value(builder, answer->condition);
-        json_builder_set_member_name(builder, "container");
-        json_builder_add_string_value(builder, answer->container);
-        json_builder_set_member_name(builder, "run");
-        json_builder_add_int_value(builder, (gint64) answer->run);
-        json_builder_set_member_name(builder, "exit-code");
-        json_builder_add_int_value(builder, answer->exit_code);
-        json_builder_set_member_name(builder, "signal");
-        json_builder_add_int_value(builder, answer->exit_signal);
-        json_builder_set_member_name(builder, "result");
-        json_builder_add_string_value(builder, result_to_string(answer->result));
+        add_string(builder, "condition", answer->condition);
+        add_string(builder, "container", answer->container);
+        add_int(builder, "run", answer->run);
+        add_int(builder, "exit-code", answer->exit_code);
+        add_int(builder, "signal", answer->exit_signal);
+        add_string(builder, "result", result_to_string(answer->result));
         json_builder_set_member_name(builder, "record");
         json_builder_add_value(builder, json_gvariant_serialize(answer->details));
         json_builder_end_object(builder);
