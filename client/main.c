@@ -2,60 +2,9 @@
 /* conbusctl: chooses the command. */
 
 #include "call.h"
-#include "commands.h"
+#include "conbusctl-commands.h"
 #include <stdio.h>
 #include <string.h>
-
-#define DETACH_KEYS "--detach-keys KEYS  leave without ending it: characters or ctrl-X, separated by commas; ctrl-p,ctrl-q at a terminal, empty for none\n"
-#define NO_BLOCK "--no-block  print the path of a job instead of waiting for the end (see job)\n"
-#define GRACE "-t, --timeout TIME  from the stop signal to SIGKILL: 0 kills at once, infinity never does\n-s, --signal SIGNAL  instead of the container's own stop signal\n"
-#define CREATION                                                                                                                                        \
-        "--name NAME  instead of one that is made up\n--rootfs DIRECTORY  base of the root file system\n--bundle DIRECTORY  an OCI bundle instead\n"            \
-        "--env NAME=VALUE, --label KEY=VALUE  may be repeated\n--user USER[:GROUP], --cwd DIRECTORY, --hostname NAME\n"                                   \
-        "--network none|host|private|container:NAME|ns:PATH\n--restart no|on-failure|always|unless-stopped\n--notify started|ready|healthy\n"             \
-        "--seccomp default|unconfined|FILE\n--read-only  no writing to the root file system\n--rm  remove it once it has ended and nothing restarts it\n"     \
-        "--set KEY=VALUE  any creation key; VALUE as GVariant text, strings as they are\n"
-
-static const struct Command {
-        const char *name, *arguments, *text, *options; /* options: a line each, or "" */
-        int (*run)(char **words); /* NULL: a verb */
-} commands[] = {
-        {"create", "[OPTION]… [--] [COMMAND…]", "make a container and print its id", CREATION, command_create},
-        {"run", "[OPTION]… [--] COMMAND…", "make and start one, show its output, and exit with its code",
-         "-d, --detach  do not wait; print the id\n-i, --interactive  pass standard input in\n-t, --tty  give it a terminal; -it: this one\n" DETACH_KEYS CREATION, command_run},
-        {"attach", "[OPTION]… NAME", "connect to the streams of one that runs", "--no-stdin  watch only\n" DETACH_KEYS, command_attach},
-        {"exec", "[OPTION]… NAME COMMAND…", "execute a command in one that runs, and exit with its code",
-         "-i, --interactive  pass standard input in\n-t, --tty  give it a terminal; -it: this one\n-u, --user USER[:GROUP]  by name or number in the container\n-w, --cwd DIRECTORY  absolute, in the container\n"
-         "-e, --env NAME=VALUE  may be repeated\n--privileged  with every capability; root alone\n-d, --detach  do not wait; print the path of its object\n" DETACH_KEYS,
-         command_exec},
-        {"logs", "[OPTION]… NAME", "show the log of one",
-         "-f, --follow  go on until it has ended and nothing restarts it\n--since TIME, --until TIME  lines from then on, lines before then: \"2026-11-26 12:34\", 12:34, yesterday, @SECONDS, -1h30min, \"5 min ago\", 10m\n"
-         "-n, --tail N  the last N lines alone, or all\n-t, --timestamps  the time before each line\n--stream stdout|stderr  one of the two\n--run N  of this run, 0 for the latest\n--cursor CURSOR  from there on\n"
-         "--json  an object for each line\n",
-         command_logs},
-        {"start", "[OPTION]… NAME…", "start", "--recursive  start what it depends on first\n--wait started|ready|healthy  when a start counts as done\n" NO_BLOCK, NULL},
-        {"stop", "[OPTION]… NAME…", "stop, and wait until all is cleaned up", GRACE NO_BLOCK, NULL},
-        {"restart", "[OPTION]… NAME…", "stop and start", GRACE "--recursive, --wait WHEN  as for start\n" NO_BLOCK, NULL},
-        {"kill", "[OPTION]… NAME…", "send a signal", "-s, --signal SIGNAL  name or number, KILL by default\n" NO_BLOCK, NULL},
-        {"pause", "[OPTION]… NAME…", "freeze", NO_BLOCK, NULL},
-        {"resume", "[OPTION]… NAME…", "thaw", NO_BLOCK, NULL},
-        {"rm", "[OPTION]… NAME…", "remove", "-f, --force  stop it first\n--dependents  remove what depends on it first\n-t, --timeout TIME  of the stop\n" NO_BLOCK, NULL},
-        {"enable", "[OPTION]… NAME…", "start at boot", NO_BLOCK, NULL},
-        {"disable", "[OPTION]… NAME…", "do not start at boot", NO_BLOCK, NULL},
-        {"rename", "NAME NEW-NAME", "give another name", "", command_rename},
-        {"set-restart-policy", "NAME POLICY[:MAX]", "no, on-failure, unless-stopped or always", "", command_set_restart_policy},
-        {"ps", "[OPTION]…", "list those that live, with their health and the next restart of the policy", "-a, --all  list the others, too\n--label KEY[=VALUE]  only those with the label\n", command_ps},
-        {"runs", "NAME|ID", "list the records of runs, also of a removed container by its id", "", command_runs},
-        {"inspect", "NAME", "everything about one, as JSON", "", command_inspect},
-        {"wait", "[OPTION]… NAME", "wait, print what was met and the code, and exit with the code",
-         "--condition CONDITION  a state, ready, healthy, unhealthy or removed; stopped by default; may be repeated, the first to be met counts\n"
-         "--run N  of exactly this run\n--after-run N  of the first run above N, 0 for the first one at all\n--final  until no restart is due any more\n"
-         "--timeout TIME  then print timeout and exit with 124\n",
-         command_wait},
-        {"health", "run|log NAME", "check now and exit with 0 if all is well, or show the last results", "", command_health},
-        {"job", "wait|cancel|release PATH", "wait for a job of --no-block and print its result, cancel it, or let it go", "", command_job},
-        {"events", "[OPTION]…", "the log of events", "--since N  those after this number\n-f, --follow  go on as JSON lines\n", command_events},
-};
 
 static void print_options(FILE *to, const char *options) {
         g_auto(GStrv) lines = g_strsplit(options, "\n", -1);

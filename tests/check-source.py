@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+import rules
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ["service", "client", "tests", "introspection", "data"]
 FILE_LINES, FUNCTION_LINES = 600, 60
@@ -209,20 +211,5 @@ def nothing_is_put_off():
     return complaints
 
 
-RULES = [includes_point_down, nothing_banned_is_called, every_file_has_its_test, every_file_names_its_licence, nothing_is_too_long, errors_leave_at_one_door, nothing_is_put_off]
-
-
-def main():
-    print(f"1..{len(RULES)}")
-    failed = 0
-    for number, rule in enumerate(RULES, 1):
-        complaints = rule()
-        failed += bool(complaints)
-        print(f"{'not ok' if complaints else 'ok'} {number} - {rule.__name__.replace('_', '-')}")
-        for complaint in complaints:
-            print(f"# {complaint}")
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rules.main([includes_point_down, nothing_banned_is_called, every_file_has_its_test, every_file_names_its_licence, nothing_is_too_long, errors_leave_at_one_door, nothing_is_put_off]))
