@@ -6,6 +6,7 @@
 #include "bus/inspect.h"
 #include "bus/query.h"
 #include "bus/wait-calls.h"
+#include "conbus-features.h"
 #include "container-interface.h"
 #include "manager-interface.h"
 #include "runtime/cgroup.h"
@@ -22,7 +23,7 @@ int manager_property_version(Bus *bus, sd_bus_message *reply) {
 }
 
 int manager_property_features(Bus *bus, sd_bus_message *reply) {
-        return sd_bus_message_append(reply, "as", 19, "core", "runs", "waits", "restart-policies", "jobs", "polkit", "profiles", "can", "scopes", "health", "dependencies", "attach", "exec", "logs", "init", "descriptors", "secrets", "credentials", "volumes");
+        return sd_bus_message_append_strv(reply, (char **) conbus_features);
 }
 
 int manager_property_mode(Bus *bus, sd_bus_message *reply) {
