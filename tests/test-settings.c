@@ -27,13 +27,30 @@ static void load(Fixture *fixture, const char *text) {
         settings_load(&fixture->settings);
 }
 
-#define N_NUMBERS 13
+#define N_NUMBERS 20
 
-/* What the file may set, in one order. */
+/* Every number that the file may set, in the order of data/conbus.conf. */
 static void get_numbers(const Settings *settings, guint64 numbers[N_NUMBERS]) {
-        const guint64 all[N_NUMBERS] = {settings->idle_exit_usec,   settings->operations_max,     settings->waits_per_caller, settings->exit_file_usec,    settings->kill_usec,          settings->create_usec,
-                                        settings->backoff_max_usec, settings->backoff_reset_usec, settings->limits.runs_usec, settings->limits.runs_count, settings->limits.events_usec, settings->limits.events_count,
-                                        settings->runtime_usec};
+        const guint64 all[N_NUMBERS] = {settings->idle_exit_usec,
+                                        settings->operations_max,
+                                        settings->operations_per_user,
+                                        settings->waits_per_caller,
+                                        settings->checks_per_user,
+                                        settings->streams_per_user,
+                                        settings->processes_per_user,
+                                        settings->process_keep_usec,
+                                        settings->jobs.unfinished_per_caller,
+                                        settings->jobs.keep_usec,
+                                        settings->exit_file_usec,
+                                        settings->kill_usec,
+                                        settings->create_usec,
+                                        settings->runtime_usec,
+                                        settings->backoff_max_usec,
+                                        settings->backoff_reset_usec,
+                                        settings->limits.runs_usec,
+                                        settings->limits.runs_count,
+                                        settings->limits.events_usec,
+                                        settings->limits.events_count};
 
         memcpy(numbers, all, sizeof all);
 }
@@ -47,6 +64,7 @@ static void expect_defaults(const Settings *settings) {
         get_numbers(settings, found);
         for (unsigned i = 0; i < N_NUMBERS; i++)
                 g_assert_cmpuint(found[i], ==, wanted[i]);
+        g_assert_cmpstr(settings->slice, ==, defaults.slice);
 }
 
 static void test_the_defaults_are_those_of_the_contract(Fixture *fixture, gconstpointer unused) {
@@ -67,10 +85,30 @@ static void test_the_defaults_are_those_of_the_contract(Fixture *fixture, gconst
         g_assert_cmpuint(fixture->settings.limits.events_count, ==, 10000);
 }
 
+static char *read_example(void) {
+        g_autofree char *path = g_test_build_filename(G_TEST_DIST, "..", "data", "conbus.conf", NULL);
+        char *text = NULL;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        return text;
+}
+
+/* The example with each number that is commented out set to its place in the file, from 1 on. */
 static void test_every_key_is_read(Fixture *fixture, gconstpointer unused) {
-        load(fixture, "[Service]\nIdleExitUSec=1\nOperationsMax=2\nWaitsPerCaller=3\nExitFileUSec=4\nKillUSec=5\nCreateUSec=6\nRuntimeUSec=13\n[Restart]\nBackoffMaxUSec=7\nBackoffResetUSec=8\n"
-                      "[Runs]\nKeepUSec=9\nKeepCount=10\n[Events]\nKeepUSec=11\nKeepCount=12\n");
-        guint64 found[N_NUMBERS];
+        g_autofree char *text = read_example();
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        g_autoptr(GString) given = g_string_new(NULL);
+        guint64 n = 0, found[N_NUMBERS];
+
+        for (char **line = lines; *line; line++) {
+                const char *equals = **line == '#' && g_ascii_isupper((*line)[1]) ? strchr(*line, '=') : NULL;
+                if (equals && g_ascii_isdigit(equals[1]))
+                        g_string_append_printf(given, "%.*s%" G_GUINT64_FORMAT "\n", (int) (equals - *line), *line + 1, ++n);
+                else
+                        g_string_append_printf(given, "%s\n", *line);
+        }
+        g_assert_cmpuint(n, ==, N_NUMBERS);
+        load(fixture, given->str);
         get_numbers(&fixture->settings, found);
         for (guint64 i = 0; i < N_NUMBERS; i++)
                 g_assert_cmpuint(found[i], ==, i + 1);
@@ -138,9 +176,8 @@ static void test_a_bad_dropin_leaves_the_others(Fixture *fixture, gconstpointer 
 }
 
 static void test_the_installed_example_is_the_defaults(Fixture *fixture, gconstpointer unused) {
-        g_autofree char *path = g_test_build_filename(G_TEST_DIST, "..", "data", "conbus.conf", NULL), *text = NULL;
+        g_autofree char *text = read_example();
 
-        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
         for (char *p = text; (p = strchr(p, '#')); p++) /* as if everything that is commented out were set */
                 if (g_ascii_isupper(p[1]))
                         *p = ' ';
