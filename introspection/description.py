@@ -51,6 +51,8 @@ class Interface:
     signals: list
     properties: list
     text: str
+    path: str = ""
+    summary: str = ""  # a line
 
     @property
     def noun(self):
@@ -141,13 +143,13 @@ def document(path, member, comment):
 def read_interface(path):
     parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
     root = ElementTree.parse(path, parser).getroot()
-    interface_text, comment = "", None
+    comment = None
     for element in root:
         if element.tag is ElementTree.Comment:
             comment = read_comment(element.text)
             continue
         members = {"method": [], "signal": [], "property": []}
-        interface_text, comment = comment[2], None
+        (_, words, interface_text), comment = comment, None
         for child in element:
             if child.tag is ElementTree.Comment:
                 comment = read_comment(child.text)
@@ -158,5 +160,5 @@ def read_interface(path):
                     member.access = read_access(path, member)
                 members[child.tag].append(member)
                 comment = None
-        return Interface(element.get("name"), members["method"], members["signal"], members["property"], interface_text)
+        return Interface(element.get("name"), members["method"], members["signal"], members["property"], interface_text, root.get("name"), words.get("short_description", ""))
     return fail(path, "there is no interface in it")
