@@ -22,8 +22,8 @@ int command_attach(char **words) {
         g_autofree char *path = call_find(*words);
         if (!path)
                 return EXIT_FAILURE;
-        Session session = {.path = path, .fd = -1, .terminal = call_get_bool(path, "Terminal")};
-        session.input = input && call_get_bool(path, "StdinOpen");
-        g_autoptr(GVariant) answer = call_container_with_fd(path, "OpenAttach", g_variant_new("(@a{sv})", session_options(session.input, session.terminal, detach_keys)), &session.fd);
+        Session session = {.path = path, .fd = -1, .terminal = call_get_bool(path, CONBUS_CONTAINER_TERMINAL)};
+        session.input = input && call_get_bool(path, CONBUS_CONTAINER_STDIN_OPEN);
+        g_autoptr(GVariant) answer = call_container_with_fd(path, CONBUS_CONTAINER_OPEN_ATTACH, g_variant_new("(@a{sv})", session_options(session.input, session.terminal, detach_keys)), &session.fd);
         return answer ? session_run(&session) : EXIT_FAILURE;
 }

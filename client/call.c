@@ -26,7 +26,7 @@ static GVariant *call(const char *path, const char *interface, const char *metho
 
         if (!connection)
                 return NULL;
-        GVariant *answer = g_dbus_connection_call_with_unix_fd_list_sync(connection, "io.conbus1", path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, G_MAXINT, NULL,
+        GVariant *answer = g_dbus_connection_call_with_unix_fd_list_sync(connection, CONBUS_BUS_NAME, path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, G_MAXINT, NULL,
                                                                          &fds, NULL, &error);
         if (!answer) {
                 g_dbus_error_strip_remote_error(error);
@@ -39,50 +39,50 @@ static GVariant *call(const char *path, const char *interface, const char *metho
 }
 
 GVariant *call_manager(const char *method, GVariant *arguments) {
-        return call(MANAGER_PATH, "io.conbus1.Manager", method, arguments, NULL);
+        return call(CONBUS_MANAGER_PATH, CONBUS_MANAGER_INTERFACE, method, arguments, NULL);
 }
 
 GVariant *call_with_fd(const char *method, GVariant *arguments, int *ret_fd) {
-        return call(MANAGER_PATH, "io.conbus1.Manager", method, arguments, ret_fd);
+        return call(CONBUS_MANAGER_PATH, CONBUS_MANAGER_INTERFACE, method, arguments, ret_fd);
 }
 
 GVariant *call_container(const char *path, const char *method, GVariant *arguments) {
-        const char *interface = g_str_equal(method, "Check") || g_str_equal(method, "GetLog") ? "io.conbus1.Health" : "io.conbus1.Container";
+        const char *interface = g_str_equal(method, CONBUS_HEALTH_CHECK) || g_str_equal(method, CONBUS_HEALTH_GET_LOG) ? CONBUS_HEALTH_INTERFACE : CONBUS_CONTAINER_INTERFACE;
 
         return call(path, interface, method, arguments, NULL);
 }
 
 GVariant *call_job(const char *path, const char *method, GVariant *arguments) {
-        return call(path, "io.conbus1.Job", method, arguments, NULL);
+        return call(path, CONBUS_JOB_INTERFACE, method, arguments, NULL);
 }
 
 GVariant *call_container_with_fd(const char *path, const char *method, GVariant *arguments, int *ret_fd) {
-        return call(path, "io.conbus1.Container", method, arguments, ret_fd);
+        return call(path, CONBUS_CONTAINER_INTERFACE, method, arguments, ret_fd);
 }
 
 GVariant *call_process(const char *path, const char *method, GVariant *arguments) {
-        return call(path, "io.conbus1.Process", method, arguments, NULL);
+        return call(path, CONBUS_PROCESS_INTERFACE, method, arguments, NULL);
 }
 
 GVariant *call_process_with_fd(const char *path, const char *method, GVariant *arguments, int *ret_fd) {
-        return call(path, "io.conbus1.Process", method, arguments, ret_fd);
+        return call(path, CONBUS_PROCESS_INTERFACE, method, arguments, ret_fd);
 }
 
 static void call_later(const char *path, const char *interface, const char *method, GVariant *arguments) {
         GDBusConnection *connection = connect_bus();
 
         if (connection)
-                g_dbus_connection_call(connection, "io.conbus1", path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+                g_dbus_connection_call(connection, CONBUS_BUS_NAME, path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
         else
                 g_variant_unref(g_variant_ref_sink(arguments));
 }
 
 void call_container_later(const char *path, const char *method, GVariant *arguments) {
-        call_later(path, "io.conbus1.Container", method, arguments);
+        call_later(path, CONBUS_CONTAINER_INTERFACE, method, arguments);
 }
 
 void call_process_later(const char *path, const char *method, GVariant *arguments) {
-        call_later(path, "io.conbus1.Process", method, arguments);
+        call_later(path, CONBUS_PROCESS_INTERFACE, method, arguments);
 }
 
 void call_flush(void) {
@@ -103,19 +103,19 @@ static GVariant *get_property(const char *path, const char *interface, const cha
 }
 
 bool call_get_bool(const char *path, const char *property) {
-        g_autoptr(GVariant) value = get_property(path, "io.conbus1.Container", property, G_VARIANT_TYPE_BOOLEAN);
+        g_autoptr(GVariant) value = get_property(path, CONBUS_CONTAINER_INTERFACE, property, G_VARIANT_TYPE_BOOLEAN);
 
         return value && g_variant_get_boolean(value);
 }
 
 int call_get_exit_code(const char *path) {
-        g_autoptr(GVariant) value = get_property(path, "io.conbus1.Process", "ExitCode", G_VARIANT_TYPE_INT32);
+        g_autoptr(GVariant) value = get_property(path, CONBUS_PROCESS_INTERFACE, CONBUS_PROCESS_EXIT_CODE, G_VARIANT_TYPE_INT32);
 
         return value ? g_variant_get_int32(value) : -1;
 }
 
 char *call_find(const char *name) {
-        g_autoptr(GVariant) answer = call_manager("GetContainer", g_variant_new("(s)", name));
+        g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_GET_CONTAINER, g_variant_new("(s)", name));
         char *path = NULL;
 
         if (answer)
@@ -124,7 +124,7 @@ char *call_find(const char *name) {
 }
 
 GVariant *call_query(GVariant *filter, const char *const *properties) {
-        g_autoptr(GVariant) answer = call_manager("QueryContainers", g_variant_new("(@a{sv}^as)", filter, properties));
+        g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_QUERY_CONTAINERS, g_variant_new("(@a{sv}^as)", filter, properties));
 
         return answer ? g_variant_get_child_value(answer, 0) : NULL;
 }

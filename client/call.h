@@ -3,10 +3,10 @@
 
 /* The bus from the client's side: blocking calls without a time limit (a stop or a wait takes as long as it takes), errors to standard error. */
 
+#include "conbus-names.h"
 #include <gio/gio.h>
 #include <stdbool.h>
 
-#define MANAGER_PATH "/io/conbus1"
 #define EXIT_CONBUS 125 /* run and wait: the trouble is ours, not the container's */
 
 /* NULL after a message on standard error. arguments may be floating or NULL. The result is a tuple to be unreferenced. */

@@ -21,7 +21,7 @@ typedef struct Creation {
 /* Options that are creation keys under another spelling. */
 static const struct {
         const char *option, *key;
-} spellings[] = {{"--rootfs", "rootfs"}, {"--user", "user"}, {"--cwd", "cwd"}, {"--hostname", "hostname"}, {"--network", "network"}, {"--restart", "restart-policy"}, {"--notify", "notify"}, {"--seccomp", "seccomp"}};
+} spellings[] = {{"--rootfs", CONBUS_KEY_ROOTFS}, {"--user", CONBUS_KEY_USER}, {"--cwd", CONBUS_KEY_CWD}, {"--hostname", CONBUS_KEY_HOSTNAME}, {"--network", CONBUS_KEY_NETWORK}, {"--restart", CONBUS_KEY_RESTART_POLICY}, {"--notify", CONBUS_KEY_NOTIFY}, {"--seccomp", CONBUS_KEY_SECCOMP}};
 
 static const char *type_of_key(const char *key) {
         for (const ConfigKey *known = conbus_config_keys; known->name; known++)
@@ -74,9 +74,9 @@ static int take_creation_option(Creation *creation, char ***words) {
         else if (take_option(words, "--detach-keys", &value))
                 creation->detach_keys = value;
         else if (g_str_equal(**words, "--rm"))
-                g_variant_dict_insert(&creation->config, "auto-remove", "b", creation->removes = true);
+                g_variant_dict_insert(&creation->config, CONBUS_KEY_AUTO_REMOVE, "b", creation->removes = true);
         else if (g_str_equal(**words, "--read-only"))
-                g_variant_dict_insert(&creation->config, "read-only", "b", TRUE);
+                g_variant_dict_insert(&creation->config, CONBUS_KEY_READ_ONLY, "b", TRUE);
         else if (take_option(words, "--name", &value))
                 creation->name = value;
         else if (take_option(words, "--bundle", &value))
@@ -104,10 +104,10 @@ static int take_creation_option(Creation *creation, char ***words) {
 static GVariant *finish_config(Creation *creation, char **command) {
         const char *driver = "";
 
-        creation->no_streams = g_variant_dict_lookup(&creation->config, "log-driver", "&s", &driver) && g_str_equal(driver, "passthrough");
+        creation->no_streams = g_variant_dict_lookup(&creation->config, CONBUS_KEY_LOG_DRIVER, "&s", &driver) && g_str_equal(driver, "passthrough");
         if (creation->env->len > 0) {
                 g_ptr_array_add(creation->env, NULL);
-                g_variant_dict_insert(&creation->config, "env", "^as", creation->env->pdata);
+                g_variant_dict_insert(&creation->config, CONBUS_KEY_ENV, "^as", creation->env->pdata);
         }
         if (creation->labels->len > 0) {
                 GVariantBuilder labels;
@@ -116,16 +116,16 @@ static GVariant *finish_config(Creation *creation, char **command) {
                         g_auto(GStrv) parts = g_strsplit(creation->labels->pdata[i], "=", 2);
                         g_variant_builder_add(&labels, "{ss}", parts[0], parts[1]);
                 }
-                g_variant_dict_insert_value(&creation->config, "labels", g_variant_builder_end(&labels));
+                g_variant_dict_insert_value(&creation->config, CONBUS_KEY_LABELS, g_variant_builder_end(&labels));
         }
         if (creation->terminal)
-                g_variant_dict_insert(&creation->config, "terminal", "b", TRUE);
+                g_variant_dict_insert(&creation->config, CONBUS_KEY_TERMINAL, "b", TRUE);
         if (creation->input)
-                g_variant_dict_insert(&creation->config, "stdin-open", "b", TRUE);
+                g_variant_dict_insert(&creation->config, CONBUS_KEY_STDIN_OPEN, "b", TRUE);
         if (creation->input && creation->runs && !creation->detach)
-                g_variant_dict_insert(&creation->config, "stdin-once", "b", TRUE);
+                g_variant_dict_insert(&creation->config, CONBUS_KEY_STDIN_ONCE, "b", TRUE);
         if (*command)
-                g_variant_dict_insert(&creation->config, "command", "^as", command);
+                g_variant_dict_insert(&creation->config, CONBUS_KEY_COMMAND, "^as", command);
         return g_variant_dict_end(&creation->config);
 }
 
@@ -145,8 +145,8 @@ static char *create(Creation *creation, char **words) {
         }
         GVariant *config = finish_config(creation, words);
         const char *name = creation->name ? creation->name : "";
-        g_autoptr(GVariant) answer = creation->bundle ? call_manager("CreateContainerFromBundle", g_variant_new("(ss@a{sv})", name, creation->bundle, config))
-                                                      : call_manager("CreateContainer", g_variant_new("(ss@a{sv})", name, "", config));
+        g_autoptr(GVariant) answer = creation->bundle ? call_manager(CONBUS_MANAGER_CREATE_CONTAINER_FROM_BUNDLE, g_variant_new("(ss@a{sv})", name, creation->bundle, config))
+                                                      : call_manager(CONBUS_MANAGER_CREATE_CONTAINER, g_variant_new("(ss@a{sv})", name, "", config));
         if (answer)
                 g_variant_get(answer, "(o)", &path);
         return path;
@@ -179,8 +179,8 @@ int command_create(char **words) {
 
 /* A container that could not be started is removed again; the code says why. */
 static int fail_start(const char *path) {
-        g_autoptr(GVariant) record = call_manager("GetRun", g_variant_new("(st)", strrchr(path, '/') + 1, (guint64) 0));
-        g_autoptr(GVariant) removed = call_container(path, "RemoveWith", g_variant_new_parsed("({'force': <true>},)"));
+        g_autoptr(GVariant) record = call_manager(CONBUS_MANAGER_GET_RUN, g_variant_new("(st)", strrchr(path, '/') + 1, (guint64) 0));
+        g_autoptr(GVariant) removed = call_container(path, CONBUS_CONTAINER_REMOVE_WITH, g_variant_new_parsed("({'force': <true>},)"));
         g_autoptr(GVariant) fields = record ? g_variant_get_child_value(record, 0) : NULL;
         int code;
 
@@ -188,7 +188,7 @@ static int fail_start(const char *path) {
 }
 
 static int run_detached(const char *path) {
-        g_autoptr(GVariant) started = call_container(path, "Start", NULL);
+        g_autoptr(GVariant) started = call_container(path, CONBUS_CONTAINER_START, NULL);
 
         if (!started)
                 return fail_start(path);
@@ -200,27 +200,27 @@ static int run_detached(const char *path) {
 static int run_attached(const char *path, const Creation *creation) {
         GVariant *attach = session_options(creation->input, creation->terminal, creation->detach_keys);
         Session session = {.path = path, .fd = -1, .input = creation->input, .terminal = creation->terminal};
-        g_autoptr(GVariant) started = call_container_with_fd(path, "StartWith", g_variant_new_parsed("({'attach': <%@a{sv}>},)", attach), &session.fd);
+        g_autoptr(GVariant) started = call_container_with_fd(path, CONBUS_CONTAINER_START_WITH, g_variant_new_parsed("({'attach': <%@a{sv}>},)", attach), &session.fd);
 
         if (!started)
                 return fail_start(path);
         int status = session_run(&session);
         if (session.exited && creation->removes) { /* who asked for that can use its name again */
-                g_autoptr(GVariant) answer = call_manager("WaitAny", g_variant_new_parsed("([(%o, @t 0)], ['removed'], @a{sv} {})", path));
+                g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_WAIT_ANY, g_variant_new_parsed("([(%o, @t 0)], ['removed'], @a{sv} {})", path));
         }
         return status;
 }
 
 /* Without streams (log driver passthrough) there is only the end to wait for. */
 static int run_and_wait(const char *path) {
-        g_autoptr(GVariant) started = call_container(path, "Start", NULL);
+        g_autoptr(GVariant) started = call_container(path, CONBUS_CONTAINER_START, NULL);
         guint64 run;
         int code;
 
         if (!started)
                 return fail_start(path);
         g_variant_get(started, "(t)", &run);
-        g_autoptr(GVariant) answer = call_manager("WaitAny", g_variant_new_parsed("([(%o, %t)], ['stopped'], @a{sv} {})", path, run));
+        g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_WAIT_ANY, g_variant_new_parsed("([(%o, %t)], ['stopped'], @a{sv} {})", path, run));
         g_autoptr(GVariant) details = answer ? g_variant_get_child_value(answer, 4) : NULL;
         return details && g_variant_lookup(details, "exit-code", "i", &code) && code >= 0 ? code : EXIT_CONBUS;
 }

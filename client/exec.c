@@ -53,7 +53,7 @@ static char *make_process(Execution *execution, const char *container, char **co
         g_variant_dict_insert(&execution->options, "terminal", "b", (gboolean) execution->terminal);
         g_variant_dict_insert(&execution->options, "start", "b", FALSE);
         g_variant_dict_insert(&execution->options, "auto-remove", "b", TRUE);
-        g_autoptr(GVariant) answer = call_container(container, "Exec", g_variant_new("(^as@a{sv})", command, g_variant_dict_end(&execution->options)));
+        g_autoptr(GVariant) answer = call_container(container, CONBUS_CONTAINER_EXEC, g_variant_new("(^as@a{sv})", command, g_variant_dict_end(&execution->options)));
         if (answer)
                 g_variant_get(answer, "(ou)", &path, NULL);
         return path;
@@ -63,13 +63,13 @@ static char *make_process(Execution *execution, const char *container, char **co
 static int fail_start(const char *process) {
         int code = call_get_exit_code(process);
 
-        call_process_later(process, "Remove", g_variant_new("(s)", "normal"));
+        call_process_later(process, CONBUS_PROCESS_REMOVE, g_variant_new("(s)", "normal"));
         call_flush();
         return code > 0 ? code : EXIT_CONBUS;
 }
 
 static int run_detached(const char *process) {
-        g_autoptr(GVariant) started = call_process(process, "Start", NULL);
+        g_autoptr(GVariant) started = call_process(process, CONBUS_PROCESS_START, NULL);
 
         if (!started)
                 return fail_start(process);
@@ -80,14 +80,14 @@ static int run_detached(const char *process) {
 static int run_attached(const char *process, const Execution *execution) {
         Session session = {.path = process, .is_process = true, .fd = -1, .input = execution->input, .terminal = execution->terminal};
         GVariant *options = session_options(execution->input, execution->terminal, execution->detach_keys);
-        g_autoptr(GVariant) attached = call_process_with_fd(process, "OpenAttach", g_variant_new("(@a{sv})", options), &session.fd);
-        g_autoptr(GVariant) started = attached ? call_process(process, "Start", NULL) : NULL;
+        g_autoptr(GVariant) attached = call_process_with_fd(process, CONBUS_PROCESS_OPEN_ATTACH, g_variant_new("(@a{sv})", options), &session.fd);
+        g_autoptr(GVariant) started = attached ? call_process(process, CONBUS_PROCESS_START, NULL) : NULL;
 
         if (!started)
                 return fail_start(process);
         int status = session_run(&session);
         if (session.exited) {
-                call_process_later(process, "Remove", g_variant_new("(s)", "normal"));
+                call_process_later(process, CONBUS_PROCESS_REMOVE, g_variant_new("(s)", "normal"));
                 call_flush();
         }
         return status;

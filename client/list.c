@@ -13,14 +13,14 @@ static void print_container(GVariant *properties) {
         guint64 run = 0, next = 0;
         gint32 code = -1;
 
-        (void) g_variant_lookup(properties, "Id", "&s", &id);
-        (void) g_variant_lookup(properties, "Name", "&s", &name);
-        (void) g_variant_lookup(properties, "State", "&s", &state);
-        (void) g_variant_lookup(properties, "Status", "&s", &health);
-        (void) g_variant_lookup(properties, "CommandName", "&s", &command);
-        (void) g_variant_lookup(properties, "Run", "t", &run);
-        (void) g_variant_lookup(properties, "ExitCode", "i", &code);
-        (void) g_variant_lookup(properties, "NextRestartTimestamp", "t", &next);
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_ID, "&s", &id);
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_NAME, "&s", &name);
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_STATE, "&s", &state);
+        (void) g_variant_lookup(properties, CONBUS_HEALTH_STATUS, "&s", &health);
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_COMMAND_NAME, "&s", &command);
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_RUN, "t", &run);
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_EXIT_CODE, "i", &code);
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_NEXT_RESTART_TIMESTAMP, "t", &next);
         g_autofree char *clean = printable(command), *due = next ? output_until(next) : g_strdup("-");
         g_autofree char *ended = code >= 0 ? g_strdup_printf("%d", code) : g_strdup("-");
         printf("%.12s  %-20s  %s%-11s%s  %s%-9s%s  %4" G_GUINT64_FORMAT "  %4s  %-12s  %s\n", id, name, output_colour(state), state, output_plain(), output_colour(health), health, output_plain(), run,
@@ -28,8 +28,9 @@ static void print_container(GVariant *properties) {
 }
 
 int command_ps(char **words) {
-        static const char *const properties[] = {"Id", "Name", "State", "Status", "CommandName", "Run", "ExitCode", "NextRestartTimestamp", NULL};
-        static const char *const living[] = {"initialized", "running", "paused", "stopping", NULL};
+        static const char *const properties[] = {CONBUS_CONTAINER_ID, CONBUS_CONTAINER_NAME, CONBUS_CONTAINER_STATE, CONBUS_HEALTH_STATUS, CONBUS_CONTAINER_COMMAND_NAME, CONBUS_CONTAINER_RUN, CONBUS_CONTAINER_EXIT_CODE,
+                                                 CONBUS_CONTAINER_NEXT_RESTART_TIMESTAMP, NULL};
+        static const char *const living[] = {CONBUS_CONTAINER_STATE_INITIALIZED, CONBUS_CONTAINER_STATE_RUNNING, CONBUS_CONTAINER_STATE_PAUSED, CONBUS_CONTAINER_STATE_STOPPING, NULL};
         GVariantDict filter;
         bool all = false;
         char *value;
@@ -78,7 +79,7 @@ static void print_run(GVariant *record) {
 int command_runs(char **words) {
         if (!words[0])
                 return 2;
-        g_autoptr(GVariant) answer = call_manager("ListRuns", g_variant_new("(su)", words[0], 0));
+        g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_LIST_RUNS, g_variant_new("(su)", words[0], 0));
         if (!answer)
                 return EXIT_FAILURE;
         g_autoptr(GVariant) list = g_variant_get_child_value(answer, 0);
@@ -98,7 +99,7 @@ int command_inspect(char **words) {
         if (!words[0])
                 return 2;
         g_autofree char *path = call_find(words[0]);
-        g_autoptr(GVariant) answer = path ? call_container(path, "Inspect", NULL) : NULL;
+        g_autoptr(GVariant) answer = path ? call_container(path, CONBUS_CONTAINER_INSPECT, NULL) : NULL;
         const char *json;
 
         if (!answer)
@@ -136,7 +137,7 @@ int command_events(char **words) {
         }
         if (follow) {
                 int fd = -1;
-                g_autoptr(GVariant) opened = call_with_fd("OpenEvents", g_variant_new("(t@a{sv})", since, g_variant_new("a{sv}", NULL)), &fd);
+                g_autoptr(GVariant) opened = call_with_fd(CONBUS_MANAGER_OPEN_EVENTS, g_variant_new("(t@a{sv})", since, g_variant_new("a{sv}", NULL)), &fd);
                 char buffer[65536];
                 if (!opened)
                         return EXIT_FAILURE;
@@ -145,7 +146,7 @@ int command_events(char **words) {
                                 break;
                 return EXIT_SUCCESS;
         }
-        g_autoptr(GVariant) answer = call_manager("GetEvents", g_variant_new("(tu@a{sv})", since, 10000, g_variant_new("a{sv}", NULL)));
+        g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_GET_EVENTS, g_variant_new("(tu@a{sv})", since, 10000, g_variant_new("a{sv}", NULL)));
         if (!answer)
                 return EXIT_FAILURE;
         g_autoptr(GVariant) list = g_variant_get_child_value(answer, 0);

@@ -116,7 +116,7 @@ int command_logs(char **words) {
         (void) signal(SIGPIPE, SIG_IGN);
         g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_dict_end(&options));
         g_autofree char *path = call_find(*words);
-        g_autoptr(GVariant) answer = path ? call_container_with_fd(path, "OpenLog", g_variant_new("(@a{sv})", dict), &fd) : NULL;
+        g_autoptr(GVariant) answer = path ? call_container_with_fd(path, CONBUS_CONTAINER_OPEN_LOG, g_variant_new("(@a{sv})", dict), &fd) : NULL;
         if (!answer || fd < 0)
                 return EXIT_FAILURE;
         int status = copy(fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What tables are made of. */
 
+#include "conbus-names.h"
 #include "output.h"
 #include <stdbool.h>
 #include <stdlib.h>
@@ -21,9 +22,11 @@ const char *output_plain(void) {
 }
 
 const char *output_colour(const char *word) {
-        static const char *const good[] = {"running", "healthy", "success", "done", NULL};
-        static const char *const waiting[] = {"paused", "stopping", "removing", "starting", "suspended", "initialized", "queued", "cancelling", NULL};
-        static const char *const bad[] = {"unhealthy", "unknown", "failed", "lost", "oom-kill", "core-dump", "start-failed", "timeout", NULL};
+        static const char *const good[] = {CONBUS_CONTAINER_STATE_RUNNING, CONBUS_HEALTH_STATUS_HEALTHY, CONBUS_CONTAINER_RESULT_SUCCESS, CONBUS_JOB_STATE_DONE, NULL};
+        static const char *const waiting[] = {CONBUS_CONTAINER_STATE_INITIALIZED, CONBUS_CONTAINER_STATE_PAUSED, CONBUS_CONTAINER_STATE_STOPPING, CONBUS_CONTAINER_STATE_REMOVING, CONBUS_HEALTH_STATUS_STARTING, CONBUS_HEALTH_STATUS_SUSPENDED, CONBUS_JOB_STATE_QUEUED,
+                                             CONBUS_JOB_STATE_CANCELLING, NULL};
+        static const char *const bad[] = {CONBUS_CONTAINER_STATE_UNKNOWN, CONBUS_HEALTH_STATUS_UNHEALTHY, CONBUS_JOB_STATE_FAILED, CONBUS_CONTAINER_RESULT_LOST, CONBUS_CONTAINER_RESULT_OOM_KILL, CONBUS_CONTAINER_RESULT_CORE_DUMP, CONBUS_CONTAINER_RESULT_START_FAILED,
+                                         CONBUS_CONTAINER_RESULT_TIMEOUT, NULL};
 
         if (!has_colours())
                 return "";

@@ -110,7 +110,7 @@ static void send_size(Loop *loop) {
         guint16 rows, columns;
 
         if (loop->raw && get_size(&rows, &columns))
-                call_later(loop->session, "ResizeTerminal", g_variant_new("(qq)", rows, columns));
+                call_later(loop->session, CONBUS_CONTAINER_RESIZE_TERMINAL, g_variant_new("(qq)", rows, columns));
 }
 
 static void take_signal(Loop *loop, int number) {
@@ -123,7 +123,7 @@ static void take_signal(Loop *loop, int number) {
         else if (loop->raw || ++loop->n_signals >= SIGNALS_MAX)
                 end(loop, 128 + number);
         else
-                call_later(loop->session, "Kill", loop->session->is_process ? g_variant_new("(i)", number) : g_variant_new("(si)", "leader", number));
+                call_later(loop->session, CONBUS_CONTAINER_KILL, loop->session->is_process ? g_variant_new("(i)", number) : g_variant_new("(si)", "leader", number));
 }
 
 static void read_signals(Loop *loop) {

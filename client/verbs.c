@@ -93,14 +93,14 @@ static int take_verb_options(VerbOptions *options, char ***words) {
 
 static GVariant *call_verb(const char *verb, const char *path, GVariant *dict, const char *signal) {
         if (g_str_equal(verb, "kill"))
-                return call_container(path, "Kill", g_variant_new("(si)", "leader", signal ? signal_number(signal) : SIGKILL));
+                return call_container(path, CONBUS_CONTAINER_KILL, g_variant_new("(si)", "leader", signal ? signal_number(signal) : SIGKILL));
         if (g_str_equal(verb, "pause"))
-                return call_container(path, "Pause", NULL);
+                return call_container(path, CONBUS_CONTAINER_PAUSE, NULL);
         if (g_str_equal(verb, "resume"))
-                return call_container(path, "Resume", NULL);
+                return call_container(path, CONBUS_CONTAINER_RESUME, NULL);
         if (g_str_equal(verb, "enable") || g_str_equal(verb, "disable"))
-                return call_container(path, "SetAutoStart", g_variant_new("(s)", g_str_equal(verb, "enable") ? "enabled" : "disabled"));
-        const char *method = g_str_equal(verb, "start") ? "StartWith" : g_str_equal(verb, "stop") ? "StopWith" : g_str_equal(verb, "restart") ? "RestartWith" : "RemoveWith";
+                return call_container(path, CONBUS_CONTAINER_SET_AUTO_START, g_variant_new("(s)", g_str_equal(verb, "enable") ? "enabled" : "disabled"));
+        const char *method = g_str_equal(verb, "start") ? CONBUS_CONTAINER_START_WITH : g_str_equal(verb, "stop") ? CONBUS_CONTAINER_STOP_WITH : g_str_equal(verb, "restart") ? CONBUS_CONTAINER_RESTART_WITH : CONBUS_CONTAINER_REMOVE_WITH;
         return call_container(path, method, g_variant_new("(@a{sv})", dict));
 }
 
@@ -117,7 +117,7 @@ static GVariant *queue_verb(const char *verb, const char *path, GVariant *dict, 
                 verb = "update";
         } else if (g_str_equal(verb, "rm"))
                 verb = "remove";
-        return call_container(path, "Queue", g_variant_new("(s@a{sv})", verb, g_variant_dict_end(&options)));
+        return call_container(path, CONBUS_CONTAINER_QUEUE, g_variant_new("(s@a{sv})", verb, g_variant_dict_end(&options)));
 }
 
 /* With --json what the call returned, one line for each container; else the path of a job, and nothing for what is done. */
@@ -161,7 +161,7 @@ int command_rename(char **words) {
         if (!words[0] || !words[1])
                 return 2;
         g_autofree char *path = call_find(words[0]);
-        g_autoptr(GVariant) answer = path ? call_container(path, "Rename", g_variant_new("(s)", words[1])) : NULL;
+        g_autoptr(GVariant) answer = path ? call_container(path, CONBUS_CONTAINER_RENAME, g_variant_new("(s)", words[1])) : NULL;
         return answer ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -170,6 +170,6 @@ int command_set_restart_policy(char **words) {
                 return 2;
         g_auto(GStrv) parts = g_strsplit(words[1], ":", 2);
         g_autofree char *path = call_find(words[0]);
-        g_autoptr(GVariant) answer = path ? call_container(path, "SetRestartPolicy", g_variant_new("(su)", parts[0], (guint32) (parts[1] ? atoi(parts[1]) : 0))) : NULL;
+        g_autoptr(GVariant) answer = path ? call_container(path, CONBUS_CONTAINER_SET_RESTART_POLICY, g_variant_new("(su)", parts[0], (guint32) (parts[1] ? atoi(parts[1]) : 0))) : NULL;
         return answer ? EXIT_SUCCESS : EXIT_FAILURE;
 }

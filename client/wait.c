@@ -32,10 +32,10 @@ int command_wait(char **words) {
         if (!*words)
                 return 2;
         if (conditions->len == 0)
-                g_ptr_array_add(conditions, (void *) "stopped");
+                g_ptr_array_add(conditions, (void *) CONBUS_CONTAINER_STATE_STOPPED);
         g_ptr_array_add(conditions, NULL);
         g_autofree char *path = call_find(*words);
-        g_autoptr(GVariant) answer = path ? call_container(path, "WaitFor", g_variant_new("(^as@a{sv})", conditions->pdata, g_variant_dict_end(&dict))) : NULL;
+        g_autoptr(GVariant) answer = path ? call_container(path, CONBUS_CONTAINER_WAIT_FOR, g_variant_new("(^as@a{sv})", conditions->pdata, g_variant_dict_end(&dict))) : NULL;
         if (!answer)
                 return EXIT_CONBUS;
         const char *condition, *result;
@@ -46,7 +46,7 @@ int command_wait(char **words) {
                 printf("%s%s%s %d\n", output_colour(condition), condition, output_plain(), code);
         if (g_str_equal(condition, "timeout"))
                 return 124; /* as timeout(1) */
-        return g_str_equal(condition, "stopped") || g_str_equal(condition, "exited") ? (code < 0 ? EXIT_CONBUS : code) : EXIT_SUCCESS;
+        return g_str_equal(condition, CONBUS_CONTAINER_STATE_STOPPED) || g_str_equal(condition, CONBUS_CONTAINER_STATE_EXITED) ? (code < 0 ? EXIT_CONBUS : code) : EXIT_SUCCESS;
 }
 
 static void print_entry(GVariant *entry) {
@@ -60,7 +60,7 @@ static void print_entry(GVariant *entry) {
 }
 
 static int show_log(const char *path) {
-        g_autoptr(GVariant) answer = call_container(path, "GetLog", g_variant_new("(u)", 0));
+        g_autoptr(GVariant) answer = call_container(path, CONBUS_HEALTH_GET_LOG, g_variant_new("(u)", 0));
 
         if (!answer)
                 return EXIT_FAILURE;
@@ -78,7 +78,7 @@ static int show_log(const char *path) {
 }
 
 static int check_now(const char *path) {
-        g_autoptr(GVariant) answer = call_container(path, "Check", NULL);
+        g_autoptr(GVariant) answer = call_container(path, CONBUS_HEALTH_CHECK, NULL);
         const char *status, *output;
         int code;
 
@@ -105,7 +105,7 @@ int command_health(char **words) {
 int command_job(char **words) {
         static const struct {
                 const char *word, *method;
-        } methods[] = {{"wait", "Wait"}, {"cancel", "Cancel"}, {"release", "Release"}};
+        } methods[] = {{"wait", CONBUS_JOB_WAIT}, {"cancel", CONBUS_JOB_CANCEL}, {"release", CONBUS_JOB_RELEASE}};
 
         if (!words[0] || !words[1] || !g_variant_is_object_path(words[1]))
                 return 2;

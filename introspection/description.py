@@ -75,6 +75,10 @@ def snake(name):
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
+def signature(arguments):
+    return "".join(a.type for a in arguments)
+
+
 def fail(path, message):
     sys.exit(f"{path}: {message}")
 

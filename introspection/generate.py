@@ -13,7 +13,7 @@ Arguments are borrowed for the call of the handler; compound ones are GVariants 
 
 import sys
 
-from description import CHANGE, SENSITIVE, read_interface, snake
+from description import CHANGE, SENSITIVE, read_interface, signature, snake
 
 # D-Bus type: C type, GVariant format
 TYPES = {
@@ -51,10 +51,6 @@ def reply(noun, method):
 
 def emit(noun, signal):
     return f"int {noun}_emit_{snake(signal.name)}(Bus *bus, const char *path{parameters(signal.arguments)})"
-
-
-def signature(arguments):
-    return "".join(a.type for a in arguments)
 
 
 def write_header(interface, out):
