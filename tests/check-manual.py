@@ -13,7 +13,7 @@ from pathlib import Path
 import rules
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = Path(os.environ["CONBUS_BUILD_DIR"]) / "manual"
+PAGES = Path(os.environ["CONBUS_BUILD_DIR"]) / "data/manual"
 XML = sorted((ROOT / "introspection").glob("io.conbus1.*.xml"))
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "MAN_KEEP_FORMATTING": "", "MANROFFOPT": "", "MANOPT": ""}
 SETTINGS_FILE, DEFAULTS_FILE = "service/settings.c", "data/conbus.conf"

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import xml.etree.ElementTree as ElementTree
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.abspath(f"{__file__}/../../..")
 sys.path[1:1] = [f"{ROOT}/introspection", f"{ROOT}/client"]
 
 import interface  # noqa: E402

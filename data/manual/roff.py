@@ -79,4 +79,4 @@ def indented(body):
 
 
 def head(name, number, version, title):
-    return f'.\\" Made by manual/pages.py.\n.TH {escape(name.upper())} {number} "" "conbus {version}" "{title}"\n.ad l\n.nh\n'
+    return f'.\\" Made by data/manual/pages.py.\n.TH {escape(name.upper())} {number} "" "conbus {version}" "{title}"\n.ad l\n.nh\n'
