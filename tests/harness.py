@@ -87,6 +87,10 @@ class Client:
 
     def begin(self, path, interface, method, signature="", *values, timeout=DEADLINE, fds=()):
         """Sends a call; finish() of the result waits for its answer. A handle among the values is an index into fds."""
+        return self.begin_variant(path, interface, method, variant(signature, *values) if signature else None, fds, timeout)
+
+    def begin_variant(self, path, interface, method, arguments, fds=(), timeout=DEADLINE):
+        """As begin, with the arguments as a tuple, or None."""
         box = []
         fd_list = Gio.UnixFDList() if fds else None
         for fd in fds:
@@ -98,7 +102,6 @@ class Client:
             except GLib.Error as error:
                 box.append((None, error))
 
-        arguments = variant(signature, *values) if signature else None
         self.connection.call_with_unix_fd_list(NAME, path, interface, method, arguments, None, Gio.DBusCallFlags.NONE, int(timeout * 1000), fd_list, None, done)
         return box
 
