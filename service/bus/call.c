@@ -17,6 +17,7 @@ static Call *call_new(Bus *bus, Peer *peer, sd_bus_message *message, const char 
 
         call->n_references = 1;
         call->bus = bus;
+        call->peer = peer;
         call->message = sd_bus_message_ref(message);
         call->actor = actor_ref(peer->actor);
         call->member = member;
@@ -32,10 +33,9 @@ Call *call_ref(Call *call) {
 }
 
 static void forget(Call *call) {
-        Peer *peer = peer_find(call->bus, sd_bus_message_get_sender(call->message));
-
-        if (peer)
-                g_ptr_array_remove_fast(peer->calls, call);
+        if (call->peer)
+                g_ptr_array_remove_fast(call->peer->calls, call);
+        call->peer = NULL;
         g_clear_pointer(&call->timeout, sd_event_source_disable_unref);
 }
 

@@ -15,6 +15,7 @@ typedef struct Bus Bus;
 typedef struct Call {
         unsigned n_references;
         Bus *bus;
+        struct Peer *peer; /* its sender; NULL once it is answered or the sender has left */
         sd_bus_message *message;
         Actor *actor; /* never NULL in a handler */
         const char *member; /* for messages: "Kill" */

@@ -16,7 +16,9 @@ typedef struct Sizing {
         bool has_layer, has_base;
 } Sizing;
 
-static void sizing_free(Sizing *sizing) {
+static void sizing_free(void *data) {
+        Sizing *sizing = data;
+
         call_unref(sizing->call);
         container_unref(sizing->container);
         g_free(sizing);
@@ -62,7 +64,6 @@ static void on_caller_left(Call *call, void *userdata) {
         Sizing *sizing = userdata;
 
         process_abandon(sizing->process);
-        sizing_free(sizing);
 }
 
 bool inspect_size_begin(Call *call, Container *container, GVariant *options, GError **error) {
@@ -84,6 +85,7 @@ bool inspect_size_begin(Call *call, Container *container, GVariant *options, GEr
         else if (!sizing->has_layer)
                 argv[0] = "true";
         spec.argv = argv;
+        spec.forget = sizing_free;
         sizing->process = process_begin(call->bus->event, call->bus->engine->reaper, &spec, on_measured, sizing, error);
         if (!sizing->process) {
                 g_free(sizing);

@@ -23,7 +23,9 @@ typedef struct Reading {
         Process *process;
 } Reading;
 
-static void reading_free(Reading *reading) {
+static void reading_free(void *data) {
+        Reading *reading = data;
+
         call_unref(reading->call);
         g_free(reading);
 }
@@ -68,7 +70,6 @@ static void on_reader_left(Call *call, void *userdata) {
         Reading *reading = userdata;
 
         process_abandon(reading->process);
-        reading_free(reading);
 }
 
 bool log_calls_read(Call *call, Container *container, guint32 lines, GVariant *options, GError **error) {
@@ -84,6 +85,7 @@ bool log_calls_read(Call *call, Container *container, guint32 lines, GVariant *o
         spec.argv = argv;
         spec.capture_limit = ANSWER_MAX;
         spec.timeout_usec = ANSWER_USEC;
+        spec.forget = reading_free;
         reading->process = process_begin(engine->event, engine->reaper, &spec, on_read, reading, error);
         if (!reading->process) {
                 g_free(reading);

@@ -18,6 +18,8 @@ static void peer_free(void *data) {
         g_clear_pointer(&peer->request, sd_bus_slot_unref);
         g_queue_clear_full(&peer->parked, (GDestroyNotify) sd_bus_message_unref);
         user_unref(peer->user);
+        for (guint i = 0; i < peer->calls->len; i++)
+                ((Call *) peer->calls->pdata[i])->peer = NULL; /* the service leaves before it does */
         g_ptr_array_unref(peer->calls);
         actor_unref(peer->actor);
         g_free(peer->name);
@@ -175,6 +177,7 @@ static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus
         while (peer->calls->len > 0) {
                 Call *call = call_ref(peer->calls->pdata[peer->calls->len - 1]);
                 g_ptr_array_set_size(peer->calls, (gint) peer->calls->len - 1);
+                call->peer = NULL;
                 call->answered = true;
                 if (call->caller_left)
                         call->caller_left(call, call->userdata);

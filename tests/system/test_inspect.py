@@ -156,6 +156,14 @@ def test_sizes_hold_up_nobody(client):
     expect("Removed", other.finish, box)
 
 
+def test_the_service_leaves_while_a_size_is_found_out(client):
+    path = client.create("large", "true", rootfs="/")
+    box, du = begin_and_hold(client, client, path, reply_timeout_usec=300000)
+    expect("Timeout", client.finish, box)
+    client.kill_service(15)
+    wait_for(lambda: not os.path.exists(f"/proc/{du}"), "the end of du with the service", poll=True)
+
+
 def test_bad_options(client):
     path = client.create("plain", "true")
     assert "nonsense" in expect("UnknownOption", inspect, client, path, nonsense=True)
