@@ -94,7 +94,7 @@ class Caller:
 
     def handle(self):
         """The index of one of the call's descriptors: of a new one, unless many are on their way already."""
-        if self.handles and len(self.handles) + sum(n for _, _, n in self.boxes) >= HANDLES:
+        if self.handles and len(self.handles) + self.on_the_way() >= HANDLES:
             return GLib.Variant("h", 0)
         kind = self.chance.randrange(5)
         if kind == 0:
@@ -231,6 +231,10 @@ class Caller:
             os.close(fd)
         self.paths.update(re.findall(r"/io/conbus1/(?:container/[0-9a-f]{64}(?:/process/\d+)?|job/\w+)", value.print_(False)))
 
+    def on_the_way(self):
+        """How many descriptors nobody has taken note of yet."""
+        return sum(n for _, _, n in self.boxes)
+
     def close(self):
         self.client.connection.close_sync(None)
         for fd in self.fds:
@@ -256,7 +260,7 @@ def test_random_calls(client):
         caller = chance.choice(callers)
         if len(caller.boxes) < PENDING:
             caller.call()
-        elif chance.random() < 0.2:
+        elif chance.random() < 0.2 and not caller.on_the_way():
             caller.close()
             callers[callers.index(caller)] = Caller(chance, paths)
         calls += sum(each.look() for each in callers)
