@@ -102,13 +102,18 @@ void call_reply_variant(Call *call, GVariant *tuple) {
         send_answer(call, answer, r);
 }
 
+/* A wait has no effect that could go on: it ends with its answer, as if its caller had left. */
 static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
-        Call *call = userdata;
+        Call *call = call_ref(userdata);
+        void (*end)(Call *call, void *userdata) = call->waits ? call->caller_left : NULL;
         g_autoptr(GError) error = NULL;
 
         g_clear_pointer(&call->timeout, sd_event_source_disable_unref);
-        error_set(&error, CONBUS_ERROR_TIMEOUT, "%s: reply-timeout-usec has passed; the effect goes on", call->member);
+        error_set(&error, CONBUS_ERROR_TIMEOUT, "%s: reply-timeout-usec has passed; %s", call->member, end ? "nobody waits any more" : "the effect goes on");
         call_reply_error(call, error);
+        if (end)
+                end(call, call->userdata);
+        call_unref(call);
         return 0;
 }
 

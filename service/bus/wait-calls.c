@@ -124,6 +124,10 @@ static void reply_any(const WaitCall *wait_call, const Entry *entry, const WaitA
         g_autofree char *path = g_strconcat("/io/conbus1/container/", answer->container, NULL);
         GVariantDict details;
 
+        if (g_str_equal(answer->condition, "timeout")) { /* of all of them */
+                manager_reply_wait_any(wait_call->call, 0, "/", 0, answer->condition, g_variant_new("a{sv}", NULL));
+                return;
+        }
         g_variant_dict_init(&details, answer->details);
         g_variant_dict_insert(&details, "exit-code", "i", answer->exit_code);
         g_variant_dict_insert(&details, "signal", "i", answer->exit_signal);
@@ -277,6 +281,7 @@ bool wait_calls_wait_any(Call *call, GVariant *containers, const char *const *co
                 if (!add_wait(wait_call, index++, id ? id : path, &wait, error))
                         return false;
         }
+        call_arm_timeout(call, options);
         return true;
 }
 

@@ -65,6 +65,18 @@ def test_rule_2_run_after_run_and_final(client):
     assert [(answer[2], answer[4]["exit-code"]) for answer in answers] == [(2, 2), (4, 4), (4, 4)]
 
 
+def test_a_timeout_ends_the_wait(client):
+    path, other = client.create("lasting", "sleep", "1000"), client.create("idle", "true")
+    client.call(path, CONTAINER, "Start")
+    both = [(other, 0), (path, 0)]
+    assert client.manager("WaitAny", "a(ot)asa{sv}", both, ["stopped", "running"], {})[:4] == (1, path, 1, "running")
+    assert client.manager("WaitAny", "a(ot)asa{sv}", [(path, 0)], ["stopped"], options(timeout_usec=20000)) == (0, "/", 0, "timeout", {})
+    assert wait(client, path, "stopped", timeout_usec=20000)[:3] == ("timeout", 1, -1)
+    expect("Timeout", client.manager, "WaitAny", "a(ot)asa{sv}", [(path, 0)], ["stopped"], options(reply_timeout_usec=20000))
+    expect("Timeout", client.call, path, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(reply_timeout_usec=20000))
+    assert "waits 0" in client.manager("Dump")[0], "no wait is left that nobody waits for"
+
+
 def test_rule_3_the_record_is_the_answer(client):
     path = client.create("three", *COUNTING, restart_policy="always", restart_sec_usec=1000)
     boxes = [begin(client, path, "stopped", run=run) for run in range(1, 6)]
