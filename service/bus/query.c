@@ -4,6 +4,7 @@
 #include "bus/query.h"
 #include "container-interface.h"
 #include "health-interface.h"
+#include "runtime/units.h"
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
@@ -32,6 +33,7 @@ static bool labels_pass(GVariant *filter, const Container *container) {
 }
 
 static bool passes(GVariant *filter, const Container *container) {
+        g_autofree char *unit = units_unit_of_cgroup(container->life.cgroup);
         const char *glob, *text;
         guint32 owner;
 
@@ -39,8 +41,10 @@ static bool passes(GVariant *filter, const Container *container) {
                 return false;
         if (g_variant_lookup(filter, "owner", "u", &owner) && owner != container->owner_uid)
                 return false;
-        if ((g_variant_lookup(filter, "image", "&s", &text) && *text) || (g_variant_lookup(filter, "unit", "&s", &text) && *text))
-                return false; /* this build has neither */
+        if (g_variant_lookup(filter, "unit", "&s", &text) && !g_str_equal(text, unit))
+                return false;
+        if (g_variant_lookup(filter, "image", "&s", &text) && *text)
+                return false; /* this build has none */
         return word_passes(filter, "state", state_to_string(container->life.state)) && word_passes(filter, "health", container->life.health) && labels_pass(filter, container);
 }
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import CONTAINER, GLib, expect, main, run, wait_for, wait_output  # noqa: E402
+from harness import CONTAINER, GLib, expect, main, options, run, wait_for, wait_output  # noqa: E402
 
 
 def start(client, name="box", *command, **config):
@@ -38,6 +38,10 @@ def test_conmon_and_container_are_in_one_scope(client):
     assert client.get(path, "Unit") == scope and client.get(path, "Slice") == "machine-conbus.slice"
     assert client.get(path, "ControlGroup") == expected + "/container"
     assert client.manager("GetContainerByUnit", "s", scope) == (path,)
+    other = client.create("other", "true")
+    found = {unit: [at for at, _ in client.manager("QueryContainers", "a{sv}as", options(unit=unit), ["Id"])[0]] for unit in (scope, "", "no.scope")}
+    assert found == {scope: [path], "": [other], "no.scope": []}
+    client.call(other, CONTAINER, "Remove")
     assert client.manager("GetContainerByPID", "u", client.get(path, "MainPID")) == (path,)
     assert "sleep 1000" in run("systemd-cgls", "--no-pager", "--unit", scope)
 
