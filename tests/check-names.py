@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""conbus-names.h against the interface files and the words of the service, and the client, which types no name itself."""
+"""conbus-names.h against the interface files and the words of the service; the options that the texts promise against those that the service takes; and the client, which types no name itself."""
 
 import os
 import re
@@ -24,6 +24,30 @@ TABLES = [
     ("service/bus/jobs.c", "state_names", "CONBUS_JOB_STATE"),
     ("service/model/session.c", "states", "CONBUS_PROCESS_STATE"),
 ]
+# Tables of options, and the members whose text has them.
+OPTIONS = {
+    ("service/operation/verbs.c", "init_keys"): ["InitWith"],
+    ("service/operation/verbs.c", "start_keys"): ["StartWith"],
+    ("service/operation/verbs.c", "stop_keys"): ["StopWith"],
+    ("service/operation/verbs.c", "restart_keys"): ["RestartWith"],
+    ("service/operation/verbs.c", "remove_keys"): ["RemoveWith"],
+    ("service/operation/verbs.c", "cleanup_keys"): ["Cleanup"],
+    ("service/bus/wait-calls.c", "keys"): ["WaitFor"],
+    ("service/bus/wait-calls.c", "any_keys"): ["WaitAny"],
+    ("service/bus/events.c", "query_keys"): ["GetEvents", "OpenEvents"],
+    ("service/bus/query.c", "keys"): ["QueryContainers"],
+    ("service/bus/container-object.c", "keys"): ["InspectWith"],
+    ("service/bus/exec-calls.c", "keys"): ["ExecCapture"],
+    ("service/model/session.c", "keys"): ["Exec"],
+    ("service/operation/attach-plan.c", "keys"): ["OpenAttach"],
+    ("service/bus/attach-calls.c", "http_keys"): ["HttpAttach"],
+    ("service/operation/logs.c", "answer_keys"): ["ReadLog"],
+    ("service/operation/logs.c", "open_keys"): ["OpenLog"],
+}
+# What is looked for before the table, or put into it by the service itself.
+JOB_OPTIONS = {"job-token": "s", "job-lifetime": "s", "inhibit-sleep": "b"}
+BESIDE = {"StartWith": {"attach": "a{sv}"}, "Exec": {"stdio": "ah", "preserve-fds": "a{uh}"}, "OpenAttach": JOB_OPTIONS, "HttpAttach": JOB_OPTIONS}
+WITHIN = {"Exec": {"command"}}
 NEVER = {"checkpoint"}  # a reason that only a database of a later version can have
 ELSEWHERE = {"Get"}  # of org.freedesktop.DBus.Properties
 
@@ -60,6 +84,32 @@ def words_are_those_of_the_service():
     return complaints
 
 
+def promised_options(member):
+    """The keys with their types that the text of the dictionary has, as a reader would take them; where two interfaces have the member, the text that does not lead to the other."""
+    found = [{}]
+    for path in (ROOT / "introspection").glob("io.conbus1.*.xml"):
+        comment = re.search(rf"<!--\n +{member}:\n(.*?)-->", path.read_text(encoding="utf-8"), flags=re.S)
+        text = comment and re.search(r" @(?:options|filter): (.*?)(?=\n +@|\n\n)", comment[1], flags=re.S)
+        if text:
+            found.append(dict(re.findall(r"(?<![\w-])([a-z][a-z-]*)\s\((\([a-z]+\)|[a-z]+(?:\{[a-z]+\})?)(?=[,)])", re.sub(r"\s+", " ", text[1]))))
+    return max(found, key=len)
+
+
+def options_are_those_of_the_service():
+    complaints = []
+    for (path, table), members in OPTIONS.items():
+        found = re.search(rf"OptionKey {table}\[\] = \{{(.*?)\{{NULL\}}\}};", (ROOT / path).read_text(encoding="utf-8"), flags=re.S)
+        taken = dict(re.findall(r'\{"([a-z-]+)", "([^"]+)"\}', found[1])) if found else {}
+        for member in members:
+            wanted = {key: kind for key, kind in {**taken, **BESIDE.get(member, {})}.items() if key not in WITHIN.get(member, ())}
+            promised = promised_options(member)
+            promised.pop("reply-timeout-usec", None)
+            wanted.pop("reply-timeout-usec", None)
+            if not wanted or promised != wanted:
+                complaints.append(f"{member}: the text has {promised}, {path} takes {wanted}")
+    return complaints
+
+
 def the_client_types_no_name():
     names = {member.get("name") for interface in INTERFACES for member in interface} | {interface.get("name") for interface in INTERFACES} | {NAMES["CONBUS_BUS_NAME"], NAMES["CONBUS_MANAGER_PATH"]}
     complaints = []
@@ -69,4 +119,4 @@ def the_client_types_no_name():
 
 
 if __name__ == "__main__":
-    sys.exit(rules.main([every_member_has_a_constant, words_are_those_of_the_service, the_client_types_no_name]))
+    sys.exit(rules.main([every_member_has_a_constant, words_are_those_of_the_service, options_are_those_of_the_service, the_client_types_no_name]))

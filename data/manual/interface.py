@@ -49,11 +49,14 @@ def items(text):
 
 
 def keys(text):
-    """What a dictionary holds, as a list where its text is one."""
-    found = items(text)
+    """What a dictionary holds, as a list where its text is one, perhaps after a few words and a colon."""
+    lead, found = "Keys", items(text)
     if not found:
-        return roff.fill(roff.inline(text))
-    return "Keys:\n" + roff.indented("".join(roff.tagged(f"{roff.bold(names)} ({roff.escape(type_)})", roff.fill(roff.inline(sentence(what))) if what else "\\&\n") for names, type_, what in found))
+        lead, _, rest = text.partition(": ")
+        found = items(rest)
+    if not found:
+        return roff.fill(roff.inline(text[:1].upper() + text[1:]))
+    return roff.fill(roff.inline(f"{lead}:")) + roff.indented("".join(roff.tagged(f"{roff.bold(names)} ({roff.escape(type_)})", roff.fill(roff.inline(sentence(what))) if what else "\\&\n") for names, type_, what in found))
 
 
 def sentence(text):

@@ -28,7 +28,7 @@ def inline(text):
     result, position = "", 0
     for found in REFERENCE.finditer(text):
         result += escape(text[position:found.start()])
-        result += "\\%" + (f"{bold(found['page'])}({found['section']})" if found["page"] else bold(found["name"]))
+        result += f"{bold(found['page'])}({found['section']})" if found["page"] else bold(found["name"])
         position = found.end()
     return result + escape(text[position:])
 
