@@ -21,8 +21,8 @@ Operation *operation_begin_create(Engine *engine, Container *container, Actor *a
 Step verb_step(Verb verb); /* the first step */
 /* What the state refuses without a look at the queue: everything but Remove and Sync in `removing`, and in `stopping` what its row refuses. options may be NULL. */
 bool verb_check_state(Verb verb, Container *container, GVariant *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool option_bool(Operation *operation, const char *key);
-guint64 option_uint64(Operation *operation, const char *key, guint64 absent);
+bool option_bool(const Operation *operation, const char *key);
+guint64 option_uint64(const Operation *operation, const char *key, guint64 absent);
 gint32 option_int32(Operation *operation, const char *key, gint32 absent);
 const char *option_string(Operation *operation, const char *key, const char *absent); /* valid while the operation lives */
 /* Sets InvalidState: `VERB container "web": it is STATE; possible when it is LIST`. */
@@ -63,6 +63,7 @@ Reason start_reason(const Operation *operation); /* start.c: of the states that 
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
 void stop_resume(Container *container); /* stop.c: adoption: sends the signal of a stop that may not have been sent */
+bool stop_belongs_to(const Operation *operation); /* a Stop, and what stops on its way: Restart, and Remove with force */
 void stop_join(Operation *operation); /* stop.c: at submission: a call that comes during a stop shortens it; a Stop shares its end */
 void teardown_begin(Operation *operation); /* teardown.c: stopped, or an undone launch → nothing left in the runtime; then the commit of `exited` */
 void runtime_discard(Operation *operation); /* teardown.c: crun delete, cgroups, root file system unless operation->keep_rootfs, exit file; no commit */

@@ -262,7 +262,7 @@ static void accept_operation(Engine *engine, Container *container) {
 static void join(Operation *operation) {
         const Life *life = &operation->container->life;
 
-        if (operation->verb == VERB_STOP || operation->verb == VERB_RESTART || (operation->verb == VERB_REMOVE && option_bool(operation, "force")))
+        if (stop_belongs_to(operation))
                 stop_join(operation);
         else if (operation->verb == VERB_CLEANUP && (life->state == STATE_STOPPING || life->state == STATE_STOPPED))
                 operation->joined_run = life->run;

@@ -8,9 +8,23 @@
 #include "base/log.h"
 #include "runtime/cgroup.h"
 
-static guint64 deadline_of(Operation *operation) {
-        guint64 grace = option_uint64(operation, "timeout-usec", container_stop_timeout(operation->container));
+static guint64 grace_of(const Operation *operation) {
+        return option_uint64(operation, "timeout-usec", container_stop_timeout(operation->container));
+}
 
+bool stop_belongs_to(const Operation *operation) {
+        return operation->verb == VERB_STOP || operation->verb == VERB_RESTART || (operation->verb == VERB_REMOVE && option_bool(operation, "force"));
+}
+
+/* Of the stop that begins now. A shorter one that already waits in the queue counts as one that comes later does (stop_join): nobody who wants a quick end waits for a slow one. */
+static guint64 deadline_of(const Operation *operation) {
+        guint64 grace = grace_of(operation);
+
+        for (GList *link = operation->container->operations.head; link; link = link->next) {
+                const Operation *queued = link->data;
+                if (stop_belongs_to(queued) && !queued->cancelled)
+                        grace = MIN(grace, grace_of(queued));
+        }
         return clock_boottime_in(grace);
 }
 
@@ -18,7 +32,7 @@ static guint64 deadline_of(Operation *operation) {
 void stop_join(Operation *operation) {
         Container *container = operation->container;
         Operation *head = g_queue_peek_head(&container->operations);
-        guint64 deadline = deadline_of(operation);
+        guint64 deadline = clock_boottime_in(grace_of(operation));
         g_autoptr(GError) error = NULL;
 
         if (container->life.state != STATE_STOPPING)

@@ -128,13 +128,13 @@ Step verb_step(Verb verb) {
         return verbs[verb].step;
 }
 
-bool option_bool(Operation *operation, const char *key) {
+bool option_bool(const Operation *operation, const char *key) {
         gboolean value = FALSE;
 
         return g_variant_lookup(operation->options, key, "b", &value) && value;
 }
 
-guint64 option_uint64(Operation *operation, const char *key, guint64 absent) {
+guint64 option_uint64(const Operation *operation, const char *key, guint64 absent) {
         guint64 value = absent;
 
         (void) g_variant_lookup(operation->options, key, "t", &value);
