@@ -22,6 +22,7 @@ VARIABLE = [
     (r"(?<=─)\d+(?= )", r"\\d+"),
     (r"(?<=-c )[0-9a-f]{24}", "[0-9a-f]{24}"),
     (r"(?<=\()/lib/systemd", "(?:/usr)?/lib/systemd"),
+    ("^Control group", "(?:Control group|CGroup)"),
     (r"\w{3} \d{4}-\d\d-\d\d [\d:]{8} UTC; [\w .]+ ago", r"\\w{3} .* ago"),
 ]
 
@@ -51,7 +52,7 @@ def pattern(answer):
         found = re.sub(r"\\([-:;\"#─/ ])", r"\1", re.escape(line))
         for shown, meant in VARIABLE:
             found = re.sub(shown, meant, found)
-        lines.append("(?:.*\n)*?" if line.strip() == "…" else re.sub(r" {2,}", " +", found.replace("…", ".*")).rstrip() + " *\n")
+        lines.append("(?:.*\n)*?" if line.strip() == "…" else re.sub(r" {2,}", " +", found.replace(" …", "(?: .*)?").replace("…", ".*")).rstrip() + " *\n")
     return "".join(lines)
 
 
