@@ -180,11 +180,11 @@ int command_create(char **words) {
 /* A container that could not be started is removed again; the code says why. */
 static int fail_start(const char *path) {
         g_autoptr(GVariant) record = call_manager(CONBUS_MANAGER_GET_RUN, g_variant_new("(st)", strrchr(path, '/') + 1, (guint64) 0));
-        g_autoptr(GVariant) removed = call_container(path, CONBUS_CONTAINER_REMOVE_WITH, g_variant_new_parsed("({'force': <true>},)"));
+        g_autoptr(GVariant) removed = call_container(path, CONBUS_CONTAINER_REMOVE_WITH, g_variant_new_parsed("({'" CONBUS_OPTION_FORCE "': <true>},)"));
         g_autoptr(GVariant) fields = record ? g_variant_get_child_value(record, 0) : NULL;
         int code;
 
-        return fields && g_variant_lookup(fields, "exit-code", "i", &code) && code > 0 ? code : EXIT_CONBUS;
+        return fields && g_variant_lookup(fields, CONBUS_FIELD_EXIT_CODE, "i", &code) && code > 0 ? code : EXIT_CONBUS;
 }
 
 static int run_detached(const char *path) {
@@ -200,7 +200,7 @@ static int run_detached(const char *path) {
 static int run_attached(const char *path, const Creation *creation) {
         GVariant *attach = session_options(creation->input, creation->terminal, creation->detach_keys);
         Session session = {.path = path, .fd = -1, .input = creation->input, .terminal = creation->terminal};
-        g_autoptr(GVariant) started = call_container_with_fd(path, CONBUS_CONTAINER_START_WITH, g_variant_new_parsed("({'attach': <%@a{sv}>},)", attach), &session.fd);
+        g_autoptr(GVariant) started = call_container_with_fd(path, CONBUS_CONTAINER_START_WITH, g_variant_new_parsed("({'" CONBUS_OPTION_ATTACH "': <%@a{sv}>},)", attach), &session.fd);
 
         if (!started)
                 return fail_start(path);
@@ -220,9 +220,9 @@ static int run_and_wait(const char *path) {
         if (!started)
                 return fail_start(path);
         g_variant_get(started, "(t)", &run);
-        g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_WAIT_ANY, g_variant_new_parsed("([(%o, %t)], ['stopped'], @a{sv} {})", path, run));
+        g_autoptr(GVariant) answer = call_manager(CONBUS_MANAGER_WAIT_ANY, g_variant_new_parsed("([(%o, %t)], ['" CONBUS_CONTAINER_STATE_STOPPED "'], @a{sv} {})", path, run));
         g_autoptr(GVariant) details = answer ? g_variant_get_child_value(answer, 4) : NULL;
-        return details && g_variant_lookup(details, "exit-code", "i", &code) && code >= 0 ? code : EXIT_CONBUS;
+        return details && g_variant_lookup(details, CONBUS_FIELD_EXIT_CODE, "i", &code) && code >= 0 ? code : EXIT_CONBUS;
 }
 
 int command_run(char **words) {

@@ -29,11 +29,11 @@ static int take_exec_option(Execution *execution, char ***words) {
         else if (g_str_equal(word, "-d") || g_str_equal(word, "--detach"))
                 execution->detach = true;
         else if (g_str_equal(word, "--privileged"))
-                g_variant_dict_insert(&execution->options, "privileged", "b", TRUE);
+                g_variant_dict_insert(&execution->options, CONBUS_OPTION_PRIVILEGED, "b", TRUE);
         else if (take_option(words, "-u", &value) || take_option(words, "--user", &value))
-                g_variant_dict_insert(&execution->options, "user", "s", value);
+                g_variant_dict_insert(&execution->options, CONBUS_OPTION_USER, "s", value);
         else if (take_option(words, "-w", &value) || take_option(words, "--cwd", &value))
-                g_variant_dict_insert(&execution->options, "cwd", "s", value);
+                g_variant_dict_insert(&execution->options, CONBUS_OPTION_CWD, "s", value);
         else if (take_option(words, "-e", &value) || take_option(words, "--env", &value))
                 g_ptr_array_add(execution->env, value);
         else if (take_option(words, "--detach-keys", &value))
@@ -48,11 +48,11 @@ static char *make_process(Execution *execution, const char *container, char **co
 
         if (execution->env->len > 0) {
                 g_ptr_array_add(execution->env, NULL);
-                g_variant_dict_insert(&execution->options, "env", "^as", execution->env->pdata);
+                g_variant_dict_insert(&execution->options, CONBUS_OPTION_ENV, "^as", execution->env->pdata);
         }
-        g_variant_dict_insert(&execution->options, "terminal", "b", (gboolean) execution->terminal);
-        g_variant_dict_insert(&execution->options, "start", "b", FALSE);
-        g_variant_dict_insert(&execution->options, "auto-remove", "b", TRUE);
+        g_variant_dict_insert(&execution->options, CONBUS_OPTION_TERMINAL, "b", (gboolean) execution->terminal);
+        g_variant_dict_insert(&execution->options, CONBUS_OPTION_START, "b", FALSE);
+        g_variant_dict_insert(&execution->options, CONBUS_OPTION_AUTO_REMOVE, "b", TRUE);
         g_autoptr(GVariant) answer = call_container(container, CONBUS_CONTAINER_EXEC, g_variant_new("(^as@a{sv})", command, g_variant_dict_end(&execution->options)));
         if (answer)
                 g_variant_get(answer, "(ou)", &path, NULL);

@@ -40,12 +40,12 @@ int command_ps(char **words) {
                 if (g_str_equal(*words, "-a") || g_str_equal(*words, "--all"))
                         all = true;
                 else if (take_option(&words, "--label", &value))
-                        g_variant_dict_insert(&filter, "label", "^as", (const char *const[]) {value, NULL});
+                        g_variant_dict_insert(&filter, CONBUS_OPTION_LABEL, "^as", (const char *const[]) {value, NULL});
                 else
                         return 2;
         }
         if (!all)
-                g_variant_dict_insert(&filter, "state", "^as", living);
+                g_variant_dict_insert(&filter, CONBUS_OPTION_STATE, "^as", living);
         g_autoptr(GVariant) list = call_query(g_variant_dict_end(&filter), properties);
         if (!list)
                 return EXIT_FAILURE;
@@ -66,12 +66,12 @@ static void print_run(GVariant *record) {
         gint32 code = -1;
         const char *result = "", *reason = "";
 
-        (void) g_variant_lookup(record, "run", "t", &number);
-        (void) g_variant_lookup(record, "start", "t", &start);
-        (void) g_variant_lookup(record, "finish", "t", &finish);
-        (void) g_variant_lookup(record, "exit-code", "i", &code);
-        (void) g_variant_lookup(record, "result", "&s", &result);
-        (void) g_variant_lookup(record, "reason", "&s", &reason);
+        (void) g_variant_lookup(record, CONBUS_FIELD_RUN, "t", &number);
+        (void) g_variant_lookup(record, CONBUS_FIELD_START, "t", &start);
+        (void) g_variant_lookup(record, CONBUS_FIELD_FINISH, "t", &finish);
+        (void) g_variant_lookup(record, CONBUS_FIELD_EXIT_CODE, "i", &code);
+        (void) g_variant_lookup(record, CONBUS_FIELD_RESULT, "&s", &result);
+        (void) g_variant_lookup(record, CONBUS_FIELD_REASON, "&s", &reason);
         g_autofree char *began = output_time(start), *ended = output_time(finish);
         printf("%4" G_GUINT64_FORMAT "  %-19s  %-19s  %4d  %s%-12s%s  %s\n", number, began, ended, code, output_colour(result), *result ? result : "-", output_plain(), reason);
 }
@@ -116,7 +116,7 @@ static void print_event(guint64 usec, const char *action, const char *id, GVaria
         (void) g_variant_lookup(details, "name", "&s", &name);
         g_autofree char *when = output_time(usec);
         printf("%s  %-16s  %.12s  %s", when, action, id, name);
-        if (g_variant_lookup(details, "exit-code", "i", &code))
+        if (g_variant_lookup(details, CONBUS_FIELD_EXIT_CODE, "i", &code))
                 printf("  (exit code %d)", code);
         putchar('\n');
 }

@@ -42,22 +42,22 @@ static int take_logs_option(GVariantDict *options, char ***words) {
         char *value;
 
         if (g_str_equal(**words, "-f") || g_str_equal(**words, "--follow"))
-                g_variant_dict_insert(options, "follow", "b", TRUE);
+                g_variant_dict_insert(options, CONBUS_OPTION_FOLLOW, "b", TRUE);
         else if (g_str_equal(**words, "-t") || g_str_equal(**words, "--timestamps"))
-                g_variant_dict_insert(options, "timestamps", "b", TRUE);
+                g_variant_dict_insert(options, CONBUS_OPTION_TIMESTAMPS, "b", TRUE);
         else if (take_option(words, "--since", &value))
-                return take_time(options, "since-usec", "--since", value);
+                return take_time(options, CONBUS_OPTION_SINCE_USEC, "--since", value);
         else if (take_option(words, "--until", &value))
-                return take_time(options, "until-usec", "--until", value);
+                return take_time(options, CONBUS_OPTION_UNTIL_USEC, "--until", value);
         else if (take_option(words, "--tail", &value) || take_option(words, "-n", &value))
-                return g_str_equal(value, "all") || take_number(options, "tail", "u", "--tail", value);
+                return g_str_equal(value, "all") || take_number(options, CONBUS_OPTION_TAIL, "u", "--tail", value);
         else if (take_option(words, "--run", &value))
-                return take_number(options, "run", "t", "--run", value);
+                return take_number(options, CONBUS_OPTION_RUN, "t", "--run", value);
         else if (take_option(words, "--cursor", &value))
-                g_variant_dict_insert(options, "cursor", "s", value);
+                g_variant_dict_insert(options, CONBUS_OPTION_CURSOR, "s", value);
         else if (take_option(words, "--stream", &value)) {
                 const char *const streams[] = {value, NULL};
-                g_variant_dict_insert(options, "streams", "^as", streams);
+                g_variant_dict_insert(options, CONBUS_OPTION_STREAMS, "^as", streams);
         } else if (g_str_equal(**words, "--json"))
                 want_json = true;
         else
@@ -112,7 +112,7 @@ int command_logs(char **words) {
                 return 2;
         }
         if (want_json)
-                g_variant_dict_insert(&options, "format", "s", "json");
+                g_variant_dict_insert(&options, CONBUS_OPTION_FORMAT, "s", "json");
         (void) signal(SIGPIPE, SIG_IGN);
         g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_dict_end(&options));
         g_autofree char *path = call_find(*words);

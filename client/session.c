@@ -148,8 +148,8 @@ static void read_last(Loop *loop, size_t size) {
                 end(loop, EXIT_CONBUS);
                 return;
         }
-        loop->session->exited = json_object_has_member(object, "exit-code");
-        gint64 code = json_object_get_int_member_with_default(object, "exit-code", 0);
+        loop->session->exited = json_object_has_member(object, CONBUS_FIELD_EXIT_CODE);
+        gint64 code = json_object_get_int_member_with_default(object, CONBUS_FIELD_EXIT_CODE, 0);
         end(loop, code < 0 ? EXIT_CONBUS : (int) code);
 }
 
@@ -265,11 +265,11 @@ GVariant *session_options(bool input, bool terminal, const char *detach_keys) {
         guint16 rows, columns;
 
         g_variant_dict_init(&options, NULL);
-        g_variant_dict_insert(&options, "streams", "^as", streams);
-        g_variant_dict_insert(&options, "framing", "s", "packets");
+        g_variant_dict_insert(&options, CONBUS_OPTION_STREAMS, "^as", streams);
+        g_variant_dict_insert(&options, CONBUS_OPTION_FRAMING, "s", "packets");
         if (detach_keys || !at_terminal)
-                g_variant_dict_insert(&options, "detach-keys", "s", detach_keys ? detach_keys : "");
+                g_variant_dict_insert(&options, CONBUS_OPTION_DETACH_KEYS, "s", detach_keys ? detach_keys : "");
         if (terminal && get_size(&rows, &columns))
-                g_variant_dict_insert(&options, "size", "(qq)", rows, columns);
+                g_variant_dict_insert(&options, CONBUS_OPTION_SIZE, "(qq)", rows, columns);
         return g_variant_dict_end(&options);
 }

@@ -70,19 +70,19 @@ static int take_verb_options(VerbOptions *options, char ***words) {
 
         for (; **words && ***words == '-'; (*words)++) {
                 if (g_str_equal(**words, "--force") || g_str_equal(**words, "-f"))
-                        g_variant_dict_insert(&options->dict, "force", "b", TRUE);
+                        g_variant_dict_insert(&options->dict, CONBUS_OPTION_FORCE, "b", TRUE);
                 else if (g_str_equal(**words, "--recursive"))
-                        g_variant_dict_insert(&options->dict, "recursive", "b", TRUE);
+                        g_variant_dict_insert(&options->dict, CONBUS_OPTION_RECURSIVE, "b", TRUE);
                 else if (g_str_equal(**words, "--dependents"))
-                        g_variant_dict_insert(&options->dict, "dependents", "b", TRUE);
+                        g_variant_dict_insert(&options->dict, CONBUS_OPTION_DEPENDENTS, "b", TRUE);
                 else if (g_str_equal(**words, "--no-block"))
                         options->no_block = true;
                 else if (take_option(words, "--wait", &value))
-                        g_variant_dict_insert(&options->dict, "wait", "s", value);
+                        g_variant_dict_insert(&options->dict, CONBUS_OPTION_WAIT, "s", value);
                 else if (take_option(words, "--signal", &value) || take_option(words, "-s", &value))
                         options->signal = value;
                 else if ((take_option(words, "--timeout", &value) || take_option(words, "-t", &value)) && parse_duration(value, &usec))
-                        g_variant_dict_insert(&options->dict, "timeout-usec", "t", (guint64) usec);
+                        g_variant_dict_insert(&options->dict, CONBUS_OPTION_TIMEOUT_USEC, "t", (guint64) usec);
                 else {
                         fprintf(stderr, "conbusctl: unknown or incomplete option %s\n", **words);
                         return 0;
@@ -110,10 +110,10 @@ static GVariant *queue_verb(const char *verb, const char *path, GVariant *dict, 
 
         g_variant_dict_init(&options, dict);
         if (g_str_equal(verb, "kill")) {
-                g_variant_dict_insert(&options, "whom", "s", "leader");
-                g_variant_dict_insert(&options, "signal", "i", signal ? signal_number(signal) : SIGKILL);
+                g_variant_dict_insert(&options, CONBUS_OPTION_WHOM, "s", "leader");
+                g_variant_dict_insert(&options, CONBUS_OPTION_SIGNAL, "i", signal ? signal_number(signal) : SIGKILL);
         } else if (g_str_equal(verb, "enable") || g_str_equal(verb, "disable")) {
-                g_variant_dict_insert(&options, "auto-start", "b", g_str_equal(verb, "enable"));
+                g_variant_dict_insert(&options, CONBUS_OPTION_AUTO_START, "b", g_str_equal(verb, "enable"));
                 verb = "update";
         } else if (g_str_equal(verb, "rm"))
                 verb = "remove";
@@ -144,7 +144,7 @@ int command_verb(const char *verb, char **words) {
                 return 2;
         }
         if (options.signal && !g_str_equal(verb, "kill"))
-                g_variant_dict_insert(&options.dict, "signal", "i", signal_number(options.signal));
+                g_variant_dict_insert(&options.dict, CONBUS_OPTION_SIGNAL, "i", signal_number(options.signal));
         g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_dict_end(&options.dict));
         for (; *words; words++) {
                 g_autofree char *path = call_find(*words);

@@ -19,13 +19,13 @@ int command_wait(char **words) {
                 if (take_option(&words, "--condition", &value))
                         g_ptr_array_add(conditions, value);
                 else if (take_option(&words, "--run", &value))
-                        g_variant_dict_insert(&dict, "run", "t", g_ascii_strtoull(value, NULL, 10));
+                        g_variant_dict_insert(&dict, CONBUS_OPTION_RUN, "t", g_ascii_strtoull(value, NULL, 10));
                 else if (take_option(&words, "--after-run", &value))
-                        g_variant_dict_insert(&dict, "after-run", "t", g_ascii_strtoull(value, NULL, 10));
+                        g_variant_dict_insert(&dict, CONBUS_OPTION_AFTER_RUN, "t", g_ascii_strtoull(value, NULL, 10));
                 else if (g_str_equal(*words, "--final"))
-                        g_variant_dict_insert(&dict, "final", "b", TRUE);
+                        g_variant_dict_insert(&dict, CONBUS_OPTION_FINAL, "b", TRUE);
                 else if (take_option(&words, "--timeout", &value) && parse_duration(value, &usec))
-                        g_variant_dict_insert(&dict, "timeout-usec", "t", (guint64) usec);
+                        g_variant_dict_insert(&dict, CONBUS_OPTION_TIMEOUT_USEC, "t", (guint64) usec);
                 else
                         return 2;
         }

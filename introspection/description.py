@@ -11,6 +11,9 @@ WHOLE = "io.conbus1.Access.Whole"
 SENSITIVE = "io.conbus1.Sensitive"
 CHANGE = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
+# One entry of the text of a dictionary: its keys, their type, what they are.
+ITEM = re.compile(r"(?P<names>[a-z][a-z-]*(?:(?:, | and )[a-z][a-z-]*)*) \((?P<type>\([a-z]+\)|[a-z]+(?:\{[a-z]+\})?|a\([a-z]+\))(?P<text>[,:] .*)?\)$", re.S)
+
 
 @dataclass
 class Argument:
@@ -77,6 +80,44 @@ def snake(name):
 
 def signature(arguments):
     return "".join(a.type for a in arguments)
+
+
+def split(text):
+    """The parts of a text between commas that stand outside of brackets and quotation marks."""
+    parts, depth, quoted, last = [], 0, False, 0
+    for i, letter in enumerate(text):
+        quoted ^= letter == '"'
+        depth += 0 if quoted else (letter in "({[") - (letter in ")}]")
+        if letter in ",;" and depth == 0 and not quoted and text[i + 1:i + 2] == " ":
+            parts.append(text[last:i])
+            last = i + 2
+    return [*parts, text[last:]]
+
+
+def items(text):
+    """A text of the form `key (type, what it is), key (type), …` as [(keys, type, what it is)]; None for any other text. Keys without a type of their own belong to the next ones."""
+    found, waiting = [], ""
+    for part in split(text.rstrip(".")):
+        part = re.sub(r"^and ", "", part.strip())
+        match = ITEM.match(waiting + part)
+        if match:
+            found.append((match["names"], match["type"], (match["text"] or "")[2:]))
+            waiting = ""
+        elif re.fullmatch(r"[a-z][a-z-]*", part):
+            waiting += part + ", "
+        else:
+            return None
+    return found if len(found) > 1 and not waiting else None
+
+
+def dictionary(text):
+    """The text of a dictionary as (lead, items): the words before a colon, if there are any, and the list; ("", None) for prose."""
+    found = items(text)
+    if found:
+        return "", found
+    lead, _, rest = text.partition(": ")
+    found = items(rest)
+    return (lead, found) if found else ("", None)
 
 
 def fail(path, message):

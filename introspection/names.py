@@ -8,7 +8,7 @@ import re
 import sys
 
 from config_keys import read_keys
-from description import read_interface, signature, snake
+from description import dictionary, read_interface, signature, snake
 from errors import read_errors
 
 INTERFACES = ["Manager", "Container", "Health", "Job", "Process"]
@@ -43,12 +43,28 @@ def interface_names(interface):
             yield constant(noun, prop.name, word), word, ""
 
 
+def dictionary_names(interfaces):
+    """The keys of dictionaries: of what calls take, and of what they and signals return."""
+    options, fields = {}, {}
+    for interface in interfaces:
+        for member in interface.methods + interface.signals:
+            found = [(options, argument) for argument in member.arguments if member in interface.methods]
+            found += [(fields, argument) for argument in member.results + (member.arguments if member in interface.signals else [])]
+            for names, argument in found:
+                for keys, type_, _ in (dictionary(member.argument_texts[argument.name])[1] or []) if argument.type == "a{sv}" else []:
+                    for key in re.split(", | and ", keys):
+                        names.setdefault(key, {})[type_] = None
+    yield "Keys of options.", [(constant("option", key), key, " or ".join(options[key])) for key in sorted(options)]
+    yield "Keys of results, records and details.", [(constant("field", key), key, " or ".join(fields[key])) for key in sorted(fields)]
+
+
 def sections(directory):
     """Yields (heading, [(constant, value, comment)])."""
     yield "The bus name and object paths.", PATHS
-    for name in INTERFACES:
-        interface = read_interface(f"{directory}/io.conbus1.{name}.xml")
+    interfaces = [read_interface(f"{directory}/io.conbus1.{name}.xml") for name in INTERFACES]
+    for interface in interfaces:
         yield f"{interface.name}(5). {interface.summary}", list(interface_names(interface))
+    yield from dictionary_names(interfaces)
     yield "Errors, see io.conbus1(5).", [(f"CONBUS_BUS_ERROR_{member}", name, "") for member, name, _ in read_errors(f"{directory}/errors.txt")]
     keys = [(constant(*([group] if group else []), "key", name), name, type_) for group, name, type_, _, _ in read_keys(f"{directory}/config-keys.txt")]
     yield "Keys of a configuration, see conbus-container-keys(5).", keys

@@ -4,7 +4,7 @@
 import re
 
 import roff
-from description import CHANGE, WHOLE
+from description import CHANGE, WHOLE, dictionary
 
 INTERFACES = [f"io.conbus1.{name}" for name in ("Manager", "Container", "Health", "Job", "Process")]
 # What the annotation io.conbus1.Access means to a caller; {} is its action.
@@ -17,46 +17,14 @@ ACCESS_TEXTS = {
     "action": "io.conbus1.{}.",
 }
 CHANGES = {"const": "never changes", "true": "changes are announced", "invalidates": "changes are announced without the value", "false": "changes are not announced"}
-ITEM = re.compile(r"(?P<names>[a-z][a-z-]*(?:(?:, | and )[a-z][a-z-]*)*) \((?P<type>\([a-z]+\)|[a-z]+(?:\{[a-z]+\})?|a\([a-z]+\))(?P<text>[,:] .*)?\)$", re.S)
-
-
-def split(text):
-    """The parts of a text between commas that stand outside of brackets and quotation marks."""
-    parts, depth, quoted, last = [], 0, False, 0
-    for i, letter in enumerate(text):
-        quoted ^= letter == '"'
-        depth += 0 if quoted else (letter in "({[") - (letter in ")}]")
-        if letter in ",;" and depth == 0 and not quoted and text[i + 1:i + 2] == " ":
-            parts.append(text[last:i])
-            last = i + 2
-    return [*parts, text[last:]]
-
-
-def items(text):
-    """A text of the form `key (type, what it is), key (type), …` as [(keys, type, what it is)]; None for any other text. Keys without a type of their own belong to the next ones."""
-    found, waiting = [], ""
-    for part in split(text.rstrip(".")):
-        part = re.sub(r"^and ", "", part.strip())
-        match = ITEM.match(waiting + part)
-        if match:
-            found.append((match["names"], match["type"], (match["text"] or "")[2:]))
-            waiting = ""
-        elif re.fullmatch(r"[a-z][a-z-]*", part):
-            waiting += part + ", "
-        else:
-            return None
-    return found if len(found) > 1 and not waiting else None
 
 
 def keys(text):
-    """What a dictionary holds, as a list where its text is one, perhaps after a few words and a colon."""
-    lead, found = "Keys", items(text)
-    if not found:
-        lead, _, rest = text.partition(": ")
-        found = items(rest)
+    """What a dictionary holds, as a list where its text is one."""
+    lead, found = dictionary(text)
     if not found:
         return roff.fill(roff.inline(text[:1].upper() + text[1:]))
-    return roff.fill(roff.inline(f"{lead}:")) + roff.indented("".join(roff.tagged(f"{roff.bold(names)} ({roff.escape(type_)})", roff.fill(roff.inline(sentence(what))) if what else "\\&\n") for names, type_, what in found))
+    return roff.fill(roff.inline(f"{lead or 'Keys'}:")) + roff.indented("".join(roff.tagged(f"{roff.bold(names)} ({roff.escape(type_)})", roff.fill(roff.inline(sentence(what))) if what else "\\&\n") for names, type_, what in found))
 
 
 def sentence(text):
