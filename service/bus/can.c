@@ -43,7 +43,7 @@ static bool ask(Call *call, Question *question, GError **error) {
         CanCall *can = g_new0(CanCall, 1);
 
         can->question = question;
-        can->check = polkit_ask(peer->user, peer->name, question, false, on_answer, can, error);
+        can->check = polkit_ask(peer->user, peer->name, question, POLKIT_PATIENT, on_answer, can, error);
         if (!can->check) {
                 can_call_free(can);
                 return false;

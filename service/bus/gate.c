@@ -78,14 +78,14 @@ static void on_decided(PolkitAnswer answer, const char *why, void *userdata) {
 
 /* --- deciding --- */
 
-static bool park(Call *call, Peer *peer, Question *question, bool interactive, GError **error) {
+static bool park(Call *call, Peer *peer, Question *question, PolkitManner manner, GError **error) {
         g_autoptr(Check) check = g_new0(Check, 1);
 
         check->bus = call->bus;
         check->peer = g_strdup(peer->name);
         check->message = sd_bus_message_ref(call->message);
         check->question = question;
-        check->polkit = polkit_ask(peer->user, peer->name, question, interactive, on_decided, check, error);
+        check->polkit = polkit_ask(peer->user, peer->name, question, manner, on_decided, check, error);
         if (!check->polkit) {
                 g_prefix_error(error, "%s: ", call->member);
                 return false;
@@ -125,13 +125,13 @@ static GateVerdict decide(Call *call, Peer *peer, const CallMember *member, Ques
         g_autoptr(Check) answered = take_passing(call->bus, call->message);
         /* An open member is never refused and never prompts; only what it tells depends on the answer. */
         bool open = member->access == ACCESS_OPEN;
-        bool interactive = !open && sd_bus_message_get_allow_interactive_authorization(call->message) > 0;
+        bool prompts = !open && sd_bus_message_get_allow_interactive_authorization(call->message) > 0;
 
         if (answered && question_equal(answered->question, question)) {
                 call->whole = answered->answer == POLKIT_YES;
                 return open || conclude(answered, call, error) ? GATE_PASS : GATE_REFUSED;
         }
-        if (park(call, peer, g_steal_pointer(&question), interactive, open ? NULL : error))
+        if (park(call, peer, g_steal_pointer(&question), open ? POLKIT_QUICK : prompts ? POLKIT_PROMPT : POLKIT_PATIENT, open ? NULL : error))
                 return GATE_PARKED;
         return open ? GATE_PASS : GATE_REFUSED;
 }

@@ -2,6 +2,7 @@
 /* CheckAuthorization with the caller's bus name as the subject, see polkit's D-Bus reference. Only root may send details for another's question, which this service is. */
 
 #include "bus/polkit.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include <string.h>
 
@@ -12,8 +13,8 @@
 
 #define ASKED_MAX 96 /* on the bus, in all */
 #define PROMPTS_MAX 64 /* of these, questions that may prompt */
-#define ASKED_PER_USER_MAX 16
-#define ANSWER_USEC (10 * G_USEC_PER_SEC) /* of a question that does not prompt */
+#define ASKED_PER_USER_MAX 16 /* and as many that may prompt */
+#define QUICK_USEC (10 * G_USEC_PER_SEC)
 
 struct Polkit {
         Bus *bus;
@@ -28,12 +29,21 @@ struct PolkitCheck {
         User *user;
         char *sender;
         const Question *question;
-        bool interactive;
+        PolkitManner manner;
         PolkitDone done;
         void *userdata;
         char *cancellation; /* id for CancelCheckAuthorization */
         sd_bus_slot *slot; /* while it is on the bus */
+        sd_event_source *timer; /* of POLKIT_QUICK */
 };
+
+static bool may_prompt(const PolkitCheck *check) {
+        return check->manner == POLKIT_PROMPT;
+}
+
+static unsigned *count_of_user(const PolkitCheck *check) {
+        return may_prompt(check) ? &check->user->n_prompts : &check->user->n_asked;
+}
 
 /* Out of the line or off the bus. */
 static void leave(PolkitCheck *check) {
@@ -44,15 +54,16 @@ static void leave(PolkitCheck *check) {
                 return;
         }
         g_clear_pointer(&check->slot, sd_bus_slot_unref);
-        check->user->n_asked--;
+        --*count_of_user(check);
         polkit->n_asked--;
-        polkit->n_prompts -= check->interactive;
+        polkit->n_prompts -= may_prompt(check);
         if (polkit->line.head)
                 (void) sd_event_source_set_enabled(polkit->pump, SD_EVENT_ONESHOT);
 }
 
 static void check_free(PolkitCheck *check) {
         leave(check);
+        g_clear_pointer(&check->timer, sd_event_source_disable_unref);
         check->user->n_checks--;
         user_unref(check->user);
         g_free(check->sender);
@@ -119,11 +130,8 @@ static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *erro
 
         if (!failure)
                 answer = read_answer(message, &why);
-        else {
+        else
                 why = failure->message ? failure->message : failure->name;
-                if (sd_bus_error_has_names(failure, SD_BUS_ERROR_NO_REPLY, "org.freedesktop.DBus.Error.Timeout"))
-                        send_cancellation(check);
-        }
         finish(check, answer, why);
         return 1;
 }
@@ -133,10 +141,10 @@ static int append_question(sd_bus_message *message, const PolkitCheck *check) {
 
         if (r >= 0)
                 r = variant_append(message, check->question->details);
-        return r < 0 ? r : sd_bus_message_append(message, "us", check->interactive ? ALLOW_INTERACTION : 0, check->cancellation);
+        return r < 0 ? r : sd_bus_message_append(message, "us", may_prompt(check) ? ALLOW_INTERACTION : 0, check->cancellation);
 }
 
-/* Puts the first of the line that may go on the bus. A prompt stays until the user has answered it or has left: there is no time-out then. */
+/* There is no time-out: a prompt stands until the user has answered it, a rule may take its time, and how long the caller wants to wait only he knows, who leaves then. Of a polkit that dies the bus daemon tells. */
 static void ask(PolkitCheck *check) {
         Polkit *polkit = check->polkit;
         g_autoptr(sd_bus_message) message = NULL;
@@ -147,16 +155,16 @@ static void ask(PolkitCheck *check) {
         if (r >= 0)
                 r = append_question(message, check);
         if (r >= 0)
-                r = sd_bus_call_async(polkit->bus->connection, &slot, message, on_answer, check, check->interactive ? UINT64_MAX : ANSWER_USEC);
+                r = sd_bus_call_async(polkit->bus->connection, &slot, message, on_answer, check, UINT64_MAX);
         if (r < 0) {
                 finish(check, POLKIT_FAILED, g_strerror(-r));
                 return;
         }
         g_queue_remove(&polkit->line, check);
         check->slot = slot;
-        check->user->n_asked++;
+        ++*count_of_user(check);
         polkit->n_asked++;
-        polkit->n_prompts += check->interactive;
+        polkit->n_prompts += may_prompt(check);
 }
 
 static PolkitCheck *next(Polkit *polkit) {
@@ -164,7 +172,7 @@ static PolkitCheck *next(Polkit *polkit) {
                 return NULL;
         for (GList *link = polkit->line.head; link; link = link->next) {
                 PolkitCheck *check = link->data;
-                if (check->user->n_asked < ASKED_PER_USER_MAX && (!check->interactive || polkit->n_prompts < PROMPTS_MAX))
+                if (*count_of_user(check) < ASKED_PER_USER_MAX && (!may_prompt(check) || polkit->n_prompts < PROMPTS_MAX))
                         return check;
         }
         return NULL;
@@ -179,7 +187,21 @@ static int on_pump(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-PolkitCheck *polkit_ask(User *user, const char *sender, const Question *question, bool interactive, PolkitDone done, void *userdata, GError **error) {
+static int on_time_up(sd_event_source *source, guint64 usec, void *userdata) {
+        PolkitCheck *check = userdata;
+
+        if (check->slot)
+                send_cancellation(check);
+        finish(check, POLKIT_FAILED, "it does not answer");
+        return 0;
+}
+
+static void bound(PolkitCheck *check) {
+        int r = sd_event_add_time(check->polkit->bus->event, &check->timer, CLOCK_BOOTTIME, clock_boottime_in(QUICK_USEC), 0, on_time_up, check);
+        g_assert(r >= 0);
+}
+
+PolkitCheck *polkit_ask(User *user, const char *sender, const Question *question, PolkitManner manner, PolkitDone done, void *userdata, GError **error) {
         Polkit *polkit = user->bus->polkit;
         unsigned limit = user->bus->engine->settings.checks_per_user;
 
@@ -193,9 +215,11 @@ PolkitCheck *polkit_ask(User *user, const char *sender, const Question *question
         check->user->n_checks++;
         check->sender = g_strdup(sender);
         check->question = question;
-        check->interactive = interactive;
+        check->manner = manner;
         check->done = done;
         check->userdata = userdata;
+        if (manner == POLKIT_QUICK)
+                bound(check);
         g_queue_push_tail(&polkit->line, check);
         (void) sd_event_source_set_enabled(polkit->pump, SD_EVENT_ONESHOT);
         return check;

@@ -17,11 +17,17 @@ typedef enum PolkitAnswer {
         POLKIT_FAILED, /* polkit could not be asked */
 } PolkitAnswer;
 
+typedef enum PolkitManner {
+        POLKIT_PROMPT, /* the user may be prompted */
+        POLKIT_PATIENT, /* no prompt; it lasts as long as polkit, whose rules may run programs, and as the caller */
+        POLKIT_QUICK, /* no prompt; POLKIT_FAILED after 10 s, the time in line included: for what is answered in any case */
+} PolkitManner;
+
 /* Exactly once unless cancelled, never before polkit_ask has returned; the check is gone when it is called. why: what failed, else "". */
 typedef void (*PolkitDone)(PolkitAnswer answer, const char *why, void *userdata);
 
-/* Asks whether the client with this unique name may do it; interactive: it may be prompted. question must live as long as the check. LimitsExceeded when the user has too many open. */
-PolkitCheck *polkit_ask(User *user, const char *sender, const Question *question, bool interactive, PolkitDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Asks whether the client with this unique name may do it. question must live as long as the check. LimitsExceeded when the user has too many open. */
+PolkitCheck *polkit_ask(User *user, const char *sender, const Question *question, PolkitManner manner, PolkitDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* A prompt that stands open is closed. */
 void polkit_cancel(PolkitCheck *check);
 

@@ -10,7 +10,7 @@ typedef struct User {
         Bus *bus;
         guint32 uid;
         unsigned n_checks; /* questions to polkit, asked or waiting to be */
-        unsigned n_asked; /* of these, on the bus */
+        unsigned n_prompts, n_asked; /* of these, on the bus: such that may prompt, and the others */
         unsigned n_waits, n_streams;
 } User;
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, GLib, expect, main, wait_for  # noqa: E402
+from harness import CONTAINER, MANAGER, GLib, expect, main, wait_for  # noqa: E402
 from other_user import UserClient  # noqa: E402
 from polkit import USERS, Agent, FakePolkit, Polkit, rule  # noqa: E402
 
@@ -131,7 +131,7 @@ def test_polkit_that_dies_denies(client):
 
 
 def test_polkit_that_answers_badly_denies(client):
-    """Another program in polkit's place: it does not answer, answers nonsense, or says that there is no such action."""
+    """Another program in polkit's place: it answers nonsense, or says that there is no such action."""
     path = client.create("doubt", "true")
     with Polkit(client) as polkit, UserClient(ALICE) as user:
         polkit.stop()
@@ -140,19 +140,45 @@ def test_polkit_that_answers_badly_denies(client):
             assert "form" in expect("AccessDenied", user.call, path, CONTAINER, "Start")
             fake.answer = lambda question, invocation: invocation.return_dbus_error("org.freedesktop.PolicyKit1.Error.Failed", "Action is not registered")
             assert "not registered" in expect("AccessDenied", user.call, path, CONTAINER, "Start")
-            fake.answer = lambda question, invocation: None
-            silent = user.begin(path, CONTAINER, "Start")
-            wait_for(lambda: len(fake.questions) == 3, "the question")
-            subject, action, details, flags, cancellation = fake.questions[-1]
-            assert subject == ("system-bus-name", {"name": user.name}) and action == "io.conbus1.manage" and details["id"] in path and flags == 0
-            assert "polkit cannot be asked" in expect("AccessDenied", user.finish, silent)
-            wait_for(lambda: fake.cancelled == [cancellation], "the cancellation")
-            user.begin(path, CONTAINER, "Start", interactive=True)
-            wait_for(lambda: len(fake.questions) == 4, "the question")
-            assert fake.questions[-1][3] == 1
-            user.kill()
-            wait_for(lambda: fake.questions[-1][4] in fake.cancelled, "the cancellation of a caller that left")
         assert client.get(path, "Run") == 0
+
+
+def test_a_polkit_that_takes_its_time_is_waited_for(client):
+    """As long as the caller stays. Only what is answered in any case is answered without it, after a while."""
+    path, waiting = client.create("slow", "true"), []
+    with Polkit(client) as polkit, UserClient(ALICE) as user, UserClient(BOB) as bob:
+        polkit.stop()
+        with FakePolkit() as fake:
+            fake.answer = lambda question, invocation: waiting.append(invocation)
+            for number, interactive in enumerate((False, True)):
+                user.begin(path, CONTAINER, "Start", interactive=interactive, timeout=0.1)  # its answer comes too late for its caller
+                wait_for(lambda: len(fake.questions) == number + 1, "the question")
+                subject, action, details, flags, _ = fake.questions[-1]
+                assert subject == ("system-bus-name", {"name": user.name}) and action == "io.conbus1.manage" and details["id"] in path and flags == interactive
+            patient, asked = bob.begin(path, CONTAINER, "Start"), bob.begin("/io/conbus1", MANAGER, "Can", "os", path, "start")
+            wait_for(lambda: len(fake.questions) == 4, "the questions")
+            reading = bob.begin("/io/conbus1", MANAGER, "GetEvents", "tua{sv}", 0, 10, {})
+            wait_for(lambda: len(fake.questions) == 5, "the question")
+            assert all("pid" not in event[6].get("actor", {}) for event in bob.finish(reading)[0])
+            assert fake.cancelled == [fake.questions[-1][4]] and not patient and not asked
+            user.kill()
+            wait_for(lambda: len(fake.cancelled) == 3, "the cancellations of a caller that left")
+            assert set(fake.cancelled[1:]) == {fake.questions[0][4], fake.questions[1][4]}
+            for invocation in waiting[2:4]:
+                fake.allow(invocation)
+            assert bob.finish(patient) == (1,) and bob.finish(asked) == ("yes",)
+
+
+def test_prompts_that_stand_open_keep_nobody_from_being_asked_without_one(client):
+    path = client.create("two", "true")
+    with Polkit(client) as polkit, UserClient(ALICE) as user:
+        polkit.start()
+        with Agent(client, user) as agent:
+            for _ in range(20):
+                user.begin(path, CONTAINER, "Start", interactive=True)
+            agent.wait(16)
+            assert user.call("/io/conbus1", MANAGER, "Can", "os", path, "start") == ("challenge",)
+            user.call("/io/conbus1", MANAGER, "GetEvents", "tua{sv}", 0, 10, {})
 
 
 def test_prompts_hold_up_nobody_else(client):
