@@ -244,12 +244,11 @@ static bool begin_conmon(Operation *operation, const char *directory, GError **e
         return operation->conmon != NULL;
 }
 
-/* Where there are scopes, into that of the run. */
-static bool join_scope(Operation *operation, GError **error) {
-        const Session *session = ((Exec *) operation->data)->session;
+/* Where there are scopes conmon enters that of the run. */
+static bool find_scope(Operation *operation, char ***ret_files, GError **error) {
         g_autofree char *scope = operation->engine->units ? scope_group(operation->engine, operation->container) : NULL;
 
-        return !scope || cgroup_join_monitor(scope, session->monitor.pid, error);
+        return !scope || (*ret_files = cgroup_monitor_files(scope, error));
 }
 
 static bool store_monitor(Operation *operation, GError **error) {
@@ -258,7 +257,7 @@ static bool store_monitor(Operation *operation, GError **error) {
 
         if (!held || !pidref_find(held->pid, held->start_time, &session->monitor))
                 return error_set(error, CONBUS_ERROR_MONITOR_FAILED, "execute in %s: conmon ended before it began", container_title(operation->container));
-        return join_scope(operation, error) && commit_added(operation, true, error);
+        return commit_added(operation, true, error);
 }
 
 /* Nothing has been recorded: a new session never was, and another one is as it was. */
@@ -277,14 +276,15 @@ static void take_back(Operation *operation, GError *error) {
 static void start(Operation *operation) {
         Exec *exec = operation->data;
         g_autofree char *directory = paths_session(operation->engine->paths, exec->session->number);
+        g_auto(GStrv) groups = NULL;
         GError *error = NULL;
 
-        if (!prepare(operation, directory, &error) || !begin_conmon(operation, directory, &error) || !store_monitor(operation, &error)) {
+        if (!prepare(operation, directory, &error) || !find_scope(operation, &groups, &error) || !begin_conmon(operation, directory, &error) || !store_monitor(operation, &error)) {
                 take_back(operation, error);
                 return;
         }
         conmon_on_attachable(operation->conmon, on_attachable, operation);
-        conmon_release(operation->conmon);
+        conmon_release_into(operation->conmon, (const char *const *) groups);
 }
 
 static void add_only(Operation *operation) {

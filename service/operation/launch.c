@@ -333,7 +333,8 @@ static void on_cancel_launch(Operation *operation) {
                 conmon_cancel(operation->conmon);
 }
 
-static bool enter_scope(Operation *operation, GError **error) {
+/* systemd has put conmon into its scope. In version 2 it goes on to a group of its own in it. */
+static bool look_at_scope(Operation *operation, char ***ret_files, GError **error) {
         const PidRef *held = conmon_pid(operation->conmon);
         g_autofree char *scope = held ? cgroup_of_unit_process(held->pid) : NULL, *name = cgroup_scope_of(operation->container->id), *cgroup = g_strconcat(scope, "/container", NULL);
 
@@ -341,21 +342,22 @@ static bool enter_scope(Operation *operation, GError **error) {
                 return error_set(error, CONBUS_ERROR_MONITOR_FAILED, "start %s: conmon ended before it began", container_title(operation->container));
         if (!g_str_has_suffix(scope, name))
                 return error_set(error, CONBUS_ERROR_UNIT_FAILED, "start %s: conmon is in the control group %s instead of %s", container_title(operation->container), scope, name);
-        return cgroup_enter_monitor(scope, held->pid, error) && write_spec(operation, cgroup, error);
+        return (!cgroup_is_unified() || (*ret_files = cgroup_monitor_files(scope, error))) && write_spec(operation, cgroup, error);
 }
 
-static void release(Operation *operation) {
+static void release(Operation *operation, const char *const *groups) {
         operation->cancel = on_cancel_launch;
-        conmon_release(operation->conmon);
+        conmon_release_into(operation->conmon, groups);
 }
 
 static void on_scope(Operation *operation) {
         GError *error = g_steal_pointer(&operation->step_error);
+        g_auto(GStrv) groups = NULL;
 
-        if (error || !enter_scope(operation, &error))
+        if (error || !look_at_scope(operation, &groups, &error))
                 undo_conmon(operation, operation->conmon, error);
         else
-                release(operation);
+                release(operation, (const char *const *) groups);
 }
 
 static void launch(Operation *operation) {
@@ -394,7 +396,7 @@ static void launch(Operation *operation) {
                 return;
         }
         if (!operation->engine->units) {
-                release(operation);
+                release(operation, NULL);
                 return;
         }
         operation_then(operation, on_scope);

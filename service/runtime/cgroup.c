@@ -135,13 +135,6 @@ static bool make_group(const char *hierarchy, const char *cgroup) {
         return made;
 }
 
-static bool move_process(const char *hierarchy, const char *cgroup, pid_t pid) {
-        g_autofree char *procs = group_path(hierarchy, cgroup, "cgroup.procs");
-        g_autofree char *number = g_strdup_printf("%d", (int) pid);
-
-        return make_group(hierarchy, cgroup) && write_text(procs, number);
-}
-
 bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) {
         g_autofree char *cgroup = cgroup_path_for_monitor(id);
         const char *hierarchy = main_hierarchy();
@@ -165,26 +158,26 @@ bool cgroup_kill_monitor(const char *id, GError **error) {
         return cgroup_signal(cgroup, SIGKILL, &n, error);
 }
 
-bool cgroup_enter_monitor(const char *scope, pid_t pid, GError **error) {
-        g_autofree char *group = g_strconcat(scope, "/monitor", NULL);
+char **cgroup_monitor_files(const char *scope, GError **error) {
+        g_autoptr(GStrvBuilder) files = g_strv_builder_new();
+        unsigned n = 0;
 
-        if (!cgroup_is_unified() || move_process(NULL, group, pid))
-                return true;
-        return error_errno(error, errno, "move conmon to the control group %s", group);
-}
-
-bool cgroup_join_monitor(const char *scope, pid_t pid, GError **error) {
-        g_autofree char *number = g_strdup_printf("%d", (int) pid);
-        bool joined = false;
-
-        if (cgroup_is_unified())
-                return cgroup_enter_monitor(scope, pid, error);
-        errno = ENOENT;
-        for (const char *const *name = hierarchies; *name; name++) {
-                g_autofree char *procs = group_path(*name, scope, "cgroup.procs");
-                joined = (exists(procs) && write_text(procs, number)) || joined;
+        if (cgroup_is_unified()) {
+                g_autofree char *group = g_strconcat(scope, "/monitor", NULL), *procs = group_path(NULL, group, "cgroup.procs");
+                g_strv_builder_add(files, procs);
+                n += make_group(NULL, group);
         }
-        return joined || error_errno(error, errno, "move conmon to the control group %s", scope);
+        for (const char *const *name = hierarchies; !cgroup_is_unified() && *name; name++) {
+                g_autofree char *tasks = group_path(*name, scope, "tasks");
+                if (!exists(tasks))
+                        continue;
+                g_strv_builder_add(files, tasks);
+                n++;
+        }
+        if (n > 0)
+                return g_strv_builder_end(files);
+        error_set(error, CONBUS_ERROR_UNIT_FAILED, "there is no control group %s for conmon", scope);
+        return NULL;
 }
 
 void cgroup_remove_monitor(const char *id) {

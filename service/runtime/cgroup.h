@@ -28,10 +28,9 @@ bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESU
 char *cgroup_scope_of(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 /* Where systemd has put a process (v1: its own hierarchy, name=systemd). NULL when the process is gone. */
 char *cgroup_of_unit_process(pid_t pid) G_GNUC_WARN_UNUSED_RESULT;
-/* v2: moves the process into SCOPE/monitor, since a group whose children have controllers holds no processes. v1: nothing to do. */
-bool cgroup_enter_monitor(const char *scope, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Moves a process into a scope that is ours by delegation, where its conmon is, in every hierarchy that has the scope. */
-bool cgroup_join_monitor(const char *scope, pid_t pid, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Where a conmon enters a scope that is ours by delegation: the files that it writes "0" to, as for cgroup_make_monitor. v2: that of SCOPE/monitor, which is made, since a group whose children have controllers holds no processes.
+ * v1: those of every hierarchy that has the scope. NULL when that cannot be. */
+char **cgroup_monitor_files(const char *scope, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void cgroup_remove_monitor(const char *id); /* best effort, when conmon is gone */
 GPtrArray *cgroup_list_monitors(void) G_GNUC_WARN_UNUSED_RESULT; /* the ids of which such a group exists */
 void cgroup_remove(const char *cgroup); /* leftovers of a container's group, depth first, best effort */

@@ -437,6 +437,10 @@ void conmon_go_on(Conmon *conmon) {
 }
 
 void conmon_release(Conmon *conmon) {
+        conmon_release_into(conmon, NULL);
+}
+
+void conmon_release_into(Conmon *conmon, const char *const *cgroup_files) {
         int r = sd_event_add_io(conmon->event, &conmon->sync_source, conmon->sync_fd, EPOLLIN, on_sync, conmon);
 
         conmon->released = true;
@@ -446,7 +450,7 @@ void conmon_release(Conmon *conmon) {
                 r = sd_event_add_time(conmon->event, &conmon->timer, CLOCK_BOOTTIME, clock_boottime_in(conmon->timeout_usec), 1000, on_timeout, conmon);
         g_assert(r >= 0);
         send_start(conmon);
-        process_release(conmon->process);
+        process_release_into(conmon->process, cgroup_files);
 }
 
 void conmon_cancel(Conmon *conmon) {

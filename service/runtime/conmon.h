@@ -39,7 +39,7 @@ typedef void (*ConmonLaunched)(PidRef *main, const GError *error, void *userdata
 /* conmon itself ended (later, any time after a successful launch, while this service started it). */
 typedef void (*ConmonEnded)(int wait_status, void *userdata);
 
-/* Forks conmon, held before exec: store conmon_pid() (and move it to its scope), then call conmon_release. NULL with HelperMissing (no conmon), Internal. */
+/* Forks conmon, held before exec: store conmon_pid() (and put it into its scope), then call conmon_release. NULL with HelperMissing (no conmon), Internal. */
 Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const ConmonLaunch *launch, ConmonLaunched launched, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* After a successful launch, or before conmon_kill: tells when conmon ends; at most one callback, never before this has returned. */
 void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata);
@@ -48,6 +48,7 @@ void conmon_on_attachable(Conmon *conmon, void (*attachable)(void *userdata), vo
 void conmon_go_on(Conmon *conmon);
 const PidRef *conmon_pid(const Conmon *conmon); /* NULL once it has been reaped */
 void conmon_release(Conmon *conmon);
+void conmon_release_into(Conmon *conmon, const char *const *cgroup_files); /* process_release_into */
 /* Kills a launch in progress; launched is called with Cancelled. */
 void conmon_cancel(Conmon *conmon);
 /* SIGKILL to a conmon that must not go on, and to a crun exec that it has begun; a launch in progress is not answered any more. */

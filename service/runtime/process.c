@@ -21,6 +21,7 @@
 #define CAPTURE_LIMIT (64 * 1024)
 #define FDS_MAX 40
 #define GROUP_ATTEMPTS 8
+#define GROUPS_SIZE 32768 /* names of control group files for a held child */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct Process {
@@ -105,16 +106,36 @@ static void enter_group(const char *file, int exec_fd) {
                         die(exec_fd);
 }
 
-static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd, pid_t service) {
-        char byte;
+/* What process_release_into has written: file names, each with its NUL, and an empty one. Not up to the end of file: other children that are held have copies of the other end. False when the service is gone. */
+static bool read_release(int fd, char groups[GROUPS_SIZE]) {
+        for (size_t size = 0; size < GROUPS_SIZE;) {
+                ssize_t n = read(fd, groups + size, GROUPS_SIZE - size);
+                if (n <= 0)
+                        return false;
+                size += (size_t) n;
+                if (!groups[size - 1] && (size == 1 || !groups[size - 2]))
+                        return true;
+        }
+        return false;
+}
 
+static void await_release(int fd, int exec_fd) {
+        char groups[GROUPS_SIZE];
+
+        if (!read_release(fd, groups))
+                _exit(127);
+        for (const char *file = groups; *file; file += strlen(file) + 1)
+                enter_group(file, exec_fd);
+}
+
+static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd, pid_t service) {
         (void) setsid();
         /* A service that died before the call sends no signal any more. */
         if (!spec->hold && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service))
                 _exit(127);
         reset_signals();
-        if (hold_fd >= 0 && read(hold_fd, &byte, 1) != 1)
-                _exit(127);
+        if (hold_fd >= 0)
+                await_release(hold_fd, exec_fd);
         if (spec->cgroup_file)
                 enter_group(spec->cgroup_file, exec_fd);
         if (children_nofile != RLIM_INFINITY) {
@@ -282,8 +303,17 @@ Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec,
 }
 
 void process_release(Process *process) {
+        process_release_into(process, NULL);
+}
+
+void process_release_into(Process *process, const char *const *cgroup_files) {
+        g_autoptr(GByteArray) message = g_byte_array_new();
+
+        for (; cgroup_files && *cgroup_files; cgroup_files++)
+                g_byte_array_append(message, (const guint8 *) *cgroup_files, (guint) strlen(*cgroup_files) + 1);
+        g_byte_array_append(message, (const guint8 *) "", 1);
         if (process->hold_fd >= 0)
-                (void) !write(process->hold_fd, "", 1);
+                (void) !write(process->hold_fd, message->data, message->len);
         process->hold_fd = close_fd(process->hold_fd);
 }
 

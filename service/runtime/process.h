@@ -31,7 +31,7 @@ typedef struct ProcessSpec {
         gsize capture_limit; /* bytes read back of each stream; 0: 64 KiB */
         int output_fd, errors_fd; /* instead of the memfd; -1: captured */
         guint64 timeout_usec; /* 0: none. Then SIGTERM, and SIGKILL a second later */
-        const char *cgroup_file; /* NULL, or the file of a control group that the child writes itself into before exec: cgroup.procs, or tasks (cgroup_make_monitor) */
+        const char *cgroup_file; /* NULL, or the file of a control group that the child writes itself into before exec: cgroup.procs, or tasks (cgroup_make_monitor). Where the group is known only later: process_release_into */
         void (*forget)(void *userdata); /* in place of done, when the owner lets it go; NULL: the userdata is the owner's */
         bool hold; /* the child waits before exec until process_release; if conbusd dies first it ends without exec */
 } ProcessSpec;
@@ -42,6 +42,7 @@ Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec,
 /* The soft RLIMIT_NOFILE that children get back when the service has raised its own. */
 void process_set_nofile_limit(guint64 soft);
 void process_release(Process *process); /* lets a held child go on */
+void process_release_into(Process *process, const char *const *cgroup_files); /* the same, and it enters these groups first; NULL: none */
 const PidRef *process_pid(const Process *process);
 void process_kill(Process *process, int signal); /* to its process group leader by pidfd; done is called as usual */
 /* Kills (SIGKILL), forgets the callback, frees when reaped. For owners that go away. */

@@ -165,6 +165,36 @@ static void test_a_monitor_enters_a_group_of_its_own(gconstpointer removed) {
         sd_event_unref(event);
 }
 
+static bool is_group_file(const char *file, const char *cgroup) {
+        g_autofree char *end = g_strconcat(cgroup, cgroup_is_unified() ? "/monitor/cgroup.procs" : "/tasks", NULL);
+
+        return g_str_has_suffix(file, end) && access(file, W_OK) == 0;
+}
+
+/* What runs in a scope is in all of its groups. */
+static void test_a_monitor_enters_every_group_of_a_scope(void) {
+        static const char scope[] = "/conbus/conbus-" ID ".scope";
+        g_autoptr(GError) error = NULL;
+        guint n = 0;
+
+        make(scope);
+        g_auto(GStrv) files = cgroup_monitor_files(scope, &error);
+        g_assert_no_error(error);
+        for (const char *const *hierarchy = hierarchies(); *hierarchy; hierarchy++)
+                n++;
+        g_assert_cmpuint(g_strv_length(files), ==, n);
+        for (guint i = 0; i < n; i++)
+                g_assert_true(is_group_file(files[i], scope));
+        cgroup_remove(scope);
+}
+
+static void test_a_scope_that_has_gone_cannot_be_entered(void) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(cgroup_monitor_files("/no/such/conbus-" ID ".scope", &error));
+        testing_expect_error(&error, CONBUS_ERROR_UNIT_FAILED, "there is no control group /no/such/conbus-");
+}
+
 static void test_a_monitors_group_that_cannot_be_made(void) {
         g_autofree char *file = NULL;
         g_autoptr(GError) error = NULL;
@@ -384,6 +414,8 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/cgroup/a-process-is-found-in-its-group", test_a_process_is_found_in_its_group);
         g_test_add_data_func("/cgroup/a-monitor-enters-a-group-of-its-own", GINT_TO_POINTER(false), test_a_monitor_enters_a_group_of_its_own);
         g_test_add_data_func("/cgroup/a-monitor-enters-a-group-that-went-meanwhile", GINT_TO_POINTER(true), test_a_monitor_enters_a_group_of_its_own);
+        g_test_add_func("/cgroup/a-monitor-enters-every-group-of-a-scope", test_a_monitor_enters_every_group_of_a_scope);
+        g_test_add_func("/cgroup/a-scope-that-has-gone-cannot-be-entered", test_a_scope_that_has_gone_cannot_be_entered);
         g_test_add_func("/cgroup/a-monitors-group-that-cannot-be-made", test_a_monitors_group_that_cannot_be_made);
         g_test_add_func("/cgroup/a-list-holds-the-groups-below", test_a_list_holds_the_groups_below);
         g_test_add_func("/cgroup/the-root-is-no-group", test_the_root_is_no_group);

@@ -440,6 +440,21 @@ static void test_a_held_helper_runs_when_it_is_released(Fixture *fixture, gconst
         g_assert_cmpstr(fixture->output, ==, "ran\n");
 }
 
+static void test_a_held_helper_enters_the_groups_it_is_told_of(Fixture *fixture, gconstpointer missing) {
+        g_autofree char *first = g_build_filename(fixture->directory, "first", NULL), *second = g_build_filename(fixture->directory, "second", NULL);
+        const char *const groups[] = {first, missing ? missing : second, NULL};
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        testing_write(fixture->directory, "first", "");
+        testing_write(fixture->directory, "second", "");
+        spec.hold = true;
+        Process *process = begin(fixture, spec, (const char *const[]) {"cat", first, second, NULL});
+        process_release_into(process, groups);
+        testing_run_until_count(fixture->event, &fixture->n, 1);
+        g_assert_cmpstr(fixture->output, ==, missing ? "" : "00");
+        g_assert_cmpint(WEXITSTATUS(fixture->status), ==, missing ? 127 : 0);
+}
+
 /* A service that begins a helper and dies. Returns the helper's pid, which becomes our child. */
 static pid_t begin_and_die(Fixture *fixture, bool hold, const char *script) {
         int numbers[2];
@@ -519,6 +534,8 @@ int main(int argc, char *argv[]) {
                 {"/process/what-belongs-to-a-helper-goes-with-it", test_what_belongs_to_a_helper_goes_with_it},
                 {"/process/a-detached-helper-goes-on-without-a-word", test_a_detached_helper_goes_on_without_a_word},
                 {"/process/a-held-helper-runs-when-it-is-released", test_a_held_helper_runs_when_it_is_released},
+                {"/process/a-held-helper-enters-the-groups-it-is-told-of", test_a_held_helper_enters_the_groups_it_is_told_of},
+                {"/process/a-held-helper-runs-in-all-its-groups-or-not-at-all", test_a_held_helper_enters_the_groups_it_is_told_of, "/no/such/cgroup.procs"},
                 {"/process/the-end-of-the-service-does-not-release", test_the_end_of_the_service_does_not_release},
                 {"/process/a-helper-dies-with-the-service", test_a_helper_dies_with_the_service},
         };

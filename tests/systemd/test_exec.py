@@ -29,7 +29,11 @@ def test_everything_is_in_the_scope(client):
     attached.read_until(b"ready\n")
     assert client.get(path, "Unit") == scope
     assert scope in groups_of(attached.pid)
-    assert scope in groups_of(parent_of(attached.pid)), groups_of(parent_of(attached.pid))
+    monitor = dict(line.split(":", 2)[1:] for line in groups_of(parent_of(attached.pid)).splitlines())
+    if "name=systemd" in monitor:
+        assert all(monitor[controller].endswith(scope) for controller in ("name=systemd", "pids", "freezer", "memory")), monitor
+    else:
+        assert monitor[""].endswith(f"{scope}/monitor"), monitor
     run_program("systemctl", "restart", "conbus.service")
     attached.send(b"\n")
     attached.read_to_end()
