@@ -9,7 +9,7 @@ from harness import wait_for
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Commands that only look: what they show may come a moment later than the answer before.
-LOOKS = re.compile(r"systemctl status|systemd-cgls|conbusctl (ps|logs)|busctl get-property")
+LOOKS = re.compile(r"systemctl status|systemd-cgls|journalctl|conbusctl (ps|logs)|busctl get-property")
 # What differs from run to run, where it stands in an answer: what the README has, and what else may be there.
 VARIABLE = [
     (r"[0-9a-f]{64}", "[0-9a-f]{64}"),

@@ -82,6 +82,7 @@ static bool begin(Call *call, Container *container, Verb verb, GVariant *options
                 return false;
         }
         verb_job->operation->begun = on_begun;
+        verb_job->operation->job = g_strdup(verb_job->job->path);
         container_reply_queue(call, verb_job->job->path);
         job_publish(verb_job->job);
         return true;

@@ -19,9 +19,9 @@ typedef struct Change {
         GPtrArray *events; /* of Event with their numbers, in order */
 } Change;
 
-/* Called in this order at each commit: announce (bus signals), engine (queue automatic operations), waits (answers). */
+/* Called in this order at each commit: announce (bus signals), engine (queue automatic operations), journal, waits (answers). */
 typedef void (*ChangeObserver)(const Change *change, void *userdata);
-typedef enum ObserverOrder { OBSERVER_ANNOUNCE, OBSERVER_ENGINE, OBSERVER_WAITS, N_OBSERVERS } ObserverOrder;
+typedef enum ObserverOrder { OBSERVER_ANNOUNCE, OBSERVER_ENGINE, OBSERVER_JOURNAL, OBSERVER_WAITS, N_OBSERVERS } ObserverOrder;
 
 Registry *registry_new(Store *store); /* store outlives it */
 void registry_free(Registry *registry);

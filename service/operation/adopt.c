@@ -10,6 +10,7 @@
 #include "operation/crash-point.h"
 #include "operation/internal.h"
 #include "operation/kept.h"
+#include "operation/messages.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
@@ -145,6 +146,7 @@ static void on_synced(Operation *operation, GVariant *result, const GError *erro
 static bool adopt_living(Engine *engine, Container *container, GError **error) {
         bool lost_supervision = container->life.supervised && !pidref_is_set(&container->monitor);
 
+        messages_adopted(engine, container);
         lifecycle_attach(engine, container, NULL);
         readiness_attach(engine, container);
         if (needs_sync(container)) {

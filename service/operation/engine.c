@@ -2,6 +2,7 @@
 /* The engine's own start and end: directories under RUN, the watch on conmon's exit files, settings. */
 
 #include "operation/internal.h"
+#include "operation/messages.h"
 #include "operation/quota.h"
 #include "base/log.h"
 #include <errno.h>
@@ -94,6 +95,7 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
                 return NULL;
         }
         registry_set_observer(registry, OBSERVER_ENGINE, on_change, engine);
+        registry_set_observer(registry, OBSERVER_JOURNAL, messages_follow, engine);
         return engine;
 }
 
@@ -129,6 +131,7 @@ void engine_free(Engine *engine) {
         attachments_free(engine->attachments);
         logs_free(engine->logs);
         registry_set_observer(engine->registry, OBSERVER_ENGINE, NULL, NULL);
+        registry_set_observer(engine->registry, OBSERVER_JOURNAL, NULL, NULL);
         quota_free(engine);
         sd_event_unref(engine->event);
         g_free(engine);

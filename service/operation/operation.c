@@ -31,6 +31,7 @@ static void operation_free(Operation *operation) {
         g_clear_pointer(&operation->actor, actor_unref);
         g_array_unref(operation->steps);
         volumes_work_free(operation->volume_work);
+        g_free(operation->job);
         g_free(operation->rootfs);
         g_free(operation->output);
         pidref_clear(&operation->main);

@@ -121,6 +121,7 @@ struct Operation {
         Actor *actor; /* NULL: the service itself */
         GError *error; /* first failure */
         GVariant *result; /* tuple; set by the verb's steps */
+        char *job; /* object path of the job that it is, or NULL; owned */
         bool running, finished, cancelled;
         OperationDone done;
         void (*begun)(Operation *operation, void *userdata); /* set after submission, or NULL: its first step is due */
