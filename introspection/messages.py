@@ -9,6 +9,12 @@ import textwrap
 PRIORITIES = {"err": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 
 
+def read_fields(path):
+    """(name, text) for each field."""
+    with open(path, encoding="utf-8") as lines:
+        return [tuple(line.strip().split(" ", 2)[1:]) for line in lines if line.startswith("field ")]
+
+
 def read_messages(path):
     """(member, id, priority, subject, paragraphs of the explanation) for each message."""
     messages = []
@@ -16,7 +22,7 @@ def read_messages(path):
         for line in lines:
             if line.startswith("    "):
                 messages[-1][4].append(line.strip())
-            elif line.strip() and not line.startswith("#"):
+            elif line.strip() and not line.startswith(("#", "field ")):
                 messages.append((*line.strip().split(" ", 3), []))
             elif messages and messages[-1][4] and not line.startswith("#"):
                 messages[-1][4].append("")

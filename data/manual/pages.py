@@ -21,6 +21,7 @@ from config_keys import read_keys  # noqa: E402
 from description import read_interface  # noqa: E402
 from errors import read_errors  # noqa: E402
 from features import read_features  # noqa: E402
+from messages import read_fields, read_messages  # noqa: E402
 
 
 def entries(pairs):
@@ -29,6 +30,14 @@ def entries(pairs):
 
 def errors():
     return entries((roff.bold(name), text) for _, name, text in read_errors(f"{ROOT}/introspection/errors.txt"))
+
+
+def messages():
+    return entries((f"{roff.bold(identity)} ({priority})", subject.replace("@CONBUS_CONTAINER_NAME@", "NAME").replace("@CONBUS_RUN@", "N").replace("@CONBUS_OLD_NAME@", "OLD") + ".") for _, identity, priority, subject, _ in read_messages(f"{ROOT}/introspection/messages.txt"))
+
+
+def fields():
+    return entries((roff.bold(name), text) for name, text in read_fields(f"{ROOT}/introspection/messages.txt"))
 
 
 def features():
@@ -120,6 +129,8 @@ PARTS = {
     "errors": errors,
     "actions": actions,
     "features": features,
+    "fields": fields,
+    "messages": messages,
     "commands": commands,
     "keys": keys(""),
     "health-keys": keys("health"),

@@ -10,9 +10,10 @@ import sys
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [f"{SOURCE}/tests", f"{SOURCE}/introspection"]
 from harness import CONTAINER, JOB, PROCESS, GLib, expect, main, options, run, service_log, wait_for  # noqa: E402
-from messages import read_messages  # noqa: E402
+from messages import read_fields, read_messages  # noqa: E402
 
 KINDS = {identity: member for member, identity, _, _, _ in read_messages(f"{SOURCE}/introspection/messages.txt")}
+FIELDS = {name for name, _ in read_fields(f"{SOURCE}/introspection/messages.txt")}
 IDS = {member: identity for identity, member in KINDS.items()}
 BRIEF = ("sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.05; done")
 
@@ -27,6 +28,7 @@ def entries(path):
     found = [json.loads(line) for line in run("journalctl", "-b", "--no-pager", "-o", "json", "--all", f"CONBUS_CONTAINER_ID={identity(path)}").splitlines()]
     for entry in found:
         entry["kind"] = KINDS[entry["MESSAGE_ID"]]
+        assert {name for name in entry if name.startswith("CONBUS_")} <= FIELDS, entry
         for name, value in entry.items():
             if isinstance(value, list):  # bytes: not all of it can be printed
                 entry[name] = bytes(value).decode()
