@@ -20,6 +20,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
 #define BUS_NAME "io.conbus1"
@@ -422,8 +423,11 @@ int manager_run(const char *state, const char *run) {
         if (start(&manager, &error)) {
                 int r = sd_event_loop(manager.event);
                 status = r < 0 ? EXIT_FAILURE : r;
-        } else
+        } else {
                 log_error("%s", error->message);
+                if (g_error_matches(error, CONBUS_ERROR, CONBUS_ERROR_STORAGE_CORRUPT))
+                        status = EX_DATAERR; /* the unit is not to start it again and again */
+        }
         stop(&manager);
         return status;
 }
