@@ -28,6 +28,7 @@ struct Container {
         const char *operation; /* the verb on the wire that is being done now, "" when none; static string */
         GPtrArray *sessions; /* of Session, in order of creation; holds references */
         GQueue operations; /* of Operation: the head runs (operation layer) */
+        unsigned n_restarts; /* Restarts among them: an end that one of them brings about is not the last */
         struct Supervision *supervision; /* operation/lifecycle.c: event sources of the run */
         int failed_start_code; /* 125, 126, 127 while a run that crun start refused is taken down; else 0 */
         bool start_timed_out; /* start-timeout-usec ended the run that is about to end */

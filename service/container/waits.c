@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Waits (api.md section 10). A wait is bound to a run when it begins, or to the first run above a number as soon as that opens; every commit of its container is looked at, so that no state is too short to match; the answer is read from the record.
  *
- * `stopped` is met by a record that has ended; `exited` also needs the cleanup, that is, the container is past `stopped` or on its way to the next run. A wait that cannot be met any more because its run has ended (ready, healthy …) is answered `stopped`,
- * and every wait on a container that goes is answered `removed`. `final` is bound to no run, only to one at least: it is met when nothing restarts the container any more, and answers with its last run, or, when its time is up, with the latest. */
+ * `stopped` is met by a record that has ended; `exited` also needs the cleanup, that is, the container is past `stopped` or on its way to the next run. A wait that cannot be met any more because its run has ended (ready, healthy …, and the states of a run that was
+ * asked for by its number) is answered `stopped`, and every wait on a container that goes is answered `removed`. `final` is bound to no run, only to one at least: it is met when nothing restarts the container any more, neither its policy nor somebody's Restart, and
+ * answers with its last run, or, when its time is up, with the latest. */
 
 #include "container/waits.h"
 #include "base/clock.h"
@@ -157,8 +158,11 @@ static bool is_cleaned_up(const Wait *wait, const Life *life) {
         return life->run > wait->run || (life->state != STATE_STOPPED && !life->run_open);
 }
 
-static bool nothing_will_restart(const Life *life) {
-        return !life->run_open && life->next_restart_usec == 0 && !life->boot_due && (life->state == STATE_EXITED || life->state == STATE_CREATED || life->state == STATE_REMOVING);
+static bool nothing_will_restart(const Wait *wait, const Life *life) {
+        const Container *container = registry_get(wait->waits->registry, wait->id);
+
+        return !life->run_open && life->next_restart_usec == 0 && !life->boot_due && (!container || container->n_restarts == 0) &&
+               (life->state == STATE_EXITED || life->state == STATE_CREATED || life->state == STATE_REMOVING);
 }
 
 /* The word for an end where every end has been cleaned up. */
@@ -171,24 +175,32 @@ static bool is_late_enough(const Wait *wait, guint64 run) {
         return run > 0 && (!wait->has_run || run >= wait->run) && (!wait->has_after_run || run > wait->after_run);
 }
 
+static bool is_tied(const char *condition) {
+        return g_str_equal(condition, "ready") || g_str_equal(condition, "healthy") || g_str_equal(condition, "unhealthy");
+}
+
+/* Of the bound run, which is over. A wait that names no run waits for a state of whichever comes. */
+static bool may_still_come(const Wait *wait, const Life *life, const char *condition) {
+        if (is_tied(condition))
+                return false;
+        if ((!wait->has_run && !wait->has_after_run) || g_str_equal(condition, "exited") || g_str_equal(condition, "removing") || g_str_equal(condition, "removed"))
+                return true;
+        /* Where the cleanup of a run that was never started leads to. */
+        return g_str_equal(condition, "created") && life->run == wait->run && life->state == STATE_STOPPED;
+}
+
 static const char *met_by_end(const Wait *wait, const Life *life) {
         if (wait->final)
-                return nothing_will_restart(life) && is_late_enough(wait, life->run) ? end_condition(wait) : NULL;
+                return nothing_will_restart(wait, life) && is_late_enough(wait, life->run) ? end_condition(wait) : NULL;
         if (!run_is_over(wait, life))
                 return NULL;
-        for (char **condition = wait->conditions; *condition; condition++) {
-                if (g_str_equal(*condition, "stopped"))
-                        return *condition;
-                if (g_str_equal(*condition, "exited") && is_cleaned_up(wait, life))
-                        return *condition;
-        }
-        /* What is tied to a run cannot come any more once it has ended. */
-        bool tied = wants(wait, "ready") || wants(wait, "healthy") || wants(wait, "unhealthy");
         bool waits_for_more = false;
-        for (char **condition = wait->conditions; *condition; condition++)
-                if (!g_str_equal(*condition, "ready") && !g_str_equal(*condition, "healthy") && !g_str_equal(*condition, "unhealthy"))
-                        waits_for_more = true;
-        return tied && !waits_for_more ? "stopped" : NULL;
+        for (char **condition = wait->conditions; *condition; condition++) {
+                if (g_str_equal(*condition, "stopped") || (g_str_equal(*condition, "exited") && is_cleaned_up(wait, life)))
+                        return *condition;
+                waits_for_more |= may_still_come(wait, life, *condition);
+        }
+        return waits_for_more ? NULL : "stopped";
 }
 
 /* Conditions that a life satisfies while the bound run (if the wait has one) is its current one. */
@@ -223,7 +235,11 @@ static const char *find_met(Wait *wait, const Life *life) {
                 return NULL;
         bool another = wait->run != 0 && wait->run != life->run && (wait->has_run || wait->has_after_run);
         const char *met = wait->final ? NULL : met_by_life(wait, life, another);
-        return met ? met : met_by_end(wait, life);
+        if (!met)
+                return met_by_end(wait, life);
+        if (!wait->has_run && !wait->has_after_run) /* the run it was bound to may have ended long ago */
+                wait->run = life->run;
+        return met;
 }
 
 static bool is_about_end(const char *condition) {
@@ -274,8 +290,7 @@ static void on_change(const Change *change, void *userdata) {
         }
 }
 
-void waits_health_changed(Waits *waits, Container *container, const char *status) {
-        /* The status is part of the life, whose commit has been looked at; kept for callers that change it outside of one. */
+void waits_look_again(Waits *waits, Container *container) {
         GPtrArray *list = g_hash_table_lookup(waits->by_id, container->id);
 
         if (!list)
@@ -319,8 +334,8 @@ static bool check_conditions(const WaitOptions *options, Container *container, G
         if (!options->conditions || !options->conditions[0])
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "the list of conditions is empty; give a state, ready, healthy, unhealthy or removed");
         for (const char *const *condition = options->conditions; *condition; condition++) {
-                bool health = g_str_equal(*condition, "healthy") || g_str_equal(*condition, "unhealthy");
-                if (!health && !g_str_equal(*condition, "ready") && !g_str_equal(*condition, "removed") && !state_from_string(*condition, &state))
+                bool health = is_tied(*condition) && !g_str_equal(*condition, "ready");
+                if (!is_tied(*condition) && !g_str_equal(*condition, "removed") && !state_from_string(*condition, &state))
                         return error_set(error, CONBUS_ERROR_INVALID_ARGS, "\"%s\" is no condition; conditions are the nine states, ready, healthy, unhealthy and removed", *condition);
                 if (health && container && !container_has_health(container))
                         return error_set(error, CONBUS_ERROR_NO_HEALTH_CHECK, "wait for %s to be %s: it has no health check", container_title(container), *condition);
@@ -404,7 +419,7 @@ static const char *met_at_once(Wait *wait, Container *container, const WaitOptio
                 return met;
         }
         if (wait->has_after_run)
-                return NULL; /* the next one; what is true already does not count */
+                return NULL; /* what is true already does not count, unless it is of a run above it (bind_after) */
         if (!wait->has_run) {
                 if (life->run == 0 && is_ends_alone(options)) {
                         error_set(error, CONBUS_ERROR_NEVER_STARTED, "wait for %s: it was never started", container_title(container));
@@ -420,13 +435,14 @@ static const char *met_at_once(Wait *wait, Container *container, const WaitOptio
         return find_met(wait, life);
 }
 
-/* after-run: the first run above the number may be there already, ended or open. */
-static const char *bind_after(Wait *wait, Container *container) {
-        if (!wait->has_after_run || container->life.run <= wait->after_run)
-                return NULL;
+/* after-run: the first run above the number may be there already, ended or open; of those that have ended, the first whose record is kept. What is true of it counts, as it would if the call had come before. */
+static const char *bind_after(Wait *wait, Container *container, GError **error) {
         g_autoptr(Run) record = NULL;
-        wait->run = wait->after_run + 1;
-        return record_has_ended(wait, &record) ? met_by_end(wait, &container->life) : NULL;
+
+        if (!wait->has_after_run || container->life.run <= wait->after_run || !store_get_run_after(registry_store(wait->waits->registry), wait->id, wait->after_run, &record, error))
+                return NULL;
+        wait->run = record ? record->number : container->life.run;
+        return find_met(wait, &container->life);
 }
 
 Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitDone done, void *userdata, GError **error) {
@@ -437,13 +453,13 @@ Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitD
                 return NULL;
         Wait *wait = wait_new(waits, id, options, done, userdata);
         const char *met = container ? met_at_once(wait, container, options, &failure) : met_by_records(wait, &failure);
+        if (!failure && !met && container && !wait->final)
+                met = bind_after(wait, container, &failure);
         if (failure) {
                 g_propagate_error(error, failure);
                 wait_unref(wait);
                 return NULL;
         }
-        if (!met && container && !wait->final)
-                met = bind_after(wait, container);
         link_wait(wait, met, options->timeout_usec);
         return wait;
 }

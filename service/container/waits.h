@@ -38,6 +38,6 @@ Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitD
 guint64 wait_run(const Wait *wait); /* that it is bound to, 0 while none */
 void wait_cancel(Wait *wait); /* without an answer */
 
-/* The health layer reports a status outside of commits: "healthy", "unhealthy". */
-void waits_health_changed(Waits *waits, Container *container, const char *status);
+/* Something beside the life has changed that waits depend on (Container.n_restarts). */
+void waits_look_again(Waits *waits, Container *container);
 unsigned waits_count(const Waits *waits);

@@ -103,11 +103,8 @@ static void set_status(struct Health *health, const char *status, const char *ac
         g_variant_dict_init(&details, NULL);
         g_variant_dict_insert(&details, "status", "s", status);
         commit_event(commit, "health-status", g_variant_dict_end(&details));
-        if (!commit_apply(commit, &error)) {
+        if (!commit_apply(commit, &error))
                 log_error("health of %s: %s", container_title(container), error->message);
-                return;
-        }
-        waits_health_changed(health->engine->waits, container, status);
 }
 
 /* --- actions --- */

@@ -129,10 +129,17 @@ void operation_give_slot_back(Operation *operation) {
         pump(operation->engine);
 }
 
+/* Waits for the last end have waited for this. */
+static void restart_is_over(Operation *operation) {
+        operation->container->n_restarts--;
+        waits_look_again(operation->engine->waits, operation->container);
+}
+
 static void finish(Operation *operation) {
         Engine *engine = operation->engine;
         Container *container = operation->container;
         GList *link = g_queue_find(&container->operations, operation);
+        bool was_first = link && link == container->operations.head;
 
         operation->finished = true;
         operation->running = false;
@@ -142,8 +149,12 @@ static void finish(Operation *operation) {
         engine->n_accepted--;
         quota_give(engine, operation->actor);
         failure_remember(operation);
-        if (!link || !container->operations.head)
+        if (was_first && operation->verb == VERB_RESTART)
+                set_current(container, NULL);
+        else if (!link || !container->operations.head)
                 set_current(container, g_queue_peek_head(&container->operations));
+        if (operation->verb == VERB_RESTART)
+                restart_is_over(operation);
         /* An end that came while this operation ran still wants its cleanup, before anything that waits. */
         lifecycle_ensure_cleanup(engine, container);
         if (operation->verb != VERB_REMOVE)
@@ -287,6 +298,8 @@ Operation *operation_submit(Engine *engine, Container *container, Verb verb, GVa
                 }
         }
         join(operation);
+        if (verb == VERB_RESTART)
+                container->n_restarts++;
         g_queue_push_tail(&container->operations, operation);
         accept_operation(engine, container);
         return operation;

@@ -318,6 +318,44 @@ static void test_rule_2_final_and_a_run(Fixture *fixture, gconstpointer unused) 
         expect_refused(fixture, (WaitOptions) {.conditions = stopped, .final = true, .has_run = true, .run = 4}, CONBUS_ERROR_NO_SUCH_RUN);
 }
 
+/* 2: of the runs above a number, the first whose record is kept. */
+static void test_rule_2_after_runs_that_are_forgotten(Fixture *fixture, gconstpointer unused) {
+        Answer open = {0};
+
+        for (int code = 1; code <= 3; code++) {
+                open_run(fixture);
+                end_run(fixture, code);
+                enter(fixture, STATE_EXITED);
+        }
+        g_assert_true(store_exec(fixture->store, "DELETE FROM run WHERE number < 3", NULL));
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_after_run = true, .after_run = 0}, "stopped", 3, 3);
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .has_after_run = true, .after_run = 3}, &open, NULL));
+        g_assert_cmpuint(open.n, ==, 0);
+        end_run(fixture, 4);
+        expect(&open, "stopped", 4, 4);
+}
+
+/* 2: the end that a Restart brings about is not the last, unless no start comes of it. */
+static void test_rule_2_final_during_a_restart(Fixture *fixture, gconstpointer unused) {
+        Answer answer = {0}, other = {0};
+
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = stopped, .final = true}, &answer, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = exited}, &other, NULL));
+        fixture->container->n_restarts = 1;
+        end_run(fixture, 1);
+        enter(fixture, STATE_EXITED);
+        expect(&other, "exited", 1, 1);
+        waits_look_again(fixture->waits, fixture->container);
+        g_assert_cmpuint(answer.n, ==, 0);
+        fixture->container->n_restarts = 0;
+        waits_look_again(fixture->waits, fixture->container);
+        expect(&answer, "stopped", 1, 1);
+        g_assert_cmpuint(waits_count(fixture->waits), ==, 0);
+        waits_look_again(fixture->waits, fixture->container); /* nobody waits */
+}
+
 /* 3: what was recorded is the answer, whatever the container is by now. */
 static void test_rule_3_the_record(Fixture *fixture, gconstpointer unused) {
         open_run(fixture);
@@ -375,6 +413,7 @@ static void test_rule_5_true_already(Fixture *fixture, gconstpointer unused) {
         open_run(fixture);
         enter(fixture, STATE_RUNNING);
         expect(&later, "running", 2, -1);
+        expect_at_once(fixture, (WaitOptions) {.conditions = running, .has_after_run = true, .after_run = 1}, "running", 2, -1); /* the answer does not depend on whether the call came before the run */
 }
 
 static void test_rule_5_never_started(Fixture *fixture, gconstpointer unused) {
@@ -454,6 +493,41 @@ static void test_rule_6_tied_conditions(Fixture *fixture, gconstpointer unused) 
         expect_at_once(fixture, (WaitOptions) {.conditions = unhealthy, .has_run = true, .run = 1}, "stopped", 1, 6);
         open_run(fixture);
         expect_at_once(fixture, (WaitOptions) {.conditions = ready, .has_run = true, .run = 1}, "stopped", 1, 6); /* not that of the next run */
+}
+
+static const char *const states[] = {"initialized", "running", "paused", "stopping", "unknown", NULL}, *const running_or_removed[] = {"running", "removed", NULL}, *const running_or_exited[] = {"running", "exited", NULL};
+
+/* 6: nor does a run that has ended come back to a state; who names it is told of its end. */
+static void test_rule_6_states_of_a_run_that_has_ended(Fixture *fixture, gconstpointer unused) {
+        Answer open = {0}, gone_too = {0}, cleaned = {0}, any = {0}, fresh = {0}, next = {0};
+
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = paused, .has_run = true, .run = 1}, &open, NULL)); /* before it begins */
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = paused, .has_after_run = true}, &next, NULL));
+        open_run(fixture);
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = running_or_removed, .has_run = true, .run = 1}, &gone_too, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = running_or_exited, .has_run = true, .run = 1}, &cleaned, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = created, .has_run = true, .run = 1}, &fresh, NULL));
+        g_assert_nonnull(begin(fixture, (WaitOptions) {.conditions = paused}, &any, NULL));
+        end_run(fixture, 6);
+        expect(&open, "stopped", 1, 6);
+        expect(&next, "stopped", 1, 6);
+        g_assert_cmpuint(gone_too.n + cleaned.n + any.n + fresh.n, ==, 0); /* these may still be met, `created` by the cleanup */
+        enter(fixture, STATE_EXITED);
+        expect(&cleaned, "exited", 1, 6);
+        expect(&fresh, "stopped", 1, 6);
+        expect_at_once(fixture, (WaitOptions) {.conditions = states, .has_run = true, .run = 1}, "stopped", 1, 6);
+        expect_at_once(fixture, (WaitOptions) {.conditions = running, .has_after_run = true}, "stopped", 1, 6);
+        open_run(fixture);
+        enter(fixture, STATE_RUNNING);
+        expect_at_once(fixture, (WaitOptions) {.conditions = running, .has_run = true, .run = 1}, "stopped", 1, 6); /* it is another one that runs */
+        enter(fixture, STATE_PAUSED);
+        expect(&any, "paused", 2, -1); /* of whichever run */
+        end_run(fixture, 7);
+        enter(fixture, STATE_EXITED);
+        enter(fixture, STATE_REMOVING);
+        remove_container(fixture);
+        expect(&gone_too, "removed", 1, 6);
+        expect_at_once(fixture, (WaitOptions) {.conditions = running, .has_run = true, .run = 1}, "stopped", 1, 6);
 }
 
 static void test_rule_6_no_health_check(Fixture *fixture, gconstpointer unused) {
@@ -573,6 +647,8 @@ int main(int argc, char *argv[]) {
                 {"/waits/rule-1-binding", test_rule_1_binding},
                 {"/waits/rule-2-which-run", test_rule_2_which_run},
                 {"/waits/rule-2-final-and-a-run", test_rule_2_final_and_a_run},
+                {"/waits/rule-2-after-runs-that-are-forgotten", test_rule_2_after_runs_that_are_forgotten},
+                {"/waits/rule-2-final-during-a-restart", test_rule_2_final_during_a_restart},
                 {"/waits/rule-3-the-record", test_rule_3_the_record},
                 {"/waits/rule-4-exited", test_rule_4_exited},
                 {"/waits/rule-5-every-state", test_rule_5_every_state},
@@ -582,6 +658,7 @@ int main(int argc, char *argv[]) {
                 {"/waits/rule-5-removing-has-the-last-code", test_rule_5_removing_has_the_last_code},
                 {"/waits/rule-5-removed-without-a-run", test_rule_5_removed_without_a_run},
                 {"/waits/rule-6-tied-conditions", test_rule_6_tied_conditions},
+                {"/waits/rule-6-states-of-a-run-that-has-ended", test_rule_6_states_of_a_run_that_has_ended},
                 {"/waits/rule-6-no-health-check", test_rule_6_no_health_check},
                 {"/waits/rule-7-a-lossless-long-poll", test_rule_7_a_lossless_long_poll},
                 {"/waits/rule-7-final", test_rule_7_final},

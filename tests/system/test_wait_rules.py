@@ -4,11 +4,12 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, HEALTH, Client, Error, GLib, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, HEALTH, Client, Error, GLib, expect, main, options, wait_for, wait_output  # noqa: E402
 
 COUNTING = ("sh", "-c", "n=0; test ! -e /n || read n < /n; n=$((n + 1)); echo $n > /n; exit $n")  # run N ends with code N
 STATES = "created initialized running paused stopping stopped exited removing unknown".split()
@@ -77,6 +78,43 @@ def test_a_timeout_ends_the_wait(client):
     assert "waits 0" in client.manager("Dump")[0], "no wait is left that nobody waits for"
 
 
+def test_rule_2_the_end_within_a_restart_is_not_final(client):
+    base = f"{os.environ['CONBUS_SANDBOX']}/base"
+    shutil.copytree(os.environ["CONBUS_TEST_ROOTFS"], base, symlinks=True)
+    path = client.create("again", "sleep", "1000", rootfs=base)
+    client.call(path, CONTAINER, "Start")
+    final = begin(client, path, "stopped", final=True)
+    assert client.call(path, CONTAINER, "RestartWith", "a{sv}", options(timeout_usec=0)) == (2,)
+    assert wait(client, path, "exited", run=1)[:3] == ("exited", 1, 137) and not final
+    os.rename(base, f"{base}-gone")
+    assert "not started again" in expect("NoSuchPath", client.call, path, CONTAINER, "RestartWith", "a{sv}", options(timeout_usec=0))
+    assert client.finish(final)[:3] == ("stopped", 3, 125), "no start has come of it"
+    assert wait(client, path, "exited", final=True, run=2)[:3] == ("exited", 3, 125)
+
+
+def test_rule_2_a_restart_in_line_is_one_to_come(client):
+    path = client.create("line", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done", stop_timeout_usec=600000000)
+    client.call(path, CONTAINER, "Start")
+    for other_leaves, last in ((False, 2), (True, 2)):
+        wait_output(path, "ready")
+        run = client.get(path, "Run")
+        other = Client()
+        stop = client.begin(path, CONTAINER, "Stop")
+        wait(client, path, "stopping")
+        restart = other.begin(path, CONTAINER, "Restart")
+        other.get(path, "State")  # the call has been received
+        final = begin(client, path, "stopped", final=True)
+        if other_leaves:
+            other.connection.close_sync(None)
+            wait_for(lambda: "operations 1 " in client.manager("Dump")[0], "the restart is forgotten", poll=True)
+        os.kill(client.get(path, "MainPID"), signal.SIGKILL)
+        assert client.finish(stop)[0] == run
+        if not other_leaves:
+            assert other.finish(restart)[0] == last and not final
+            continue
+        assert client.finish(final)[:3] == ("stopped", last, 137)
+
+
 def test_rule_3_the_record_is_the_answer(client):
     path = client.create("three", *COUNTING, restart_policy="always", restart_sec_usec=1000)
     boxes = [begin(client, path, "stopped", run=run) for run in range(1, 6)]
@@ -136,6 +174,14 @@ def test_rule_6_readiness_and_health_are_of_a_run(client):
     kill(client, path)
     assert [client.finish(box)[:4] for box in boxes] == [("stopped", 1, 137, 9)] * 3
     assert [wait(client, path, condition)[:3] for condition in ("ready", "healthy", "unhealthy")] == [("stopped", 1, 137)] * 3
+    assert [wait(client, path, state, run=1)[:3] for state in ("initialized", "running", "paused", "stopping", "unknown")] == [("stopped", 1, 137)] * 5, "a run that has ended enters no state any more"
+    kept = [begin(client, path, *conditions, **keys) for conditions, keys in ((("running",), {}), (("running", "removed"), {"run": 1}), (("paused",), {"run": 2}))]
+    client.call(path, CONTAINER, "Start")
+    assert client.finish(kept[0])[:3] == ("running", 2, -1), "without a run it is waited for whichever comes"
+    kill(client, path)
+    assert client.finish(kept[2])[:3] == ("stopped", 2, 137) and not kept[1]
+    client.call(path, CONTAINER, "Remove")
+    assert client.finish(kept[1])[:3] == ("removed", 1, 137)
     plain = client.create("plain", "true")
     for condition in ("healthy", "unhealthy"):
         expect("NoHealthCheck", wait, client, plain, condition)

@@ -51,6 +51,8 @@ class Call:
             self._become_cause()
 
     def _become_cause(self):
+        if self.verb == "Restart":
+            self.container.restarts.append(self)
         self.container.calls.append(Cause(self, self.container, "Remove" if self.verb == "RemoveForce" else "Cleanup" if self.verb == "CleanupOnlyStopped" else self.verb))
         if self.recursive:
             for other in self.container.all_dependencies():
@@ -64,6 +66,12 @@ class Call:
         config = self.container.config["health"]
         alone = not config["interval"] and not config["startup"] and not self.container.causes({"Check"})
         return self.sent_time if alone else 0
+
+    def may_be_in_line(self, epoch, index):
+        """Whether it may have been received and not be over when this life was told."""
+        if self.reply is None or self.reply_epoch > epoch:
+            return self.epoch < epoch or self.epoch == epoch and self.first[self.path] <= index
+        return self.reply_epoch == epoch and self.first[self.path] <= index < self.ends[self.path]
 
     def __str__(self):
         words = [self.sender, self.container.life["Name"] if self.container else "", self.member]
@@ -229,7 +237,7 @@ class Call:
             return False
         lives = self.container.lives
         last = min(len(lives) - 1, self.received if self.received is not None else len(lives) - 1)
-        possible = answers(self.request, lives, self.sent, last, len(lives) - 1)
+        possible = answers(self.request, lives, self.sent, last, len(lives) - 1, self.container.restarts_in(self.epoch))
         return possible and all(condition is not NEVER for _, condition, _ in possible)
 
 
@@ -237,7 +245,7 @@ def check_answer(call, container, request, window, error, body, end, was_gone, e
     """window: first and last life in which it can have been received, and the last one that can have been told before the answer."""
     lives = container.lives_of(call.reply_epoch)
     first, last, _ = window
-    possible = answers(request, lives, first, last, end)
+    possible = answers(request, lives, first, last, end, container.restarts_in(call.reply_epoch))
     shown = sorted({f"{condition if condition is not NEVER else 'open'} of run {run}" for _, condition, run in possible})
     if error:
         check(any(condition == error for _, condition, _ in possible) or (was_gone and error in (*GONE, "NoSuchRun")) or (error == "NoSuchRun" and request.run), f"{call} fails with {error}; possible: {shown}")
@@ -297,7 +305,7 @@ class Pipe:
         if call.reply_epoch != call.world.epoch or call.request.timeout is not None:
             return False
         lives = call.container.lives
-        possible = answers(call.request, lives, call.sent, call.end, len(lives) - 1)
+        possible = answers(call.request, lives, call.sent, call.end, len(lives) - 1, call.container.restarts_in(call.reply_epoch))
         return possible and all(condition is not NEVER for _, condition, _ in possible)
 
 

@@ -220,11 +220,11 @@ class Driver(World):
 
     def do_wait(self, step, container, peer):
         run, keys, conditions = container.life["Run"], {}, tuple(step["conditions"])
-        if step["key"] in ("run", "next"):
-            keys["run"] = run + (step["key"] == "next")
+        if step["key"] in ("run", "next", "final-next"):
+            keys["run"] = run + (step["key"] != "run")
         elif step["key"] in ("after", "after0"):
             keys["after_run"] = run if step["key"] == "after" else 0
-        elif step["key"] == "final":
+        if step["key"].startswith("final"):
             keys["final"] = True
         if "timeout" in step:
             keys["timeout_usec"] = step["timeout"]

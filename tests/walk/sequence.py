@@ -74,7 +74,7 @@ def make_config(choose):
 def make_health(choose):
     """interval 0: there is a check only when somebody asks for one."""
     startup = {"successes": choose.choice((1, 2)), "retries": choose.choice((0, 2))} if choose.random() < 0.3 else None
-    return {"interval": choose.choice((10_000, 40_000) if startup else (0, 0, 10_000, 40_000)), "retries": choose.choice((1, 2, 3)), "on_failure": choose.choice(("none", "kill", "restart", "stop")), "start_period": choose.choice((0, 0, 0, 3600_000_000)),
+    return {"interval": choose.choice((30_000, 120_000) if startup else (0, 0, 30_000, 120_000)), "retries": choose.choice((1, 2, 3)), "on_failure": choose.choice(("none", "kill", "restart", "stop")), "start_period": choose.choice((0, 0, 0, 3600_000_000)),
             "startup": startup, "sick": choose.random() < 0.3}
 
 
@@ -112,11 +112,11 @@ def make_step(choose, index, config, n_peers):
 
 def make_wait(choose, step, conditions):
     step["form"] = choose.choice(("Wait", "WaitFor", "WaitFor", "WaitFor", "OpenWait", "WaitAny"))
-    key = choose.choice(("", "", "run", "next", "after", "after0", "final"))
-    if key in ("", "run"):
-        step["conditions"] = choose.sample(conditions, choose.choice((1, 1, 2)))
-    elif key == "final":
+    key = choose.choice(("", "", "run", "next", "after", "after0", "final", "final", "final-next"))
+    if key.startswith("final"):
         step["conditions"] = [choose.choice(("stopped", "exited"))]
+    elif key in ("", "run") or choose.random() < 0.5:
+        step["conditions"] = choose.sample(conditions, choose.choice((1, 1, 2)))
     else:
         step["conditions"] = choose.sample(("stopped", "exited"), choose.choice((1, 1, 2)))
     if choose.random() < 0.02:

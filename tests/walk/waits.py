@@ -30,7 +30,16 @@ def is_over(run, life):
 
 
 def nothing_will_restart(life):
-    return life["Run"] > 0 and not run_is_open(life) and not life["NextRestartTimestamp"] and life["State"] in ("exited", "created", "removing")
+    return life["Run"] > 0 and not run_is_open(life) and not life["NextRestartTimestamp"] and life["Operation"] != "restart" and life["State"] in ("exited", "created", "removing")
+
+
+def may_still_come(condition, request, run, life):
+    """Of a run that is over; a wait that names no run waits for a state of whichever comes."""
+    if condition in TIED:
+        return False
+    if not request.run and request.after_run is None or condition in ("exited", "removing", "removed"):
+        return True
+    return condition == "created" and life["Run"] == run and life["State"] == "stopped"
 
 
 class Wait:
@@ -56,7 +65,8 @@ class Wait:
         if request.after_run is not None and self.run == 0:
             return set()
         if request.final:
-            return {(condition, life["Run"]) for condition in ENDS & set(request.conditions) or {"stopped"} if nothing_will_restart(life)}
+            late_enough = life["Run"] >= request.run and (request.after_run is None or life["Run"] > request.after_run)
+            return {(condition, life["Run"]) for condition in ENDS & set(request.conditions) or {"stopped"} if late_enough and nothing_will_restart(life)}
         found = set()
         another = self.run != life["Run"] and (request.run or request.after_run is not None)
         over = is_over(self.run, life)
@@ -64,8 +74,8 @@ class Wait:
             if condition == "stopped" and over or condition == "exited" and over and is_cleaned_up(self.run, life):
                 found.add((condition, self.run))
             elif condition not in ENDS and not another and (condition == life["State"] or condition == "ready" and run_is_open(life) and life["Ready"] or condition in HEALTH and run_is_open(life) and condition == life["Health"]):
-                found.add((condition, self.run))
-        if not found and over and set(request.conditions) <= TIED:
+                found.add((condition, self.run if request.run or request.after_run is not None else life["Run"]))
+        if not found and over and not any(may_still_come(condition, request, self.run, life) for condition in request.conditions):
             found.add(("stopped", self.run))
         return found
 
@@ -80,29 +90,30 @@ def refusal(request, life):
     return None
 
 
-def answers(request, lives, first, last, end):
-    """Every answer that this wait may have got by lives[end] if it was received at any moment from lives[first] to lives[last]: a set of (index, condition, run), where the index is that of the life that met it; NEVER is the condition of one that may still be open, an error stands in its place."""
+def answers(request, lives, first, last, end, restart_in_line):
+    """Every answer that this wait may have got by lives[end] if it was received at any moment from lives[first] to lives[last]: a set of (index, condition, run), where the index is that of the life that met it; NEVER is the condition of one that may still be open, an error stands in its place.
+    restart_in_line: whether a Restart may be waiting for its turn in the life of an index; a final wait goes on then."""
     possible = set()
     for received in range(first, last + 1):
         if lives[received] is None:  # gone: the object knows no calls any more
             continue
         error = refusal(request, lives[received])
-        possible |= {(received, error, 0)} if error else _from(request, lives, received, end)
+        possible |= {(received, error, 0)} if error else _from(request, lives, received, end, restart_in_line)
     return possible
 
 
-def _from(request, lives, received, end):
-    wait = Wait(request, lives[received])
+def _from(request, lives, received, end, restart_in_line):
+    wait, found = Wait(request, lives[received]), set()
     at_once = wait.met(lives[received])
     if at_once:
         found = {(received, condition, run) for condition, run in at_once}
-        # With after-run only an end counts that is there already; a state that holds already does not.
-        if request.after_run is None or any(condition in ENDS for condition, _ in at_once):
+        if not (request.final and restart_in_line(received)):
             return found
     for index in range(received + 1, end + 1):
         if lives[index] is None:
-            return {(index, "removed", wait.run)} | {(index, condition, run) for condition, run in wait.met(lives[index - 1])}
+            return found | {(index, "removed", wait.run)} | {(index, condition, run) for condition, run in wait.met(lives[index - 1])}
         met = wait.met(lives[index])
-        if met:
-            return {(index, condition, run) for condition, run in met}
-    return {(end, NEVER, wait.run)}
+        found |= {(index, condition, run) for condition, run in met}
+        if met and not (request.final and restart_in_line(index)):
+            return found
+    return found | {(end, NEVER, wait.run)}

@@ -82,6 +82,7 @@ class Container:
         self.statuses, self.freezes, self.stops = {}, {}, {}  # run -> statuses of health that were told; times of its pauses; time from which no check counts any more
         self.ends = {}  # run -> outcomes that were brought about
         self.calls = []  # not yet checked, and those whose caller has gone
+        self.restarts = []  # all calls of Restart
         self.killed_monitors, self.killed_services = set(), set()  # runs
         self.disturbed, self.lossy, self.seq, self.gone = False, False, 0, False
         self.told_usec = 0  # when the last commit was told
@@ -97,6 +98,9 @@ class Container:
 
     def lives_of(self, epoch):
         return self.lives if epoch == self.world.epoch else self.history.get(epoch, [])
+
+    def restarts_in(self, epoch):
+        return lambda index: any(call.may_be_in_line(epoch, index) for call in self.restarts)
 
     # --- what the rules ask ---
 
