@@ -5,10 +5,10 @@
 
 #include "fault.h"
 #include "group.h"
+#include "json.h"
 #include "payload.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <json-glib/json-glib.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -105,17 +105,15 @@ static void status_clear(Status *status) {
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Status, status_clear)
 
 static bool read_status(const Crun *crun, const char *id, Status *ret) {
-        g_autofree char *path = file_of(crun, id, "status");
-        g_autoptr(JsonParser) parser = json_parser_new();
+        g_autofree char *path = file_of(crun, id, "status"), *text = NULL;
 
-        if (!json_parser_load_from_file(parser, path, NULL)) {
+        if (!g_file_get_contents(path, &text, NULL, NULL)) {
                 fail(crun, "error opening file `%s`: No such file or directory", path);
                 return false;
         }
-        JsonObject *object = json_node_get_object(json_parser_get_root(parser));
-        *ret = (Status) {.pid = (pid_t) json_object_get_int_member(object, "pid"), .start_time = json_object_get_int_member(object, "process-start-time")};
-        ret->bundle = g_strdup(json_object_get_string_member(object, "bundle"));
-        ret->created = g_strdup(json_object_get_string_member(object, "created"));
+        *ret = (Status) {.pid = (pid_t) json_number(json_member(text, "pid"), 0), .start_time = json_number(json_member(text, "process-start-time"), 0)};
+        ret->bundle = json_text(json_member(text, "bundle"), "");
+        ret->created = json_text(json_member(text, "created"), "");
         return true;
 }
 

@@ -3,10 +3,10 @@
 
 #include "payload.h"
 #include "group.h"
+#include "json.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <json-glib/json-glib.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,73 +23,65 @@
 
 /* --- config.json --- */
 
-static JsonObject *member(JsonObject *object, const char *name) {
-        JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+/* Newly allocated. path as in error messages of crun. */
+static char *read_document(const char *path, GError **error) {
+        g_autofree char *text = NULL;
 
-        return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        if (!g_file_get_contents(path, &text, NULL, error))
+                return NULL;
+        if (!json_is_object(text)) {
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot parse the file `%s`", path);
+                return NULL;
+        }
+        return g_steal_pointer(&text);
 }
 
-static char *text_of(JsonObject *object, const char *name, const char *absent) {
-        return g_strdup(object ? json_object_get_string_member_with_default(object, name, absent) : absent);
-}
+static bool asks_for_pids(const char *linux_part) {
+        const char *array = json_member(linux_part, "namespaces"), *namespace;
 
-static char **words_of(JsonObject *object, const char *name) {
-        g_autoptr(GPtrArray) words = g_ptr_array_new();
-        JsonArray *array = object && json_object_has_member(object, name) ? json_object_get_array_member(object, name) : NULL;
-
-        for (guint i = 0; array && i < json_array_get_length(array); i++)
-                g_ptr_array_add(words, g_strdup(json_array_get_string_element(array, i)));
-        g_ptr_array_add(words, NULL);
-        return (char **) g_ptr_array_steal(words, NULL);
-}
-
-static bool asks_for_pids(JsonObject *linux_part) {
-        JsonArray *array = linux_part && json_object_has_member(linux_part, "namespaces") ? json_object_get_array_member(linux_part, "namespaces") : NULL;
-
-        for (guint i = 0; array && i < json_array_get_length(array); i++) {
-                JsonObject *namespace = json_array_get_object_element(array, i);
-                if (g_str_equal(json_object_get_string_member_with_default(namespace, "type", ""), "pid"))
-                        return !json_object_has_member(namespace, "path");
+        for (unsigned i = 0; (namespace = json_element(array, i)); i++) {
+                g_autofree char *type = json_text(json_member(namespace, "type"), "");
+                if (g_str_equal(type, "pid"))
+                        return !json_member(namespace, "path");
         }
         return false;
 }
 
-static void take_process(Payload *payload, JsonObject *process) {
-        JsonObject *user = member(process, "user");
+static void take_process(Payload *payload, const char *process) {
+        const char *user = json_member(process, "user");
 
         g_strfreev(payload->argv);
         g_strfreev(payload->environment);
         g_free(payload->cwd);
-        payload->argv = words_of(process, "args");
-        payload->environment = words_of(process, "env");
-        payload->cwd = text_of(process, "cwd", "/");
-        payload->uid = user ? (uid_t) json_object_get_int_member_with_default(user, "uid", 0) : 0;
-        payload->gid = user ? (gid_t) json_object_get_int_member_with_default(user, "gid", 0) : 0;
+        payload->argv = json_words(json_member(process, "args"));
+        payload->environment = json_words(json_member(process, "env"));
+        payload->cwd = json_text(json_member(process, "cwd"), "/");
+        payload->uid = (uid_t) json_number(json_member(user, "uid"), 0);
+        payload->gid = (gid_t) json_number(json_member(user, "gid"), 0);
 }
 
 bool payload_take_process(Payload *payload, const char *path, GError **error) {
-        g_autoptr(JsonParser) parser = json_parser_new();
+        g_autofree char *text = read_document(path, error);
 
-        if (!json_parser_load_from_file(parser, path, error))
+        if (!text)
                 return false;
-        take_process(payload, json_node_get_object(json_parser_get_root(parser)));
+        take_process(payload, strchr(text, '{'));
         return true;
 }
 
 Payload *payload_from_bundle(const char *bundle, GError **error) {
-        g_autofree char *path = g_build_filename(bundle, "config.json", NULL);
-        g_autoptr(JsonParser) parser = json_parser_new();
+        g_autofree char *path = g_build_filename(bundle, "config.json", NULL), *text = read_document(path, error);
 
-        if (!json_parser_load_from_file(parser, path, error))
+        if (!text)
                 return NULL;
-        JsonObject *root = json_node_get_object(json_parser_get_root(parser));
+        const char *document = strchr(text, '{'), *linux_part = json_member(document, "linux");
         Payload *payload = g_new0(Payload, 1);
-        g_autofree char *directory = text_of(member(root, "root"), "path", "rootfs");
+        g_autofree char *directory = json_text(json_member(json_member(document, "root"), "path"), "rootfs");
 
-        take_process(payload, member(root, "process"));
+        take_process(payload, json_member(document, "process"));
         payload->root = g_canonicalize_filename(directory, bundle);
-        payload->cgroup = text_of(member(root, "linux"), "cgroupsPath", "");
-        payload->own_pids = asks_for_pids(member(root, "linux"));
+        payload->cgroup = json_text(json_member(linux_part, "cgroupsPath"), "");
+        payload->own_pids = asks_for_pids(linux_part);
         return payload;
 }
 
