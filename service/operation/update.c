@@ -75,12 +75,13 @@ void update_step(Operation *operation) {
         g_autoptr(GVariant) merged = config_merge(container->config, changes);
         g_autoptr(Commit) commit = commit_new(container, operation->actor);
         commit_set_config(commit, merged);
-        if (g_str_equal(config_string(merged, "restart-policy", "no"), "no")) {
+        /* A restart that health has ordered is not the policy's: once it is planned it is called off as any other, but before that, when its stop is still to come, there would be the stop alone. */
+        bool cancels = commit->life.next_restart_usec != 0 && g_str_equal(config_string(merged, "restart-policy", "no"), "no");
+        if (cancels) {
                 commit->life.next_restart_usec = 0;
                 commit->life.health_action = "";
         }
         commit_event(commit, "update", NULL);
-        bool cancels = commit->life.next_restart_usec == 0;
         if (operation_commit(operation, commit)) {
                 if (cancels)
                         policy_arm(operation->engine, container);

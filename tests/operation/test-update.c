@@ -160,6 +160,23 @@ static void test_no_policy_is_no_restart(Fixture *fixture, gconstpointer unused)
         g_assert_false(engine_is_busy(fixture->engine));
 }
 
+/* The stop that health has ordered waits for its turn behind the update; the restart belongs to it. */
+static void test_no_policy_leaves_the_order_of_health(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add(fixture, "web", "{'restart-policy': <'always'>}");
+        g_autoptr(Commit) commit = NULL;
+
+        fixture_run(fixture, container, STATE_RUNNING);
+        commit = commit_new(container, NULL);
+        commit->life.health_action = "restart";
+        g_assert_true(commit_apply(commit, NULL));
+        accept(fixture, container, VERB_UPDATE, "{'restart-policy': <'no'>}");
+        g_assert_cmpstr(container->life.health_action, ==, "restart");
+        fixture_exit(fixture, container, plan_restart);
+        accept(fixture, container, VERB_UPDATE, "{'restart-policy': <'no'>}");
+        g_assert_cmpuint(container->life.next_restart_usec, ==, 0);
+        g_assert_cmpstr(container->life.health_action, ==, "");
+}
+
 /* --- the store --- */
 
 static void test_what_cannot_be_stored_is_not_changed(Fixture *fixture, gconstpointer unused) {
@@ -198,6 +215,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(the_policy_and_its_maximum_go_together);
         FAKES_ADD(policies_that_are_refused);
         FAKES_ADD(no_policy_is_no_restart);
+        FAKES_ADD(no_policy_leaves_the_order_of_health);
         FAKES_ADD(what_cannot_be_stored_is_not_changed);
         FAKES_ADD(what_cannot_be_promised_is_said);
         return g_test_run();
