@@ -23,7 +23,7 @@ bool store_fail(Store *store, const char *what, GError **error) {
                 named = CONBUS_ERROR_STORAGE_FULL;
         else if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
                 named = CONBUS_ERROR_STORAGE_CORRUPT;
-        else if (code == SQLITE_CONSTRAINT)
+        else if (sqlite3_extended_errcode(store->db) == SQLITE_CONSTRAINT_UNIQUE) /* of the schema's columns the name alone is UNIQUE; any other constraint is a fault of ours */
                 named = CONBUS_ERROR_NAME_IN_USE;
         return error_set(error, named, "%s: %s", what, sqlite3_errmsg(store->db));
 }

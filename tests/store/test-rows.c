@@ -171,6 +171,24 @@ static void test_a_taken_name_is_refused(void) {
         expect_names(store, "one");
 }
 
+/* What the schema refuses beside a name is a fault of the service's, and no caller's. */
+static void test_another_constraint_is_no_taken_name(void) {
+        g_autoptr(Store) store = open_memory();
+        static const char *const table[] = {
+                "INSERT INTO container SELECT id, 'other', owner_uid, created_usec, generation, bundle, config FROM container",
+                "UPDATE container SET name = NULL",
+                "INSERT INTO life SELECT * FROM life",
+                "CREATE TRIGGER refuse INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END; INSERT INTO event VALUES (1, 2, '', '', '', '', '')",
+        };
+
+        put(store, "a", "one");
+        for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+                g_autoptr(GError) error = NULL;
+                g_assert_false(store_exec(store, table[i], &error));
+                testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "write the database");
+        }
+}
+
 static void test_numbers_of_the_whole_range_come_back(void) {
         g_autoptr(Store) store = open_memory();
         static const guint64 numbers[] = {0, 1, INT64_MAX, (guint64) INT64_MAX + 1, UINT64_MAX};
@@ -214,6 +232,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/rows/rows-come-in-the-order-of-creation", test_rows_come_in_the_order_of_creation);
         g_test_add_func("/rows/a-rewrite-changes-what-may-change", test_a_rewrite_changes_what_may_change);
         g_test_add_func("/rows/a-taken-name-is-refused", test_a_taken_name_is_refused);
+        g_test_add_func("/rows/another-constraint-is-no-taken-name", test_another_constraint_is_no_taken_name);
         g_test_add_func("/rows/numbers-of-the-whole-range-come-back", test_numbers_of_the_whole_range_come_back);
         g_test_add_func("/rows/a-row-of-another-world-is-named", test_a_row_of_another_world_is_named);
         return g_test_run();
