@@ -9,20 +9,10 @@
 #include "base/log.h"
 #include "runtime/cgroup.h"
 #include "runtime/dying.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/epoll.h>
+#include "runtime/output-pipe.h"
 #include <sys/wait.h>
 
-#define PIECE 65536
 #define PATIENCE_USEC (5 * G_USEC_PER_SEC)
-
-typedef struct Stream {
-        Capture *capture;
-        int fd;
-        sd_event_source *source;
-        GByteArray *bytes;
-} Stream;
 
 struct Capture {
         Engine *engine;
@@ -30,12 +20,12 @@ struct Capture {
         Actor *actor;
         Process *process;
         sd_event_source *timer;
-        Stream streams[2];
+        OutputPipe *streams[2]; /* output and errors */
         Dying *dying; /* of the group */
         char *directory, *group, *name;
         gsize bytes_max;
         guint64 timeout_usec;
-        bool truncated, timed_out;
+        bool timed_out;
         int exit_code, exit_signal;
         GError *error; /* instead of them */
         CaptureDone done;
@@ -55,11 +45,8 @@ static void capture_free(Capture *capture) {
         g_clear_pointer(&capture->timer, sd_event_source_disable_unref);
         dying_free(capture->dying);
         g_clear_error(&capture->error);
-        for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
-                g_clear_pointer(&capture->streams[i].source, sd_event_source_disable_unref);
-                close_fd(capture->streams[i].fd);
-                g_byte_array_unref(capture->streams[i].bytes);
-        }
+        for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++)
+                output_pipe_free(capture->streams[i]);
         remove_files(capture);
         g_queue_remove(&capture->engine->captures, capture);
         quota_give(capture->engine, capture->actor);
@@ -81,46 +68,6 @@ static void record(Capture *capture, const char *action, GVariant *details) {
         commit_event(commit, action, sunk);
         if (!commit_apply(commit, &error))
                 log_warning("%s", error->message); /* what was asked for is done nevertheless */
-}
-
-/* --- output --- */
-
-/* False: nothing is there now, or ever will be. */
-static bool read_piece(Stream *stream) {
-        guint8 piece[PIECE];
-        ssize_t n = read(stream->fd, piece, sizeof piece);
-
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return false;
-        if (n <= 0) {
-                g_clear_pointer(&stream->source, sd_event_source_disable_unref);
-                return false;
-        }
-        gsize room = stream->capture->bytes_max - stream->bytes->len, taken = MIN((gsize) n, room);
-        g_byte_array_append(stream->bytes, piece, (guint) taken);
-        if (taken < (gsize) n) {
-                stream->capture->truncated = true;
-                if (stream->source)
-                        (void) sd_event_source_set_priority(stream->source, SD_EVENT_PRIORITY_IDLE);
-        }
-        return true;
-}
-
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        (void) read_piece(userdata);
-        return 0;
-}
-
-static bool open_stream(Capture *capture, Stream *stream, int *ret_write, GError **error) {
-        int ends[2];
-
-        stream->capture = capture;
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return error_errno(error, errno, "make a pipe");
-        stream->fd = ends[0];
-        *ret_write = ends[1];
-        int r = fcntl(stream->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : sd_event_add_io(capture->engine->event, &stream->source, stream->fd, EPOLLIN, on_readable, stream);
-        return r >= 0 || error_errno(error, -r, "watch a pipe");
 }
 
 /* --- the end --- */
@@ -157,12 +104,15 @@ static void finish(Capture *capture) {
         const GError *error = capture->error;
 
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++)
-                for (unsigned pieces = 0; pieces < 2 * CAPTURE_BYTES_MAX / PIECE && read_piece(&capture->streams[i]); pieces++)
-                        ;
+                output_pipe_drain(capture->streams[i]);
         if (*capture->group)
                 cgroup_remove(capture->group);
         record(capture, "exec-died", g_variant_new_parsed("{'exit-code': <%i>, 'signal': <%i>}", error ? crun_exit_code_of(error) : capture->exit_code, capture->exit_signal));
-        const CaptureResult answer = {.exit_code = capture->exit_code, .exit_signal = capture->exit_signal, .output = capture->streams[0].bytes, .errors = capture->streams[1].bytes, .truncated = capture->truncated};
+        const CaptureResult answer = {.exit_code = capture->exit_code,
+                                      .exit_signal = capture->exit_signal,
+                                      .output = output_pipe_bytes(capture->streams[0]),
+                                      .errors = output_pipe_bytes(capture->streams[1]),
+                                      .truncated = output_pipe_is_truncated(capture->streams[0]) || output_pipe_is_truncated(capture->streams[1])};
         if (capture->done)
                 capture->done(error ? NULL : &answer, error, capture->userdata);
         capture_free(capture);
@@ -242,7 +192,7 @@ static bool run(Capture *capture, const char *process, GError **error) {
         autofd int output = -1, errors = -1;
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
-        if (!open_stream(capture, &capture->streams[0], &output, error) || !open_stream(capture, &capture->streams[1], &errors, error))
+        if (!(capture->streams[0] = output_pipe_new(engine->event, capture->bytes_max, &output, error)) || !(capture->streams[1] = output_pipe_new(engine->event, capture->bytes_max, &errors, error)))
                 return false;
         spec.argv = argv;
         spec.output_fd = output;
@@ -272,10 +222,6 @@ Capture *capture_begin(Engine *engine, Container *container, GVariant *request, 
         *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .dying = dying_new(engine->event, on_dead, capture), .done = done, .userdata = userdata};
         quota_take(engine, actor);
         g_queue_push_tail(&engine->captures, capture);
-        for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++) {
-                capture->streams[i].fd = -1;
-                capture->streams[i].bytes = g_byte_array_new();
-        }
         capture->name = g_strdup_printf("conbus-capture-%u", ++last);
         capture->directory = g_build_filename(engine->paths->run, "exec", capture->name, NULL);
         capture->group = *container->life.cgroup ? g_build_filename(container->life.cgroup, capture->name, NULL) : g_strdup("");

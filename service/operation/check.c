@@ -6,17 +6,19 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
-#include <string.h>
+#include "runtime/output-pipe.h"
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK_GROUP "conbus-check"
 #define OUTPUT_CAP (1 << 20)
+#define CHARACTER_BYTES 4 /* at most, in UTF-8 */
 
 struct Check {
         Engine *engine;
         Container *container; /* reference */
         Process *process;
+        OutputPipe *output; /* of both streams, in the order in which it is written */
         sd_event_source *timer;
         char *cgroup, *log;
         gsize output_max;
@@ -28,6 +30,7 @@ struct Check {
 
 static void check_free(Check *check) {
         g_clear_pointer(&check->timer, sd_event_source_disable_unref);
+        output_pipe_free(check->output);
         (void) unlink(check->log);
         g_free(check->log);
         g_free(check->cgroup);
@@ -43,9 +46,14 @@ static void kill_group(Check *check) {
                 log_warning("end a check of %s: %s", container_title(check->container), error->message);
 }
 
+/* Characters that are kept. */
+static gsize output_limit(gsize output_max) {
+        return output_max == 0 ? OUTPUT_CAP : MIN(output_max, OUTPUT_CAP);
+}
+
 static char *cut_output(const char *output, gsize size, gsize max) {
         g_autofree char *valid = g_utf8_make_valid(output, (gssize) size);
-        glong limit = max == 0 ? OUTPUT_CAP : (glong) MIN(max, OUTPUT_CAP);
+        glong limit = (glong) output_limit(max);
 
         g_strchomp(valid);
         return g_utf8_strlen(valid, -1) > limit ? g_utf8_substring(valid, 0, limit) : g_steal_pointer(&valid);
@@ -62,17 +70,31 @@ static int code_of(const Check *check, const ProcessResult *result) {
         return WEXITSTATUS(result->status) == 0 ? 0 : 1;
 }
 
+/* What was said, and what is wrong if crun could not be executed at all. */
+static char *text_of(Check *check, const ProcessResult *result) {
+        const GByteArray *bytes = output_pipe_bytes(check->output);
+        g_autoptr(GString) text = g_string_new_len((const char *) bytes->data, (gssize) bytes->len);
+
+        g_string_append(text, result->errors);
+        return cut_output(text->str, text->len, check->output_max);
+}
+
 static void on_exec_done(const ProcessResult *result, void *userdata) {
         Check *check = userdata;
-        g_autofree char *both = g_strconcat(result->output, result->errors, NULL);
-        g_autofree char *output = cut_output(both, strlen(both), check->output_max);
-        CheckResult answer = {.start_usec = check->start_usec, .end_usec = clock_realtime_usec(), .code = code_of(check, result), .output = output};
 
         check->process = NULL;
         kill_group(check);
+        output_pipe_drain(check->output);
+        g_autofree char *output = text_of(check, result);
+        CheckResult answer = {.start_usec = check->start_usec, .end_usec = clock_realtime_usec(), .code = code_of(check, result), .output = output};
         if (check->done)
                 check->done(&answer, check->userdata);
         check_free(check);
+}
+
+/* The service leaves before the process that was killed has ended. */
+static void on_forgotten(void *userdata) {
+        check_free(userdata);
 }
 
 static int on_timeout(sd_event_source *source, guint64 usec, void *userdata) {
@@ -104,6 +126,7 @@ Check *check_begin(Engine *engine, Container *container, const char *const *test
         g_autofree char *log = paths_run_of(engine->paths, container->id, "check.log");
         const char *const head[] = {engine->paths->crun, "--root", root, "--log", log, "--log-format=json", "exec", "--cgroup", CHECK_GROUP, NULL};
         ProcessSpec spec = PROCESS_SPEC_INIT;
+        autofd int output = -1;
 
         if (*container->life.cgroup && !cgroup_make_child(container->life.cgroup, CHECK_GROUP, error))
                 return NULL;
@@ -116,7 +139,7 @@ Check *check_begin(Engine *engine, Container *container, const char *const *test
         g_ptr_array_add(argv, container->id);
         add_command(argv, test);
         spec.argv = (const char *const *) argv->pdata;
-        spec.capture_limit = OUTPUT_CAP;
+        spec.forget = on_forgotten;
 
         Check *check = g_new0(Check, 1);
         check->engine = engine;
@@ -128,7 +151,10 @@ Check *check_begin(Engine *engine, Container *container, const char *const *test
         check->done = done;
         check->userdata = userdata;
         (void) unlink(check->log);
-        check->process = process_begin(engine->event, engine->reaper, &spec, on_exec_done, check, error);
+        check->output = output_pipe_new(engine->event, MIN(CHARACTER_BYTES * output_limit(output_max), OUTPUT_CAP), &output, error);
+        spec.output_fd = spec.errors_fd = output;
+        if (check->output)
+                check->process = process_begin(engine->event, engine->reaper, &spec, on_exec_done, check, error);
         if (!check->process) {
                 check_free(check);
                 return NULL;
@@ -140,6 +166,7 @@ Check *check_begin(Engine *engine, Container *container, const char *const *test
 
 void check_abandon(Check *check) {
         check->done = NULL;
+        g_clear_pointer(&check->timer, sd_event_source_disable_unref);
         kill_group(check);
         process_kill(check->process, SIGKILL);
 }

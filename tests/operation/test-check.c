@@ -104,6 +104,31 @@ static void test_output_is_kept_as_text(Fixture *fixture, gconstpointer unused) 
         }
 }
 
+/* A check that never stops writing costs no more memory than what is kept of it, and holds up nothing. */
+static void test_endless_output_is_bounded(Fixture *fixture, gconstpointer unused) {
+        Container *container = fixture_add(fixture, "web", "@a{sv} {}");
+        g_auto(Checked) checked = {0}, brief = {0};
+
+        run(fixture, container, "yes | head -c 300000000; echo the end; exit 1", plain_test, 500, &checked);
+        g_assert_cmpint(checked.code, ==, 1);
+        g_assert_cmpuint(strlen(checked.output), ==, 500);
+        (void) begin(fixture, container, "exec yes", plain_test, 200000, 0, &brief);
+        testing_run_until_count(fixture->event, &brief.n, 1);
+        g_assert_cmpint(brief.code, ==, -1);
+        g_assert_cmpuint(strlen(brief.output), <=, 1 << 20);
+}
+
+/* The next service knows nothing of it; under the sanitizers this is where a leak shows. */
+static void test_a_service_that_leaves_takes_its_checks_along(Fixture *fixture, gconstpointer unused) {
+        Container *container = fixture_add(fixture, "web", "@a{sv} {}");
+        g_auto(Checked) checked = {0};
+
+        check_abandon(begin(fixture, container, "exec sleep 1000", plain_test, G_TIME_SPAN_DAY, 0, &checked));
+        fixture_crash(fixture, NULL);
+        g_assert_cmpuint(checked.n, ==, 0);
+        g_assert_nonnull(registry_find(fixture->registry, "web", NULL));
+}
+
 static void test_forms_of_commands(Fixture *fixture, gconstpointer unused) {
         static const struct {
                 const char *test[5], *words;
@@ -158,6 +183,8 @@ int main(int argc, char *argv[]) {
         } tests[] = {
                 {"/check/codes", test_codes},
                 {"/check/output-is-kept-as-text", test_output_is_kept_as_text},
+                {"/check/endless-output-is-bounded", test_endless_output_is_bounded},
+                {"/check/a-service-that-leaves-takes-its-checks-along", test_a_service_that_leaves_takes_its_checks_along},
                 {"/check/forms-of-commands", test_forms_of_commands},
                 {"/check/a-check-that-takes-too-long-is-killed", test_a_check_that_takes_too_long_is_killed},
                 {"/check/an-abandoned-check-says-nothing", test_an_abandoned_check_says_nothing},
