@@ -189,15 +189,22 @@ static void settle_boot_rule(Operation *operation) {
                 log_error("the start of %s at boot: %s", container_title(operation->container), error->message);
 }
 
+/* What the answer waits for beyond the start itself, or NULL; `ready` is nothing more where readiness comes with the start. */
+static const char *awaited_condition(Operation *operation) {
+        const char *notify = config_string(operation->container->config, "notify", "started");
+        const char *wait = option_string(operation, "wait", g_str_equal(notify, "healthy") ? "healthy" : "started");
+
+        if (g_str_equal(wait, "healthy"))
+                return "healthy";
+        return g_str_equal(wait, "ready") && !g_str_equal(notify, "started") ? "ready" : NULL;
+}
+
 static void on_start_done(Operation *operation) {
         if (operation->internal_restart && operation->error)
                 policy_attempt_failed(operation);
         settle_boot_rule(operation);
-        const char *wait = g_str_equal(config_string(operation->container->config, "notify", "started"), "healthy") ? "healthy" : "started";
-
-        wait = option_string(operation, "wait", wait);
-        if (!operation->error && !g_str_equal(wait, "started"))
-                operation->await_condition = g_str_equal(wait, "healthy") ? "healthy" : "ready";
+        if (!operation->error)
+                operation->await_condition = awaited_condition(operation);
         set_start_result(operation);
         operation_continue(operation);
 }
