@@ -36,6 +36,7 @@ class Call:
         self.world, self.sender, self.container, self.member, self.values = peer.world, peer.name, container, member, values
         self.verb, self.request, self.entries = verb, request, entries
         self.path = container.path if container else None
+        self.awaits = self._awaited(step or {})
         self.recursive, self.with_dependents = bool(step and step.get("recursive")), bool(step and step.get("dependents"))
         self.watched = [container, *container.all_dependencies(), *container.all_dependents()] if container else [entry for entry, _ in entries]
         self.first = {other.path: peer.position(other.path) for other in self.watched}
@@ -49,6 +50,14 @@ class Call:
         peer.pending[self.serial] = self
         if container and verb:
             self._become_cause()
+
+    def _awaited(self, step):
+        """What a start waits for before it is answered: "healthy", "ready" or nothing."""
+        if self.verb not in ("Start", "Restart"):
+            return None
+        notify = self.container.config["notify"]
+        wait = step.get("wait", notify)
+        return wait if wait == "healthy" or wait == "ready" and notify != "started" else None
 
     def _become_cause(self):
         if self.verb == "Restart":
@@ -119,11 +128,18 @@ class Call:
     def _was_down(self, dependency):
         return any(life is None or life["State"] != "running" for life in self._window(dependency))
 
+    def _was(self, container, status):
+        return any(life and life["Health"] == status for life in self._window(container))
+
     def _allowed_by_others(self):
         """Errors that come from what it depends on, or what depends on it."""
         container, allowed = self.container, set()
-        if self.verb in LAUNCHES and any(map(self._was_down, container.all_dependencies() if self.recursive else container.dependencies)):
-            allowed.add("DependencyFailed")
+        if self.verb in LAUNCHES:
+            dependencies = container.all_dependencies() if self.recursive else container.dependencies
+            if any(self._was_down(other) or self.recursive and self._was(other, "unhealthy") for other in dependencies):
+                allowed.add("DependencyFailed")
+            if self.awaits == "healthy":
+                allowed |= {"NoHealthCheck"} if not container.config["health"] else {"Unhealthy"} if self._was(container, "unhealthy") else set()
         if self.verb in ("Remove", "RemoveForce"):
             if not self.with_dependents and any(self._window(other)[0] is not None for other in container.dependents):
                 allowed.add("DependentsExist")
@@ -180,6 +196,8 @@ class Call:
         if self.verb in ("Init", "Start", "Restart"):
             runs = [event["run"] for event in self._events("init" if self.verb == "Init" else "start")]
             check(body[0] in runs, f"{self} returns run {body[0]}, but {runs} were {'initialized' if self.verb == 'Init' else 'started'}")
+            if self.awaits:
+                check(any(life["Run"] == body[0] and (life["Health"] == "healthy" if self.awaits == "healthy" else life["Ready"]) for life in window), f"{self} succeeds before it is {self.awaits}")
         elif self.verb == "Stop":
             check(body[0] in self.container.finished, f"{self} returns run {body[0]}, which has no end")
             check(any(life["State"] in ("exited", "removing") and life["Run"] == body[0] for life in window) or last["Run"] > body[0] or self._window()[-1] is None, f"{self} is answered before the cleanup")

@@ -7,12 +7,12 @@ import shutil
 import time
 
 import health
-from calls import Call, Pipe, options
+from calls import LAUNCHES, Call, Pipe, options
 from life import ACTIVE, check, decide, run_is_open
 from sequence import PAYLOAD
 from waits import Request
 from wire import Variant
-from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Peer, World, life_of
+from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME, PROPERTIES, Peer, World, life_of, unique
 
 DEADLINE = 150  # seconds for anything that is waited for
 N_PEERS = 4
@@ -98,6 +98,7 @@ class Driver(World):
     def is_resting(self, sequence):
         until = self.resting.get(sequence, 0)
         if until is None:
+            self.let_launches_end([call for call in self.open_launches() if call.container.config["sequence"] == sequence])
             return not self.synced or any(call.verb and call.container.config["sequence"] == sequence for peer in self.peers for call in peer.pending.values())
         return time.monotonic() < until
 
@@ -127,6 +128,8 @@ class Driver(World):
         keys = {"rootfs": Variant("s", os.environ["CONBUS_TEST_ROOTFS"]), "command": Variant("as", PAYLOAD if config["brief"] is None else ("sh", "-c", f"exit {config['brief']}")), "restart-policy": Variant("s", config["policy"]),
                 "restart-max": Variant("u", config["max"] if config["policy"] == "on-failure" else 0), "network": Variant("s", "none"),
                 **options(restart_sec_usec=config["restart_sec"], auto_remove=config["auto_remove"], stop_timeout_usec=60_000)}
+        if config["notify"] != "started":
+            keys.update(options(notify=config["notify"]))
         if dependencies:
             keys["depends"] = Variant("as", [other.life["Name"] for other in dependencies])
         if config["health"]:
@@ -172,8 +175,9 @@ class Driver(World):
         self.launch(step, container, peer, "Init")
 
     def launch(self, step, container, peer, verb):
-        if step["recursive"]:
-            self.send(peer, container, verb + "With", (options(recursive=True),), verb, step=step)
+        keys = launch_keys(step)
+        if keys:
+            self.send(peer, container, verb + "With", (options(**keys),), verb, step=step)
         else:
             self.send(peer, container, verb, (), verb)
 
@@ -190,7 +194,7 @@ class Driver(World):
         self.graceful(step, container, peer, "Stop")
 
     def do_restart(self, step, container, peer):
-        self.graceful(step, container, peer, "Restart", **({"recursive": True} if step["recursive"] else {}))
+        self.graceful(step, container, peer, "Restart", **launch_keys(step))
 
     def do_remove(self, step, container, peer):
         keys = {key: True for key in ("force", "dependents") if step[key]}
@@ -311,11 +315,12 @@ class Driver(World):
     def settle(self, present):
         for container in present:
             config = container.config["health"]
-            if config and not container.verdicts.passes and not health.may_rest_sick(config):
+            if config and not container.verdicts.passes and (container.config["notify"] == "healthy" or not health.may_rest_sick(config)):
                 self.set_verdict(container, False)
 
         def quiet():
             self.let_dependents_start(present)
+            self.let_launches_end(self.open_launches())
             self.stop_endless(present)
             return self.synced and not self.leaving and not self.answered and not self.n_open_pipes and not any(call.verb for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
 
@@ -329,6 +334,19 @@ class Driver(World):
             self.ask("Ping", interface="org.freedesktop.DBus.Peer")
             if self.finish_doubtful(present) and quiet() and seq == self.seq:
                 break
+
+    def open_launches(self):
+        return [call for peer in self.peers for call in peer.pending.values() if call.verb in LAUNCHES]
+
+    def let_launches_end(self, launches):
+        """A start that waits for health, its own or that of what it depends on, waits for as long as there is none."""
+        for container in unique(other for call in launches for other in [call.container, *call.container.all_dependencies()]):
+            if container.gone or not container.config["health"]:
+                continue
+            if not container.verdicts.passes:
+                self.set_verdict(container, False)
+            if container.life["State"] == "paused" and not any(call.container is container and call.verb == "Resume" for peer in self.peers for call in peer.pending.values()):
+                self.send(self.peers[0], container, "Resume", (), "Resume")
 
     def let_dependents_start(self, present):
         """A policy that restarts what depends on a paused container tries for ever."""
@@ -413,6 +431,10 @@ class Driver(World):
         self.wait(lambda: not self.answered and not self.n_open_pipes and not self.pipes and not any(peer.pending for peer in self.peers), lambda: "answer of " + "; ".join(str(call) for peer in self.peers for call in peer.pending.values()))
         self.forget_gone()
         self.names.clear()
+
+
+def launch_keys(step):
+    return {key: step[key] for key in ("recursive", "wait") if step.get(key)}
 
 
 def has_room(peer):

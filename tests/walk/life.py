@@ -57,6 +57,9 @@ class Facts:
         # Of the moment when the commit was told: a dependent is being restarted by its policy, and starts this one; every dependency has run since the present operation began.
         self.dependent_is_due, self.dependencies_were_up = False, True
 
+    def is_empty(self):
+        return not (self.transitions or self.started or self.finished or self.ready or self.statuses or self.events)
+
     def event(self, action):
         return next((event for event in self.events if event["action"] == action), None)
 
@@ -103,6 +106,7 @@ class Rules:
 
     def __init__(self, config, world):
         self.auto_remove, self.first_backoff, self.backoff_max = config["auto_remove"], config["restart_sec"], config["backoff_max"]
+        self.notify = config["notify"]
         self.health, self.health_restart = config["health"], False  # health_restart: the stop that is under way is that of a restart by health; None: perhaps
         self.world, self.backoffs = world, {0}  # what the service may count as the last back-off; more than one after a restart of the service, which may have planned unseen
 
@@ -151,7 +155,7 @@ class Rules:
             return "undone"
         if rest <= {"Ready"}:
             return "ready"
-        if rest == {"Health"}:
+        if rest <= {"Health", "Ready"}:
             return "health"
         if rest <= {"MonitorPID", "Supervised"}:
             return "launch" if new["MonitorPID"] else "supervision_lost"
@@ -206,7 +210,7 @@ class Rules:
         return STATE | {"StartTimestamp"}, ("start",)
 
     def _ready(self, old, new, facts):
-        check(new["Ready"] and run_is_open(old), "Ready without a run")
+        check(new["Ready"] and run_is_open(old) and self.notify == "started", "Ready without a run, or before it is healthy")
         return {"Ready"}, ()
 
     def _health(self, old, new, facts):
@@ -217,7 +221,8 @@ class Rules:
                     "unhealthy": new["State"] == "running" and (self.world.may_have_found(False) or self.world.outcomes(old)),
                     "suspended": new["State"] == "paused", "stopped": not run_is_open(new)}
         check(possible[status], f"its health goes from {old['Health']} to {status} while it is {new['State']}")
-        return {"Health"}, ("health-status",)
+        check(self.notify != "healthy" or new["Ready"] == (status == "healthy" or old["Ready"]), f"Ready is {new['Ready']} when it is {status}")
+        return {"Health", "Ready"} if self.notify == "healthy" else {"Health"}, ("health-status",)
 
     def _acts(self, old, *actions):
         """Health may do one of these things with the run."""

@@ -68,7 +68,12 @@ def make_config(choose):
     brief = choose.choice((0, 3, 3)) if policy == "on-failure" and most and choose.random() < 0.5 else None
     return {"policy": policy, "max": most, "brief": brief, "restart_sec": choose.choice((1000, 5000, 20000, 100_000)),
             "auto_remove": choose.random() < 0.15, "backoff_max": 40000,
-            "health": make_health(choose) if brief is None and choose.random() < 0.25 else None}
+            **with_notify(choose, make_health(choose) if brief is None and choose.random() < 0.25 else None)}
+
+
+def with_notify(choose, health):
+    """notify: only what is checked by itself becomes healthy by itself."""
+    return {"health": health, "notify": "healthy" if health and health["interval"] and choose.random() < 0.4 else "started"}
 
 
 def make_health(choose):
@@ -84,6 +89,8 @@ def make_step(choose, index, config, n_peers):
     step = {"kind": kind, "container": index, "peer": choose.randrange(n_peers)}
     if kind in ("start", "init", "restart"):
         step["recursive"] = bool(config["depends"]) and choose.random() < 0.6
+    if kind in ("start", "restart") and choose.random() < 0.3:
+        step["wait"] = choose.choice(("started", "ready") if config["health"] and not config["health"]["interval"] else ("started", "ready", "healthy", "healthy"))
     if kind in ("stop", "restart", "remove"):
         step["grace"] = choose.choice((None, 0, 10_000, 60_000))
     if kind == "remove":

@@ -153,12 +153,20 @@ class Container:
 
     def on_properties(self, changed):
         check(not self.gone, "it changes after it has gone")
+        if self._is_other_half(changed):
+            self.lives[-1:] = [self.lives[-2], {**self.lives[-1], **changed}]
+            return
         self.close()
         self.told_usec = time.time_ns() // 1000
         self.lives.append({**self.lives[-1], **changed})
         if changed.get("Operation"):
             self.marks = {other.path: len(other.lives) - 1 for other in self.dependencies}
         self._look_around()
+
+    def _is_other_half(self, changed):
+        """One that is ready when it is healthy becomes both in one commit, of which each interface tells its part."""
+        old, new = self.lives[-2:] if len(self.lives) > 1 else (None, None)
+        return self.config["notify"] == "healthy" and changed.get("Health") == "healthy" and new and self.facts.is_empty() and new["Ready"] and {**new, "Ready": False} == old
 
     def close(self):
         """The commit is complete: put it through the rules."""
