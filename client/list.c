@@ -128,9 +128,10 @@ int command_events(char **words) {
         char *value;
 
         for (; *words; words++) {
-                if (take_option(&words, "--since", &value))
-                        since = g_ascii_strtoull(value, NULL, 10);
-                else if (g_str_equal(*words, "--follow") || g_str_equal(*words, "-f"))
+                if (take_option(&words, "--since", &value)) {
+                        if (!parse_number(value, &since))
+                                return 2;
+                } else if (g_str_equal(*words, "--follow") || g_str_equal(*words, "-f"))
                         follow = true;
                 else
                         return 2;

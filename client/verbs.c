@@ -22,6 +22,10 @@ int take_option(char ***words, const char *name, char **ret) {
         return 1;
 }
 
+bool parse_number(const char *text, guint64 *ret) {
+        return g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, ret, NULL);
+}
+
 int parse_duration(const char *text, unsigned long *ret) {
         static const struct {
                 const char *unit;

@@ -11,6 +11,7 @@ int command_wait(char **words) {
         g_autoptr(GPtrArray) conditions = g_ptr_array_new();
         GVariantDict dict;
         unsigned long usec;
+        guint64 run;
         char *value;
         int code;
 
@@ -18,10 +19,10 @@ int command_wait(char **words) {
         for (; *words && **words == '-'; words++) {
                 if (take_option(&words, "--condition", &value))
                         g_ptr_array_add(conditions, value);
-                else if (take_option(&words, "--run", &value))
-                        g_variant_dict_insert(&dict, CONBUS_OPTION_RUN, "t", g_ascii_strtoull(value, NULL, 10));
-                else if (take_option(&words, "--after-run", &value))
-                        g_variant_dict_insert(&dict, CONBUS_OPTION_AFTER_RUN, "t", g_ascii_strtoull(value, NULL, 10));
+                else if (take_option(&words, "--run", &value) && parse_number(value, &run))
+                        g_variant_dict_insert(&dict, CONBUS_OPTION_RUN, "t", run);
+                else if (take_option(&words, "--after-run", &value) && parse_number(value, &run))
+                        g_variant_dict_insert(&dict, CONBUS_OPTION_AFTER_RUN, "t", run);
                 else if (g_str_equal(*words, "--final"))
                         g_variant_dict_insert(&dict, CONBUS_OPTION_FINAL, "b", TRUE);
                 else if (take_option(&words, "--timeout", &value) && parse_duration(value, &usec))

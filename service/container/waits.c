@@ -328,9 +328,11 @@ static int on_deadline(sd_event_source *source, guint64 usec, void *userdata) {
         return 0;
 }
 
-static bool check_conditions(const WaitOptions *options, Container *container, GError **error) {
+static bool check_options(const WaitOptions *options, Container *container, GError **error) {
         State state;
 
+        if (options->has_run && options->run != 0 && options->has_after_run)
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "the options run and after-run exclude one another; run is for one run exactly, after-run for the first one above it");
         if (!options->conditions || !options->conditions[0])
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "the list of conditions is empty; give a state, ready, healthy, unhealthy or removed");
         for (const char *const *condition = options->conditions; *condition; condition++) {
@@ -358,7 +360,7 @@ static Wait *wait_new(Waits *waits, const char *id, const WaitOptions *options, 
         wait->id = g_strdup(id);
         wait->conditions = g_strdupv((char **) options->conditions);
         wait->has_run = options->has_run && options->run != 0;
-        wait->has_after_run = options->has_after_run && !wait->has_run;
+        wait->has_after_run = options->has_after_run;
         wait->after_run = options->after_run;
         wait->final = options->final;
         wait->run = wait->has_run ? options->run : options->bound;
@@ -449,7 +451,7 @@ Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitD
         Container *container = registry_get(waits->registry, id);
         GError *failure = NULL;
 
-        if (!check_conditions(options, container, error))
+        if (!check_options(options, container, error))
                 return NULL;
         Wait *wait = wait_new(waits, id, options, done, userdata);
         const char *met = container ? met_at_once(wait, container, options, &failure) : met_by_records(wait, &failure);

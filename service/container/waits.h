@@ -33,7 +33,7 @@ typedef struct WaitAnswer {
 /* Exactly once, never before wait_begin has returned; either answer or error. The Wait is gone when it returns. */
 typedef void (*WaitDone)(const WaitAnswer *answer, const GError *error, void *userdata);
 
-/* id: 64 hex digits, of a container or of one that is gone but has records. Errors at once: InvalidArgs (condition), NeverStarted, NoHealthCheck, NoSuchContainer, NoSuchRun. */
+/* id: 64 hex digits, of a container or of one that is gone but has records. Errors at once: InvalidArgs (a condition, or both run and after_run), NeverStarted, NoHealthCheck, NoSuchContainer, NoSuchRun. */
 Wait *wait_begin(Waits *waits, const char *id, const WaitOptions *options, WaitDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 guint64 wait_run(const Wait *wait); /* that it is bound to, 0 while none */
 void wait_cancel(Wait *wait); /* without an answer */

@@ -73,7 +73,11 @@ def test_waits(client):
     assert conbusctl("set-restart-policy", "job", "no")[0] == 0
     assert conbusctl("wait", "--final", "job")[:2] == (4, "stopped 4\n")
     assert conbusctl("wait", "--condition", "never", "job")[0] == 125
-    assert conbusctl("wait", "--timeout", "soon", "job")[0] == 2
+    for option in (("--timeout", "soon"), ("--run", "last"), ("--run", "-1"), ("--after-run", "1x"), ("--after-run=",)):
+        assert conbusctl("wait", *option, "job")[0] == 2, option
+    assert conbusctl("events", "--since", "now")[0] == 2
+    assert conbusctl("wait", "--condition", "running", "--run", "1", "job")[:2] == (4, "stopped 4\n"), "a run that has ended runs no more"
+    assert conbusctl("wait", "--run", "1", "--after-run", "1", "job")[0] == 125
 
 
 def test_jobs(client):

@@ -318,6 +318,13 @@ static void test_rule_2_final_and_a_run(Fixture *fixture, gconstpointer unused) 
         expect_refused(fixture, (WaitOptions) {.conditions = stopped, .final = true, .has_run = true, .run = 4}, CONBUS_ERROR_NO_SUCH_RUN);
 }
 
+static void test_rule_2_run_and_after_run(Fixture *fixture, gconstpointer unused) {
+        open_run(fixture);
+        end_run(fixture, 1);
+        expect_refused(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 1, .has_after_run = true, .after_run = 1}, CONBUS_ERROR_INVALID_ARGS);
+        expect_at_once(fixture, (WaitOptions) {.conditions = stopped, .has_run = true, .run = 0, .has_after_run = true, .after_run = 0}, "stopped", 1, 1); /* the first is as absent */
+}
+
 /* 2: of the runs above a number, the first whose record is kept. */
 static void test_rule_2_after_runs_that_are_forgotten(Fixture *fixture, gconstpointer unused) {
         Answer open = {0};
@@ -647,6 +654,7 @@ int main(int argc, char *argv[]) {
                 {"/waits/rule-1-binding", test_rule_1_binding},
                 {"/waits/rule-2-which-run", test_rule_2_which_run},
                 {"/waits/rule-2-final-and-a-run", test_rule_2_final_and_a_run},
+                {"/waits/rule-2-run-and-after-run", test_rule_2_run_and_after_run},
                 {"/waits/rule-2-after-runs-that-are-forgotten", test_rule_2_after_runs_that_are_forgotten},
                 {"/waits/rule-2-final-during-a-restart", test_rule_2_final_during_a_restart},
                 {"/waits/rule-3-the-record", test_rule_3_the_record},
