@@ -43,7 +43,7 @@ struct Store {
         sqlite3_stmt *statements[N_STATEMENTS];
         bool in_transaction;
         guint64 event_seq, seq_at_begin, session_seq;
-        unsigned n_runs_since_trim, n_events_since_trim;
+        unsigned n_runs_since_trim;
         guint8 log_id[16];
         StoreLimits limits;
         gint64 wal_tried; /* size of the WAL when a checkpoint was last asked for */

@@ -6,7 +6,7 @@
 #include "model/config.h"
 
 #define RUN_COLUMNS "container, number, invocation, pid, start_usec, finish_usec, exit_code, exit_signal, result, reason, oom_kills, restarts, health, actor, log_cursor, name"
-#define TRIM_EACH 256 /* records or events between two trims */
+#define TRIM_EACH 256 /* records between two trims */
 
 bool store_put_run(Store *store, const Run *run, GError **error) {
         sqlite3_stmt *s = store_statement(store, STATEMENT_PUT_RUN, "INSERT OR REPLACE INTO run (" RUN_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", error);
@@ -147,7 +147,7 @@ bool store_trim(Store *store, GError **error) {
                                              "DELETE FROM run WHERE finish_usec > 0 AND finish_usec < ?1 AND finish_usec < (SELECT finish_usec FROM run ORDER BY finish_usec DESC LIMIT 1 OFFSET ?2) "
                                              "AND NOT EXISTS (SELECT 1 FROM life WHERE life.id = run.container AND life.run = run.number)",
                                              error);
-        store->n_runs_since_trim = store->n_events_since_trim = 0;
+        store->n_runs_since_trim = 0;
         if (!runs)
                 return false;
         store_bind_int(runs, 1, usec_ago(store->limits.runs_usec));

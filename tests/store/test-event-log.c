@@ -162,6 +162,30 @@ static void test_events_are_trimmed_as_they_come(void) {
         g_assert_cmpuint(count(store, 0, true), <=, 10 + 256);
 }
 
+/* The service leaves when nothing runs: most of its lives are short. */
+static void test_short_lives_trim_as_well(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        const StoreLimits limits = {.runs_usec = 0, .runs_count = 1, .events_usec = 0, .events_count = 10};
+
+        for (unsigned life = 0; life < 30; life++) {
+                Store *store = store_open(directory, NULL, NULL);
+                Run *run = run_new("c", life + 1);
+
+                store_set_limits(store, &limits);
+                run->result = RESULT_SUCCESS;
+                run->finish_usec = life + 1;
+                g_assert_true(store_put_run(store, run, NULL));
+                run_free(run);
+                for (unsigned i = 0; i < 20; i++)
+                        append(store, "container", 1);
+                store_close(store);
+        }
+        g_autoptr(Store) store = store_open(directory, NULL, NULL);
+        g_autoptr(GPtrArray) runs = store_list_runs(store, "c", 100, NULL);
+        g_assert_cmpuint(count(store, 0, true), <=, 10 + 256);
+        g_assert_cmpuint(runs->len, <=, 1 + 256 / 20 + 1);
+}
+
 static void test_numbers_and_the_log_id_survive(void) {
         g_autoptr(TestingDirectory) directory = testing_directory_new();
         guint8 id[16];
@@ -207,6 +231,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/event-log/the-greater-limit-counts", test_the_greater_limit_counts);
         g_test_add_func("/event-log/a-reader-is-told-what-it-missed", test_a_reader_is_told_what_it_missed);
         g_test_add_func("/event-log/events-are-trimmed-as-they-come", test_events_are_trimmed_as_they_come);
+        g_test_add_func("/event-log/short-lives-trim-as-well", test_short_lives_trim_as_well);
         g_test_add_func("/event-log/numbers-and-the-log-id-survive", test_numbers_and_the_log_id_survive);
         g_test_add_func("/event-log/two-logs-have-two-ids", test_two_logs_have_two_ids);
         g_test_add_func("/event-log/details-of-another-world-are-named", test_details_of_another_world_are_named);
