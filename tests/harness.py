@@ -141,7 +141,8 @@ class Client:
         reply = self.connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID", GLib.Variant("(s)", (NAME,)), None, 0, -1, None)
         return reply.unpack()[0]
 
-    def _configure(self, text):
+    def configure(self, text):
+        """The text of conbus.conf from now on, told to the service by SIGHUP; "" for none."""
         self.manager("ListContainers")
         with open(os.environ["CONBUS_CONFIG"], "w", encoding="utf-8") as file:
             file.write(text)
@@ -152,11 +153,11 @@ class Client:
     @contextlib.contextmanager
     def settings(self, **keys):
         """Settings of the section [Service] of conbus.conf for a while, told to the service by SIGHUP."""
-        self._configure("\n".join(["[Service]", *(f"{key}={value}" for key, value in keys.items())]))
+        self.configure("\n".join(["[Service]", *(f"{key}={value}" for key, value in keys.items())]))
         try:
             yield
         finally:
-            self._configure("")
+            self.configure("")
 
     def environment(self, **variables):
         """For whatever service the bus activates from now on: by a call, or by an exit command of conmon."""

@@ -9,7 +9,7 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import CONTAINER, Client, Error, GLib, Skip, expect, main, on_real_runtime, options, wait_for, wait_output  # noqa: E402
+from harness import CONTAINER, MANAGER, Client, Error, GLib, Skip, expect, main, on_real_runtime, options, wait_for, wait_output  # noqa: E402
 
 
 def test_waits_before_and_after_the_end_agree(client):
@@ -46,6 +46,28 @@ def test_open_wait_is_one_line(client):
     with os.fdopen(fd, encoding="utf-8") as stream:
         lines = stream.read().splitlines()
     assert len(lines) == 1 and json.loads(lines[0])["exit-code"] == 6
+
+
+def test_records_are_kept_as_the_settings_say(client):
+    """The latest ones, also of containers that have gone; what is beyond them goes once there have been some more events."""
+    path = client.create("gone", "true")
+    client.call(path, CONTAINER, "Start")
+    client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], options(run=1))
+    client.call(path, CONTAINER, "Remove")
+    gone, job = path.rsplit("/", 1)[1], client.create("job", "false")
+    client.configure("[Runs]\nKeepUSec=0\nKeepCount=8\n")
+    begun = client.get("/io/conbus1", "EventSeq", MANAGER)
+    while client.get("/io/conbus1", "EventSeq", MANAGER) < begun + 300:
+        assert [record["exit-code"] for record in client.manager("ListRuns", "su", gone, 0)[0]] in ([0], [])
+        run = client.call(job, CONTAINER, "Start")[0]
+        client.call(job, CONTAINER, "WaitFor", "asa{sv}", ["exited"], options(run=run))
+    client.configure("")
+    numbers = [record["run"] for record in client.call(job, CONTAINER, "ListRuns", "u", 0)[0]]
+    assert numbers == list(range(run, run - len(numbers), -1)) and 8 <= len(numbers) < run, numbers
+    assert client.manager("ListRuns", "su", gone, 0)[0] == []
+    expect("NoSuchRun", client.manager, "GetRun", "st", gone, 1)
+    expect("NoSuchRun", client.call, job, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(run=1))
+    assert client.call(job, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(after_run=0))[:3] == ("stopped", numbers[-1], 1), "the first that is known"
 
 
 def test_the_limit_of_waits(client):
