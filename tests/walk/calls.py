@@ -241,6 +241,9 @@ class Call:
             check(error in refused or was_gone and error in ("NoSuchRun", "NoSuchContainer"), f"{self} fails with {error}")
             return
         index, path, run, condition, details = body
+        if condition == "timeout":
+            self._check_any_in_time(body)
+            return
         container, wanted = self.entries[index]
         check(path == container.path, f"{self} answers for another container")
         request = self._request_for(wanted)
@@ -248,6 +251,14 @@ class Call:
         answer = (condition, run, details["exit-code"], details["signal"], details["result"], details)
         was_gone = None in container.lives_of(self.reply_epoch)[self.first[path] : end + 1]  # then the records alone answer, whatever the condition
         check_answer(self, container, request, (self.first[path], end, end), "", answer, end, was_gone)
+
+    def _check_any_in_time(self, body):
+        """The time was that of all of them, and none need have been met in it."""
+        check(body == (0, "/", 0, "timeout", {}), f"{self} times out with {body}")
+        check(self.request.timeout is not None and self.reply_time - self.sent_time >= self.request.timeout / 1e6 - 0.001, f"{self} times out too early")
+        for container, wanted in self.entries:
+            possible = answers(self._request_for(wanted), container.lives_of(self.reply_epoch), self.first[container.path], self.ends[container.path], self.ends[container.path], container.restarts_in(self.reply_epoch))
+            check(any(condition is NEVER for _, condition, _ in possible) or not possible, f"{self} times out, though {container.life['Name']} met it: {sorted(str(condition) for _, condition, _ in possible)}")
 
     def is_overdue(self):
         """After all is quiet: a wait that must have been answered by now."""
