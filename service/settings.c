@@ -8,12 +8,20 @@
 
 #define FILE_PATH "/etc/conbus/conbus.conf"
 
+/* What has been read is taken out of the file; so what is left in the end is nothing that this version knows. */
+static char *take(GKeyFile *file, const char *group, const char *key) {
+        char *word = g_key_file_get_string(file, group, key, NULL);
+
+        (void) g_key_file_remove_key(file, group, key, NULL);
+        return word;
+}
+
 static void read_number(GKeyFile *file, const char *path, const char *group, const char *key, guint64 *number) {
         g_autoptr(GError) error = NULL;
 
         if (!g_key_file_has_key(file, group, key, NULL))
                 return;
-        g_autofree char *word = g_key_file_get_string(file, group, key, NULL);
+        g_autofree char *word = take(file, group, key);
         if (word && g_str_equal(g_strstrip(word), "infinity"))
                 *number = UINT64_MAX;
         else if (!word || !g_ascii_string_to_unsigned(word, 10, 0, G_MAXUINT64, number, &error))
@@ -22,13 +30,23 @@ static void read_number(GKeyFile *file, const char *path, const char *group, con
 
 static void read_slice(GKeyFile *file, const char *path, Settings *settings) {
         g_autoptr(GError) error = NULL;
-        g_autofree char *word = g_key_file_get_string(file, "Service", "Slice", NULL);
+        g_autofree char *word = take(file, "Service", "Slice");
         g_autoptr(GVariant) value = word ? g_variant_ref_sink(g_variant_new_string(g_strstrip(word))) : NULL;
 
         if (value && !config_unit_check_slice("Slice", value, &error))
                 log_warning("%s: %s; what counted before counts", path, error->message);
         else if (value)
                 g_strlcpy(settings->slice, word, sizeof settings->slice);
+}
+
+static void tell_unknown(GKeyFile *file, const char *path) {
+        g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+
+        for (char **group = groups; *group; group++) {
+                g_auto(GStrv) keys = g_key_file_get_keys(file, *group, NULL, NULL);
+                for (char **key = keys; key && *key; key++)
+                        log_warning("%s: %s in [%s] is no setting that this version knows; it is ignored", path, *key, *group);
+        }
 }
 
 static void read_file(const char *path, Settings *settings) {
@@ -62,6 +80,7 @@ static void read_file(const char *path, Settings *settings) {
         read_number(file, path, "Runs", "KeepCount", &settings->limits.runs_count);
         read_number(file, path, "Events", "KeepUSec", &settings->limits.events_usec);
         read_number(file, path, "Events", "KeepCount", &settings->limits.events_count);
+        tell_unknown(file, path);
         settings->operations_max = (unsigned) CLAMP(operations, 1, 4096);
         settings->waits_per_caller = (unsigned) CLAMP(waits, 1, 1000000);
         settings->checks_per_user = (unsigned) CLAMP(checks, 1, 1000000);

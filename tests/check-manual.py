@@ -137,7 +137,7 @@ def settings_in(text):
 
 
 def every_setting_is_described():
-    known = set(re.findall(r'\bread_number\(file, path, "(\w+)", "(\w+)"', read(SETTINGS_FILE))) | set(re.findall(r'g_key_file_get_string\(file, "(\w+)", "(\w+)"', read(SETTINGS_FILE)))
+    known = set(re.findall(r'\bread_number\(file, path, "(\w+)", "(\w+)"', read(SETTINGS_FILE))) | set(re.findall(r'\btake\(file, "(\w+)", "(\w+)"', read(SETTINGS_FILE)))
     shown = settings_in(read(DEFAULTS_FILE))
     complaints = [f"{SETTINGS_FILE}: {name} in [{group}] is not in {DEFAULTS_FILE}" for group, name in sorted(known - set(shown))]
     complaints += [f"{DEFAULTS_FILE}: {name} in [{group}] is read by nobody" for group, name in sorted(set(shown) - known)]

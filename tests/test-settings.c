@@ -175,6 +175,18 @@ static void test_a_bad_dropin_leaves_the_others(Fixture *fixture, gconstpointer 
         g_assert_cmpuint(fixture->settings.exit_file_usec, ==, 4);
 }
 
+/* Each of them, and none that is known. */
+static void test_unknown_keys_are_told(Fixture *fixture, gconstpointer unused) {
+        if (g_test_subprocess()) {
+                log_set_level(LOG_WARNING);
+                load(fixture, "[Service]\nKillUSec=1\nKilUSec=2\nSlice=machine-web.slice\n[Restarts]\nBackoffMaxUSec=3\n");
+                return;
+        }
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        g_test_trap_assert_stderr("conbusd: *: KilUSec in [Service] is no setting that this version knows; it is ignored\nconbusd: *: BackoffMaxUSec in [Restarts] is no setting that this version knows; it is ignored\n");
+}
+
 static void test_the_installed_example_is_the_defaults(Fixture *fixture, gconstpointer unused) {
         g_autofree char *text = read_example();
 
@@ -196,6 +208,7 @@ int main(int argc, char *argv[]) {
                 {"/settings/counts-have-bounds", test_counts_have_bounds},
                 {"/settings/a-bad-value-leaves-the-others", test_a_bad_value_leaves_the_others},
                 {"/settings/unknown-keys-and-groups-change-nothing", test_unknown_keys_and_groups_change_nothing},
+                {"/settings/unknown-keys-are-told", test_unknown_keys_are_told},
                 {"/settings/a-file-that-is-none-changes-nothing", test_a_file_that_is_none_changes_nothing},
                 {"/settings/dropins-come-after-the-file-in-order-of-name", test_dropins_come_after_the_file_in_order_of_name},
                 {"/settings/dropins-need-no-file", test_dropins_need_no_file},
