@@ -3,6 +3,7 @@
 """conbus.service: activation, what systemctl says of it, restarts."""
 
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -99,6 +100,33 @@ def test_a_restart_and_a_crash_leave_containers_alone(client):
     client.kill_service(9)
     wait_for(lambda: show("ActiveState") == ["active"], "the service to come back", poll=True)
     assert (client.get(path, "State"), client.get(path, "MainPID")) == ("running", pids[0])
+
+
+def test_a_service_that_hangs_is_replaced(client):
+    """By the watchdog of the service manager, which is given less patience here. What runs does not notice."""
+    path = client.create("box", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    pid = client.get(path, "MainPID")
+    dropin = "/run/systemd/system/conbus.service.d/test.conf"
+    os.makedirs(os.path.dirname(dropin), exist_ok=True)
+    with open(dropin, "w", encoding="ascii") as file:
+        file.write("[Service]\nWatchdogSec=2s\nTimeoutAbortSec=500ms\n")
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", "conbus.service")
+    hung = client.service_pid()
+    assert show("Result") == ["success"]
+    os.kill(hung, signal.SIGSTOP)
+    wait_for(lambda: show("NRestarts", "ActiveState") == ["1", "active"], "the service to be replaced", poll=True)
+    assert client.service_pid() != hung and client.get(path, "MainPID") == pid
+    # One that does nothing, but is well, stays.
+    alive = client.service_pid()
+    other = client.create("other", "sleep", "5")
+    client.call(other, CONTAINER, "Start")
+    client.call(other, CONTAINER, "Wait")
+    assert client.service_pid() == alive
+    os.unlink(dropin)
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", "conbus.service")
 
 
 if __name__ == "__main__":
