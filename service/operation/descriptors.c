@@ -53,5 +53,9 @@ bool descriptors_restore(const Container *container, const char *role, const Sto
         }
         if (fd >= 0)
                 fd_store_remove(name);
-        return pidref_find(process->pid, process->start_time, ret);
+        if (!pidref_find(process->pid, process->start_time, ret))
+                return false;
+        if (ret->fd >= 0) /* the store was lost, as by a stop of the service: the next service is to have it again */
+                fd_store_push(name, ret->fd, FD_STORE_KEEP);
+        return true;
 }

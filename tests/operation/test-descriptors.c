@@ -188,6 +188,7 @@ static void test_roles_are_not_mixed_up(Case *test, gconstpointer unused) {
         pass(test, fcntl(test->process.fd, F_DUPFD_CLOEXEC, 16), "monitor");
         g_assert_true(restore(test, "main", &found)); /* it lives, so it is found */
         g_assert_cmpint(found.fd, !=, 3);
+        expect_stored(test, 7, "main");
         g_assert_cmpint(fcntl(3, F_GETFD), >=, 0);
         fd_store_drop_rest();
         expect_removed(test, 7, "monitor", test->process.pid, test->process.start_time);
@@ -199,6 +200,7 @@ static void test_what_is_no_pidfd_is_dropped(Case *test, gconstpointer unused) {
         pass(test, open("/dev/null", O_RDONLY | O_CLOEXEC), "main");
         g_assert_true(restore(test, "main", &found));
         expect_removed(test, 7, "main", test->process.pid, test->process.start_time);
+        expect_stored(test, 7, "main");
         g_autofree char *info = g_strdup_printf("/proc/self/fdinfo/%d", found.fd), *text = NULL;
         g_assert_true(g_file_get_contents(info, &text, NULL, NULL));
         g_assert_nonnull(strstr(text, "\nPid:"));
@@ -215,18 +217,21 @@ static void test_a_pidfd_of_another_is_dropped(Case *test, gconstpointer unused)
         g_assert_true(restore(test, "main", &found));
         g_assert_cmpint(found.pid, ==, test->process.pid);
         expect_removed(test, 7, "main", test->process.pid, test->process.start_time);
+        expect_stored(test, 7, "main");
         g_assert_cmpuint(testing_count_descriptors(), ==, before); /* one came, one is held */
         g_assert_no_errno(kill(pid, SIGKILL));
         g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
         g_assert_false(pidref_has_ended(&found));
 }
 
+/* And stored again, for the next time. */
 static void test_without_a_store_the_process_is_looked_for(Case *test, gconstpointer unused) {
         g_auto(PidRef) found = PIDREF_NULL, none = PIDREF_NULL;
         const StoredProcess gone = {.pid = test->process.pid, .start_time = test->process.start_time + 1}, never = {0};
 
         g_assert_true(restore(test, "main", &found));
         g_assert_cmpint(found.pid, ==, test->process.pid);
+        expect_stored(test, 7, "main");
         g_assert_false(descriptors_restore(test->container, "main", &gone, &none));
         g_assert_false(descriptors_restore(test->container, "main", &never, &none));
         g_assert_false(pidref_is_set(&none));

@@ -94,5 +94,20 @@ def test_an_end_while_nobody_was_there_is_told_by_the_stored_pidfd(client):
     assert client.call(path, CONTAINER, "Wait") == (1, 6, 0, "exit-code")
 
 
+def test_a_stopped_service_finds_its_processes_with_and_without_the_store(client):
+    """From systemd 254 on the store is kept while the service is stopped, as it is after an idle exit; before, pid and start time must do."""
+    version = int(run("systemctl", "--version").split()[1].split(".")[0])
+    path = client.create("kept", "sleep", "1000")
+    client.call(path, CONTAINER, "Start")
+    pid = client.get(path, "MainPID")
+    wait_for(lambda: stored() == 2, "two descriptors in the store", poll=True)
+    run("systemctl", "stop", "conbus.service")
+    assert stored() == (2 if version >= 254 else 0), (version, stored())
+    assert (client.get(path, "State"), client.get(path, "MainPID")) == ("running", pid)
+    wait_for(lambda: stored() == 2, "two descriptors in the store again", poll=True)
+    client.call(path, CONTAINER, "Kill", "si", "leader", 9)
+    assert client.call(path, CONTAINER, "Wait") == (1, 137, 9, "signal")
+
+
 if __name__ == "__main__":
     main("machine")
