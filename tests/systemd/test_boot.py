@@ -10,6 +10,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import CONTAINER, boot, main, options, run, wait_for  # noqa: E402
 
 TIME = "/machine/time-of-shutdown"
+DROPIN = "/etc/systemd/system/conbus.service.d/test.conf"
+STUBBORN = ("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
 OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
 
 
@@ -18,16 +20,21 @@ def records(client, name):
 
 
 def test_containers_with_every_policy_run_at_shutdown(client):
+    """One of them does not stop when it is asked to, and would be waited for without end; the machine waits for 8 s."""
+    os.makedirs(os.path.dirname(DROPIN))
+    with open(DROPIN, "w", encoding="ascii") as file:
+        file.write("[Service]\nTimeoutStopSec=8s\n")
     run("systemctl", "enable", "conbus.service")
     for name, config in {
         "base": {"restart_policy": "always"},
         "dependent": {"restart_policy": "unless-stopped", "depends": ["base"]},
         "plain": {},
+        "stubborn": {"stop_timeout_usec": 2**64 - 1},
         "auto": {"auto_start": True},
         "down": {"restart_policy": "unless-stopped"},
         "loop": {"restart_policy": "always"},
     }.items():
-        path = client.create(name, *(("false",) if name == "loop" else OBEDIENT), **config)
+        path = client.create(name, *({"loop": ("false",), "stubborn": STUBBORN}.get(name, OBEDIENT)), **config)
         client.call(path, CONTAINER, "Start")
     client.call("/container/down", CONTAINER, "Stop")
     wait_for(lambda: client.get("/container/loop", "RestartCount") > 2, "restarts of the loop")
@@ -45,6 +52,8 @@ def test_the_shutdown_was_quick_and_in_order(client):
     for name, record in ended.items():
         assert (record["exit-code"], record["result"]) == (0, "success"), (name, record)
     assert ended["dependent"]["finish"] < ended["base"]["finish"]
+    stubborn = records(client, "stubborn")[0]
+    assert (stubborn["exit-code"], stubborn["signal"]) == (137, 9), stubborn
 
 
 @boot(2)
