@@ -19,10 +19,10 @@ void crun_set_error(GError **error, const char *subject, const char *message) {
         g_autofree char *lower = g_ascii_strdown(message, -1);
         ConbusError code = CONBUS_ERROR_RUNTIME_FAILED;
 
-        if (g_str_has_prefix(lower, "executable file") || g_str_has_prefix(lower, "open executable"))
-                code = strstr(lower, "permission denied") ? CONBUS_ERROR_RUNTIME_PERMISSION_DENIED : CONBUS_ERROR_RUNTIME_COMMAND_NOT_FOUND;
-        else if (strstr(lower, "permission denied") || strstr(lower, "operation not permitted"))
+        if (strstr(lower, "permission denied") || strstr(lower, "operation not permitted")) /* the latter also of a directory that was to be executed */
                 code = CONBUS_ERROR_RUNTIME_PERMISSION_DENIED;
+        else if (g_str_has_prefix(lower, "executable file") || g_str_has_prefix(lower, "open executable"))
+                code = CONBUS_ERROR_RUNTIME_COMMAND_NOT_FOUND;
         error_set(error, code, "%s: %s", subject, *message ? message : "crun failed without a word");
 }
 

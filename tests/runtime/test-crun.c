@@ -17,6 +17,7 @@ static void test_failures_are_classed(void) {
                 {"Executable file `nothing` not found in $PATH", CONBUS_ERROR_RUNTIME_COMMAND_NOT_FOUND, 127},
                 {"open executable: No such file or directory", CONBUS_ERROR_RUNTIME_COMMAND_NOT_FOUND, 127},
                 {"open executable: Permission denied", CONBUS_ERROR_RUNTIME_PERMISSION_DENIED, 126},
+                {"open executable: Operation not permitted", CONBUS_ERROR_RUNTIME_PERMISSION_DENIED, 126}, /* a directory */
                 {"executable file `/etc/passwd`: Permission denied", CONBUS_ERROR_RUNTIME_PERMISSION_DENIED, 126},
                 {"exec `/etc`: permission denied", CONBUS_ERROR_RUNTIME_PERMISSION_DENIED, 126},
                 {"setgid: Operation not permitted", CONBUS_ERROR_RUNTIME_PERMISSION_DENIED, 126},

@@ -39,7 +39,8 @@ def test_a_taken_name(client):
 def test_commands_that_cannot_run(client):
     config = options(rootfs=os.environ["CONBUS_TEST_ROOTFS"])
     expect("RuntimeCommandNotFound", client.manager, "RunContainer", "ssasa{sv}", "x", "", ["nosuch"], config)
-    expect("RuntimePermissionDenied", client.manager, "RunContainer", "ssasa{sv}", "x", "", ["/etc/passwd"], config)
+    for command in ("/etc/passwd", "/etc"):
+        expect("RuntimePermissionDenied", client.manager, "RunContainer", "ssasa{sv}", "x", "", [command], config)
     nothing_is_left(client)
     path = client.create("x", "nosuch")
     expect("RuntimeCommandNotFound", client.call, path, CONTAINER, "Start")
