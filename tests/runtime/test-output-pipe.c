@@ -17,7 +17,7 @@ static sd_event *loop_new(void) {
 
 /* As much as a pipe takes at once, until all of it has been taken. */
 static void write_all(sd_event *event, int fd, gsize size) {
-        g_autofree char *text = g_malloc(size);
+        g_autofree char *text = g_malloc(size + 1);
 
         memset(text, 'x', size);
         for (gsize written = 0; written < size;) {
