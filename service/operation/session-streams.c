@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The streams of exec sessions. Whoever attaches before the start waits here with its end of the socket, in which input may gather; its connection counts as made. At the start all of them are connected before anything executes, and see the first byte.
+ * Who comes while it is being started is connected as soon as conmon can be, and told so then.
  * A session keeps no log: who comes later sees what is written from then on. So it is the process that waits for a client which reads slowly, as it would for a pipe, and not the client that is dropped; but nobody is waited for once it has ended. An explicit end of the input is always the end of the process's; leaving never is. */
 
 #include "operation/attachments-internal.h"
@@ -65,9 +66,10 @@ bool attachment_connect_to_session(Attachment *attachment, GError **error) {
         if (!streams)
                 streams = run_streams_new(attachment->engine, attachment->container, session, attachment->container->life.run);
         attachment_join(attachment, streams);
-        if (session->life.state == SESSION_CREATED) {
+        if (session->life.state == SESSION_CREATED && !streams->streamer) {
                 attachment->early = true;
-                attachment_succeed_later(attachment);
+                if (!session->life.launching) /* else conmon may not wait for it: it is connected when it is */
+                        attachment_succeed_later(attachment);
                 return true;
         }
         if (!send_size(attachment, error) || (!streams->streamer && !start_streamer(streams, error)))
@@ -85,11 +87,20 @@ void session_streams_settle(RunStreams *streams) {
         settled(streams->settled_userdata);
 }
 
+static GError *not_started(const Session *session) {
+        g_autofree char *title = session_title(session);
+
+        return g_error_new(CONBUS_ERROR, CONBUS_ERROR_INVALID_STATE, "attach to %s: it has ended before it could be attached to", title);
+}
+
 static void end_all(RunStreams *streams, const GError *error) {
         Attachment *attachment;
 
         while ((attachment = g_queue_peek_head(&streams->attachments)))
-                attachment_end(attachment, error ? NULL : run_streams_result(streams, "exited"), error);
+                if (attachment->connected)
+                        attachment_fail_later(attachment, error ? g_error_copy(error) : not_started(streams->session));
+                else
+                        attachment_end(attachment, error ? NULL : run_streams_result(streams, "exited"), error);
 }
 
 /* Those that wait for the session's streams, now that it has some. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One control connection at a time; a report that cannot be delivered waits for the next one. It leaves when no client and no report is left, and the run's output has ended or conmon has gone. */
+/* One control connection at a time; a report that cannot be delivered waits for the next one. It leaves when no client and no report is left, and the run's output has ended or conmon has gone; not before the service has said what it was started for. */
 
 #include "stream/server.h"
 #include "base/auto.h"
@@ -22,7 +22,7 @@ struct Server {
         LogMarks *marks; /* NULL unless sees_all and there is a log */
         sd_event_source *rename_source, *count_source; /* of the log's directory; counts what was rotated */
         bool sees_all; /* the ring holds the run's output from its first byte on */
-        bool monitor_gone, was_connected;
+        bool monitor_gone, was_connected, was_told;
         GQueue clients; /* of Client */
         GQueue reports; /* of GVariant: `gone` that nobody has heard yet */
 };
@@ -33,7 +33,7 @@ static bool has_nothing_to_do(const Server *server) {
         bool over = server->host.run_ended || server->monitor_gone || source_has_ended(server->host.source);
         bool is_cut_off = server->control_fd < 0 && !server->channel; /* a connected pair that is closed: it brings no client and hears no report any more */
 
-        if (server->clients.length > 0 || (server->reports.length > 0 && !is_cut_off) || (!server->was_connected && !server->monitor_gone))
+        if (server->clients.length > 0 || (server->reports.length > 0 && !is_cut_off) || (server->channel ? !server->was_told : !server->was_connected))
                 return false;
         return over || is_cut_off;
 }
@@ -293,7 +293,6 @@ static void add_client(Server *server, guint64 id, GVariant *fields, int fds[CHA
         plan_clear(&plan);
         if (!client) {
                 channel_send(server->channel, STREAM_REFUSED, id_fields(id, error), NULL, 0);
-                leave_if_done(server);
                 return;
         }
         g_queue_push_tail(&server->clients, client);
@@ -377,6 +376,7 @@ static void on_received(const char *word, GVariant *fields, int fds[CHANNEL_FDS_
         Server *server = userdata;
         guint64 id = 0;
 
+        server->was_told = server->was_told || !g_str_equal(word, STREAM_PROCESS); /* which comes before the first client */
         (void) g_variant_lookup(fields, "id", "t", &id);
         if (g_str_equal(word, STREAM_ADD) && fds[0] >= 0)
                 add_client(server, id, fields, fds);
@@ -388,6 +388,7 @@ static void on_received(const char *word, GVariant *fields, int fds[CHANNEL_FDS_
                 end_run(server, fields);
         else
                 log_warning("the word \"%s\" is not known here", word);
+        leave_if_done(server);
 }
 
 static void on_closed(void *userdata) {

@@ -44,20 +44,18 @@ void source_free(Source *source) {
         g_free(source);
 }
 
-/* By the directory's descriptor: the path itself may be too long for an address. */
-static int connect_to_conmon(Source *source, GError **error) {
+/* By the directory's descriptor: the path itself may be too long for an address. -1 in *ret_fd: conmon serves no streams any more, so that they are at their end. */
+static bool connect_to_conmon(Source *source, int *ret_fd, GError **error) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         autofd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/attach", source->directory_fd);
         if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
-                if (errno == ENOENT || errno == ECONNREFUSED)
-                        error_set(error, CONBUS_ERROR_NOT_RUNNING, "conmon serves no streams any more");
-                else
-                        error_errno(error, errno, "connect to conmon");
-                return -1;
+                *ret_fd = -1;
+                return fd >= 0 && (errno == ENOENT || errno == ECONNREFUSED) ? true : error_errno(error, errno, "connect to conmon");
         }
-        return steal_fd(&fd);
+        *ret_fd = steal_fd(&fd);
+        return true;
 }
 
 /* --- output --- */
@@ -101,14 +99,16 @@ static int on_output(sd_event_source *event_source, int fd, uint32_t revents, vo
 }
 
 bool source_open_output(Source *source, GError **error) {
+        autofd int fd = -1;
+
         if (source->ring)
                 return true;
-        autofd int fd = connect_to_conmon(source, error);
-        if (fd < 0)
+        if (!connect_to_conmon(source, &fd, error))
                 return false;
         source->ring = ring_new(RING_SIZE, error);
-        if (!source->ring)
-                return false;
+        source->ended = fd < 0;
+        if (!source->ring || source->ended)
+                return source->ring;
         int r = sd_event_add_io(source->event, &source->output_source, fd, EPOLLIN, on_output, source);
         if (r < 0)
                 return error_errno(error, -r, "watch conmon");
@@ -165,23 +165,29 @@ static int on_input(sd_event_source *event_source, int fd, uint32_t revents, voi
         return 0;
 }
 
-static int connect_input(Source *source, GError **error) {
-        if (source->one_connection)
-                return source_open_output(source, error) ? fcntl(source->output_fd, F_DUPFD_CLOEXEC, 3) : -1;
-        autofd int fd = connect_to_conmon(source, error);
-        if (fd >= 0 && shutdown(fd, SHUT_RD) < 0) {
-                error_errno(error, errno, "set up the standard input");
-                return -1;
-        }
-        return steal_fd(&fd);
+static bool connect_input(Source *source, int *ret_fd, GError **error) {
+        autofd int fd = -1;
+
+        if (source->one_connection ? !source_open_output(source, error) : !connect_to_conmon(source, &fd, error))
+                return false;
+        if (source->one_connection && source->output_fd >= 0)
+                fd = fcntl(source->output_fd, F_DUPFD_CLOEXEC, 3);
+        else if (fd >= 0 && shutdown(fd, SHUT_RD) < 0)
+                return error_errno(error, errno, "set up the standard input");
+        *ret_fd = steal_fd(&fd);
+        return true;
 }
 
 bool source_open_input(Source *source, GError **error) {
-        if (source->input_fd >= 0)
+        autofd int fd = -1;
+
+        if (source->input_fd >= 0 || source->input_gone)
                 return true;
-        autofd int fd = connect_input(source, error);
-        if (fd < 0)
+        if (!connect_input(source, &fd, error))
                 return false;
+        source->input_gone = fd < 0;
+        if (source->input_gone)
+                return true;
         int r = sd_event_add_io(source->event, &source->input_source, fd, EPOLLOUT, on_input, source);
         if (r >= 0)
                 r = sd_event_source_set_enabled(source->input_source, SD_EVENT_OFF);

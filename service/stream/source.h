@@ -19,7 +19,7 @@ typedef struct SourceEvents {
 Source *source_new(sd_event *event, int directory_fd, bool one_connection, const SourceEvents *events, void *userdata); /* borrows the descriptor */
 void source_free(Source *source);
 
-/* Connect; nothing when it is done already. False: there is no conmon any more. */
+/* Connect; nothing when it is done already. Where conmon serves no streams any more the output has ended and input is dropped. */
 bool source_open_output(Source *source, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool source_open_input(Source *source, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

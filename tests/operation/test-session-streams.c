@@ -198,10 +198,12 @@ static void test_whoever_comes_during_the_launch(Fixture *fixture, gconstpointer
         Gate *gate = fakes_gate(fixture, "crun exec");
         execute_begin(fixture, session, &answer); /* conmon waits for nobody */
         gate_reach(gate);
-        client_attach_session(&client, fixture, session, NULL);
+        client_begin_session(&client, fixture, session, NULL);
+        client_connect(&client);
         gate_open(gate);
         testing_run_until_count(fixture->event, &answer.n, 1);
         g_assert_no_error(answer.error);
+        testing_run_until_count(fixture->event, &client.n_connected, 1); /* when it is */
         g_assert_nonnull(find_streams(fixture, session)->streamer);
         testing_run_until(fixture->event, are_connected, find_streams(fixture, session));
         g_assert_true(session_kill(session, SIGKILL, NULL));

@@ -84,13 +84,20 @@ static void test_what_cannot_be_added_is_refused(Fixture *fixture, gconstpointer
         g_assert_false(fake_conmon_is_asked(fixture->conmon));
 }
 
-static void test_without_conmon_a_client_is_refused(Fixture *fixture, gconstpointer unused) {
+/* Who comes after the last byte and before the record has the code all the same. */
+static void test_without_conmon_a_client_waits_for_the_end(Fixture *fixture, gconstpointer unused) {
         begin_with_pair(fixture);
         fake_conmon_stop(fixture->conmon);
-        autofd int peer = add(fixture, 1, READER, -1);
-        expect_word(fixture, "refused 1 NotRunning: conmon serves no streams any more");
+        autofd int peer = add(fixture, 1, PACKETS, -1);
+        expect_word(fixture, "added 1");
         autofd int other = add(fixture, 2, RAW, -1);
-        expect_word(fixture, "refused 2 NotRunning: conmon serves no streams any more");
+        expect_word(fixture, "added 2");
+        g_assert_no_errno(send(other, "word", 4, MSG_NOSIGNAL));
+        expect_silence(fixture);
+        tell_end(fixture, "{'run': <uint64 1>, 'exit-code': <2>}");
+        expect_word(fixture, "gone 1 {'job': <1>} 0 0 exited");
+        expect_word(fixture, "gone 2 {'job': <2>} 4 0 exited");
+        expect_got(fixture, peer, "\3{\"reason\":\"exited\",\"run\":1,\"exit-code\":2}");
 }
 
 static void test_words_that_are_not_known(Fixture *fixture, gconstpointer unused) {
@@ -223,12 +230,31 @@ static void test_it_leaves_when_conmon_has_gone_and_nobody_is_left(Fixture *fixt
         g_assert_true(has_left(fixture));
 }
 
-static void test_it_leaves_when_conmon_has_gone_before_anybody_came(Fixture *fixture, gconstpointer unused) {
+/* The service has connected before the server is started, and its word about the client is on its way. */
+static void test_the_client_it_was_started_for_is_waited_for(Fixture *fixture, gconstpointer unused) {
         fixture->plan.control_fd = testing_listen(fixture->control_path, SOCK_SEQPACKET);
+        fake_conmon_stop(fixture->conmon);
+        g_assert_no_errno(eventfd_write(fixture->monitor, 1));
         begin(fixture);
         settle(fixture);
-        g_assert_false(has_left(fixture)); /* the service will connect */
+        g_assert_false(has_left(fixture));
+        connect_control(fixture);
+        expect_word(fixture, "hello []");
+        g_assert_false(has_left(fixture));
+        autofd int peer = add(fixture, 5, PACKETS, -1);
+        expect_word(fixture, "added 5");
+        tell_end(fixture, "{'run': <uint64 3>, 'exit-code': <4>}");
+        expect_word(fixture, "gone 5 {'job': <5>} 0 0 exited");
+        expect_got(fixture, peer, "\3{\"reason\":\"exited\",\"run\":3,\"exit-code\":4}");
+        g_assert_true(has_left(fixture));
+}
+
+static void test_a_service_that_has_died_brings_nobody(Fixture *fixture, gconstpointer unused) {
+        begin_listening(fixture);
         g_assert_no_errno(eventfd_write(fixture->monitor, 1));
+        settle(fixture);
+        g_assert_false(has_left(fixture));
+        g_clear_pointer(&fixture->channel, channel_free);
         settle(fixture);
         g_assert_true(has_left(fixture));
 }
@@ -516,11 +542,15 @@ static void test_a_start_that_is_no_place(Fixture *fixture, gconstpointer unused
         expect_no_server(fixture, CONBUS_ERROR_INVALID_ARGS, "nonsense");
 }
 
-static void test_a_start_without_conmon(Fixture *fixture, gconstpointer unused) {
+static void test_a_start_without_a_way_to_conmon(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *path = g_build_filename(fixture->conmon->directory, "attach", NULL);
+
         fixture->plan.control_fd = testing_listen(fixture->control_path, SOCK_SEQPACKET);
         fixture->plan.log_start = "0:0";
         fake_conmon_stop(fixture->conmon);
-        expect_no_server(fixture, CONBUS_ERROR_NOT_RUNNING, "conmon serves no streams any more");
+        (void) unlink(path);
+        autofd int other = testing_listen(path, SOCK_STREAM);
+        expect_no_server(fixture, CONBUS_ERROR_INTERNAL, "connect to conmon");
 }
 
 static void test_a_monitor_that_cannot_be_watched(Fixture *fixture, gconstpointer unused) {
@@ -552,14 +582,15 @@ int main(int argc, char *argv[]) {
         ADD("clients-share-connections", test_clients_share_connections);
         ADD("cancelling", test_cancelling);
         ADD("what-cannot-be-added-is-refused", test_what_cannot_be_added_is_refused);
-        ADD("without-conmon-a-client-is-refused", test_without_conmon_a_client_is_refused);
+        ADD("without-conmon-a-client-waits-for-the-end", test_without_conmon_a_client_waits_for_the_end);
         ADD("words-that-are-not-known", test_words_that_are_not_known);
         ADD("end-of-the-run", test_end_of_the_run);
         ADD("streams-that-are-lost", test_streams_that_are_lost);
         ADD("one-that-comes-after-the-end", test_one_that_comes_after_the_end);
         ADD("end-of-output-is-not-the-end", test_end_of_output_is_not_the_end);
         ADD("it-leaves-when-conmon-has-gone-and-nobody-is-left", test_it_leaves_when_conmon_has_gone_and_nobody_is_left);
-        ADD("it-leaves-when-conmon-has-gone-before-anybody-came", test_it_leaves_when_conmon_has_gone_before_anybody_came);
+        ADD("the-client-it-was-started-for-is-waited-for", test_the_client_it_was_started_for_is_waited_for);
+        ADD("a-service-that-has-died-brings-nobody", test_a_service_that_has_died_brings_nobody);
         ADD("a-pair-that-is-closed-brings-nobody", test_a_pair_that_is_closed_brings_nobody);
         ADD("the-next-service-finds-the-clients", test_the_next_service_finds_the_clients);
         ADD("a-report-that-nobody-has-heard-keeps-it", test_a_report_that_nobody_has_heard_keeps_it);
@@ -578,7 +609,7 @@ int main(int argc, char *argv[]) {
         ADD("a-slow-client-is-the-only-one-to-go", test_a_slow_client_is_the_only_one_to_go);
         ADD("connections-are-lent-to-the-service", test_connections_are_lent_to_the_service);
         ADD("a-start-that-is-no-place", test_a_start_that_is_no_place);
-        ADD("a-start-without-conmon", test_a_start_without_conmon);
+        ADD("a-start-without-a-way-to-conmon", test_a_start_without_a_way_to_conmon);
         ADD("a-monitor-that-cannot-be-watched", test_a_monitor_that_cannot_be_watched);
         ADD("whoever-is-there-at-the-end-is-closed", test_whoever_is_there_at_the_end_is_closed);
         return g_test_run();

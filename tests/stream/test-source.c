@@ -176,27 +176,46 @@ static void test_connections_are_made_once(Fixture *fixture, gconstpointer unuse
         g_assert_cmpint(source_input_fd(fixture->source), >=, 0);
 }
 
-static void expect_refused(Fixture *fixture, ConbusError code, const char *part) {
-        g_autoptr(GError) error = NULL;
+static void expect_ended(Fixture *fixture) {
         unsigned before = testing_count_descriptors();
 
-        g_assert_false(source_open_output(fixture->source, &error));
-        testing_expect_error(&error, code, part);
-        g_assert_false(source_open_input(fixture->source, &error));
-        testing_expect_error(&error, code, part);
-        g_assert_null(source_ring(fixture->source));
+        g_assert_true(source_open_output(fixture->source, NULL));
+        g_assert_true(source_open_input(fixture->source, NULL));
+        g_assert_nonnull(source_ring(fixture->source));
+        g_assert_true(source_has_ended(fixture->source));
+        g_assert_cmpuint(source_write(fixture->source, (const guint8 *) "word", 4), ==, 4);
+        source_end_input(fixture->source);
+        source_finish(fixture->source);
         g_assert_cmpuint(testing_count_descriptors(), ==, before);
+        source_free(fixture->source);
+        make_source(fixture);
 }
 
-static void test_without_conmon(Fixture *fixture, gconstpointer unused) {
+static void test_without_conmon_all_is_at_its_end(Fixture *fixture, gconstpointer unused) {
         g_autofree char *path = g_build_filename(fixture->conmon->directory, "attach", NULL);
 
         fixture->conmon->listening = close_fd(fixture->conmon->listening);
-        expect_refused(fixture, CONBUS_ERROR_NOT_RUNNING, "conmon serves no streams any more"); /* its socket is there still */
+        expect_ended(fixture); /* its socket is there still */
         g_assert_no_errno(unlink(path));
-        expect_refused(fixture, CONBUS_ERROR_NOT_RUNNING, "conmon serves no streams any more");
+        expect_ended(fixture);
+        fixture->one_connection = true;
+        source_free(fixture->source);
+        make_source(fixture);
+        expect_ended(fixture);
+}
+
+static void test_what_is_not_conmons(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *path = g_build_filename(fixture->conmon->directory, "attach", NULL);
+        g_autoptr(GError) error = NULL;
+
+        fixture->conmon->listening = close_fd(fixture->conmon->listening);
+        g_assert_no_errno(unlink(path));
         autofd int other = testing_listen(path, SOCK_STREAM);
-        expect_refused(fixture, CONBUS_ERROR_INTERNAL, "connect to conmon");
+        g_assert_false(source_open_output(fixture->source, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "connect to conmon");
+        g_assert_false(source_open_input(fixture->source, &error));
+        testing_expect_error(&error, CONBUS_ERROR_INTERNAL, "connect to conmon");
+        g_assert_null(source_ring(fixture->source));
         g_assert_false(source_has_ended(fixture->source));
 }
 
@@ -331,7 +350,8 @@ int main(int argc, char *argv[]) {
         ADD("what-waits-is-taken-at-the-finish", test_what_waits_is_taken_at_the_finish);
         ADD("finish-without-output", test_finish_without_output);
         ADD("connections-are-made-once", test_connections_are_made_once);
-        ADD("without-conmon", test_without_conmon);
+        ADD("without-conmon-all-is-at-its-end", test_without_conmon_all_is_at_its_end);
+        ADD("what-is-not-conmons", test_what_is_not_conmons);
         ADD("input-is-passed-in-packets-that-conmon-reads-whole", test_input_is_passed_in_packets_that_conmon_reads_whole);
         ADD("conmon-can-never-write-into-the-input", test_conmon_can_never_write_into_the_input);
         ADD("a-conmon-that-does-not-read-is-waited-for", test_a_conmon_that_does_not_read_is_waited_for);
