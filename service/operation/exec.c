@@ -158,8 +158,10 @@ static void fail_started(Operation *operation, GError *error) {
         int code = crun_exit_code_of(error);
 
         operation_fail(operation, error);
-        session_watch_fail(operation->engine, exec->session, code);
-        operation_continue(operation);
+        if (session_watch_fail(operation->engine, exec->session, code))
+                operation_continue(operation);
+        else
+                session_watch_await(exec->session, operation);
 }
 
 /* It runs, whatever its record says: the end of it will be recorded. */

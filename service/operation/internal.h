@@ -111,7 +111,8 @@ void captures_free(Engine *engine); /* the service leaves: they are killed and n
 /* session-watch.c */
 bool session_commit_running(Session *session, Actor *actor, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* with the process of session->main */
 void session_watch_begin(Engine *engine, Session *session, Conmon *conmon); /* takes conmon; NULL: after a restart, with what could be found again in session->main and monitor */
-void session_watch_fail(Engine *engine, Session *session, int code); /* a launch came to nothing: that is its end */
+/* A launch came to nothing: that is its end. False: something of it lives still, and is being ended; session_watch_await. */
+bool session_watch_fail(Engine *engine, Session *session, int code) G_GNUC_WARN_UNUSED_RESULT;
 void session_watch_free(struct SessionWatch *watch);
 void session_watch_await(Session *session, Operation *operation); /* operation_continue once the end is recorded */
 void session_watch_kill(Session *session); /* the process, or what is about to begin it */

@@ -2,7 +2,8 @@
 /* The process of an exec session and its end.
  *
  * As with PID 1 (lifecycle.c) the kernel's status counts before conmon's exit file, which says that all output has been drained; but a process of crun exec may have ended before it was ever seen, and is then known by that file alone.
- * A session that a former life of the service has begun to launch goes on by itself, since conmon takes the end of its pipes as "go": crun's pid file, the exit file or conmon's end say what came of it. */
+ * A session that a former life of the service has begun to launch goes on by itself, since conmon takes the end of its pipes as "go": crun's pid file, the exit file or conmon's end say what came of it.
+ * A conmon that dies in a launch leaves its crun behind, which goes on and may put a process into the container: it is waited for as conmon would be, and then its pid file is believed, if what it names is such a process. Where the launch has failed that one is killed, else it goes on without streams, as any whose conmon has died. */
 
 #include "operation/internal.h"
 #include "operation/sessions.h"
@@ -22,12 +23,15 @@ struct SessionWatch {
         unsigned n_patience;
         bool monitor_gone, has_status;
         int status;
+        bool failed; /* the launch has, with this code: the end comes when nothing is left of it */
         bool decided; /* what follows is the end, which the store may have refused so far */
         int code, signal;
         GPtrArray *operations; /* with references: they wait for the end */
 };
 
 static void conclude(struct SessionWatch *watch);
+static int on_monitor(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static void wait_for_sources(struct SessionWatch *watch, guint64 usec);
 
 static void unwatch(struct SessionWatch *watch) {
         reaper_unwatch_owner(watch->engine->reaper, watch);
@@ -166,6 +170,67 @@ static void decide(struct SessionWatch *watch, bool has_file, int file_code) {
         finish(watch);
 }
 
+/* --- a launch without its conmon --- */
+
+static bool is_below(const char *cgroup, const char *top) {
+        return *top && g_str_has_prefix(cgroup, top) && (cgroup[strlen(top)] == '/' || cgroup[strlen(top)] == '\0');
+}
+
+/* conmon gives it the session's process.json by name. */
+static bool serves_session(pid_t pid, const char *process) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int) pid), *words = NULL;
+        gsize size = 0;
+
+        if (!g_file_get_contents(path, &words, &size, NULL))
+                return false;
+        for (const char *word = words; word < words + size; word += strlen(word) + 1)
+                if (g_str_equal(word, process))
+                        return true;
+        return false;
+}
+
+/* In the group of conmon, which nothing of the container's is in. */
+static bool find_crun(const struct SessionWatch *watch, PidRef *ret) {
+        const Container *container = watch->session->container;
+        g_autofree char *group = watch->engine->units ? scope_group(watch->engine, container) : cgroup_path_for_monitor(container->id);
+        g_autofree char *directory = paths_session(watch->engine->paths, watch->session->number), *process = g_build_filename(directory, "process.json", NULL);
+        g_autoptr(GPtrArray) processes = cgroup_list(group);
+
+        for (guint i = 0; i < processes->len; i++) {
+                const CgroupProcess *one = processes->pdata[i];
+                g_auto(PidRef) found = PIDREF_NULL;
+                if (is_below(one->cgroup, container->life.cgroup) || !pidref_open(one->pid, &found, NULL) || !serves_session(one->pid, process))
+                        continue;
+                *ret = pidref_steal(&found);
+                return true;
+        }
+        return false;
+}
+
+/* What crun exec puts into a container has its parent outside of it; a number that somebody else in the container bears by now has not. */
+static bool is_put_into(pid_t pid, const char *container_group) {
+        g_autofree char *group = cgroup_of_pid(pid), *parents = cgroup_of_pid(pid_parent(pid));
+
+        return group && parents && is_below(group, container_group) && !is_below(parents, container_group);
+}
+
+/* crun takes conmon's place. */
+static bool wait_for_crun(struct SessionWatch *watch) {
+        Session *session = watch->session;
+        g_auto(PidRef) crun = PIDREF_NULL;
+
+        if (!watch->monitor_gone || !session->life.launching || pidref_is_set(&session->main) || !find_crun(watch, &crun))
+                return false;
+        pidref_clear(&session->monitor);
+        session->monitor = pidref_steal(&crun);
+        int r = sd_event_add_io(watch->engine->event, &watch->monitor_source, session->monitor.fd, EPOLLIN, on_monitor, watch);
+        g_assert(r >= 0);
+        watch->monitor_gone = false;
+        if (!watch->patience)
+                wait_for_sources(watch, watch->engine->settings.create_usec);
+        return true;
+}
+
 /* --- sources --- */
 
 static void kill_monitor(struct SessionWatch *watch) {
@@ -274,14 +339,28 @@ static void find_launched(struct SessionWatch *watch) {
 
         if (!session->life.launching || pidref_is_set(&session->main) || !g_file_get_contents(path, &text, NULL, NULL))
                 return;
-        if (!pidref_open(atoi(text), &found, NULL) || !is_begun_by(found.pid, session->monitor.pid))
+        if (!pidref_open(atoi(text), &found, NULL) || !(watch->monitor_gone ? is_put_into(found.pid, session->container->life.cgroup) : is_begun_by(found.pid, session->monitor.pid)))
                 return;
         session->main = pidref_steal(&found);
         watch_main(watch);
         g_clear_pointer(&watch->patience, sd_event_source_disable_unref);
+        if (watch->failed) {
+                session_watch_kill(session);
+                return;
+        }
         if (!session_commit_running(session, NULL, &error))
                 log_error("%s", error->message);
         attachments_session_running(watch->engine, session);
+        if (watch->monitor_gone)
+                attachments_session_lost(watch->engine, session);
+}
+
+/* Nothing of it is left, or will ever go. */
+static void conclude_failed(struct SessionWatch *watch) {
+        const Session *session = watch->session;
+
+        if (watch->monitor_gone && (!pidref_is_set(&session->main) || pidref_has_ended(&session->main)))
+                finish(watch);
 }
 
 static void conclude(struct SessionWatch *watch) {
@@ -294,7 +373,13 @@ static void conclude(struct SessionWatch *watch) {
                         finish(watch);
                 return;
         }
+        if (wait_for_crun(watch))
+                return;
         find_launched(watch);
+        if (watch->failed) {
+                conclude_failed(watch);
+                return;
+        }
         bool has_file = conmon_read_exit_file(directory, session->container->id, &file_code), known = pidref_is_set(&session->main);
         if (!has_file && (known ? !pidref_has_ended(&session->main) : !watch->monitor_gone))
                 return;
@@ -357,12 +442,14 @@ void session_watch_begin(Engine *engine, Session *session, Conmon *conmon) {
         g_assert(r >= 0);
 }
 
-void session_watch_fail(Engine *engine, Session *session, int code) {
+bool session_watch_fail(Engine *engine, Session *session, int code) {
         struct SessionWatch *watch = watch_new(engine, session);
 
         watch->code = code;
+        watch->failed = true;
         watch->monitor_gone = true;
-        finish(watch);
+        conclude(watch);
+        return !session->watch || session->watch->decided;
 }
 
 void session_watch_await(Session *session, Operation *operation) {

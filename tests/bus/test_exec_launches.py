@@ -8,9 +8,9 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from attached import Attached, end_of, wait_no_streamers  # noqa: E402
 from census import Census  # noqa: E402
-from executed import attach, container, execute  # noqa: E402
+from executed import attach, container, execute, wait  # noqa: E402
 from faults import Gate, order  # noqa: E402
-from harness import CONTAINER, PROCESS, expect, main, options  # noqa: E402
+from harness import CONTAINER, PROCESS, expect, main, options, wait_for  # noqa: E402
 
 
 def finish(client, path, census):
@@ -99,6 +99,73 @@ def test_a_launch_that_fails_under_a_client(client):
     gate.open()
     expect("MonitorFailed", client.finish, started)
     assert "before it could be attached to" in expect("InvalidState", client.finish, late)
+    client.call(process, PROCESS, "Remove", "s", "normal")
+    finish(client, path, census)
+
+
+def conmon_of_process():
+    """The pid of the conmon whose crun exec is under way."""
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if b"--exec-process-spec" in words and b"--sync" in words:
+            return int(entry)
+    raise AssertionError("no conmon executes anything")
+
+
+def test_conmon_dies_in_a_launch(client):
+    """The call fails when nothing is left of it."""
+    census = Census(client)
+    path = container(client)
+    for program, point in (("crun", "exec"), ("crun", "exec-done"), ("conmon", "created")):
+        process, _ = execute(client, path, "sleep", "1000", start=False)
+        gate = Gate(program, point)
+        started = client.begin(process, PROCESS, "Start")
+        gate.reached()
+        os.kill(conmon_of_process(), 9)
+        if program == "crun":  # it goes on without conmon
+            client.get(process, "State", PROCESS)
+            gate.open()
+        expect("MonitorFailed", client.finish, started)
+        assert wait(client, process) == (125, 0), point
+        assert len(client.call(path, CONTAINER, "GetProcesses")[0]) == 1, (program, point)
+        client.call(process, PROCESS, "Remove", "s", "normal")
+    finish(client, path, census)
+
+
+def test_conmon_dies_in_a_launch_without_a_service(client):
+    """Neither lost nor hidden: the process is there as one without a conmon, and ends with the container or before."""
+    census = Census(client)
+    path = container(client)
+    for program, point in (("crun", "exec"), ("crun", "exec-done"), ("conmon", "created")):
+        for service_first in (True, False):
+            process, _ = execute(client, path, "sleep", "1000", start=False)
+            gate = Gate(program, point)
+            client.begin(process, PROCESS, "Start")
+            gate.reached()
+            client.kill_service()
+            if service_first:
+                client.manager("ListContainers")
+            os.kill(conmon_of_process(), 9)
+            client.manager("ListContainers")
+            if program == "crun":
+                gate.open()
+            wait_for(lambda process=process: client.get(process, "State", PROCESS) == "running", f"the process of {program} {point}", poll=True)
+            assert client.get(process, "Pid", PROCESS) in [pid for _, pid, _ in client.call(path, CONTAINER, "GetProcesses")[0]]
+            client.call(process, PROCESS, "Stop", "t", 0)
+            assert client.get(process, "State", PROCESS) == "stopped"
+            client.call(process, PROCESS, "Remove", "s", "normal")
+    process, _ = execute(client, path, "sleep", "1000", start=False)
+    gate = Gate("conmon", "created")
+    client.begin(process, PROCESS, "Start")
+    gate.reached()
+    client.kill_service()
+    os.kill(conmon_of_process(), 9)
+    client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
+    assert client.get(process, "State", PROCESS) == "stopped"
     client.call(process, PROCESS, "Remove", "s", "normal")
     finish(client, path, census)
 
