@@ -308,8 +308,10 @@ static Attachment *find_attachment(RunStreams *streams, guint64 id) {
 
 /* A streamer without a run has had its one client. */
 static void free_if_alone(RunStreams *streams) {
-        if (streams->run == 0 && g_queue_is_empty(&streams->attachments))
-                run_streams_free(streams);
+        if (streams->run != 0 || !g_queue_is_empty(&streams->attachments))
+                return;
+        streamer_dismiss(g_steal_pointer(&streams->streamer));
+        run_streams_free(streams);
 }
 
 static Attachment *adopt_attachment(RunStreams *streams, guint64 id, GVariant *tag) {

@@ -91,15 +91,24 @@ static void on_scope_stopped(const GError *error, void *userdata) {
                 log_warning("stop the scope of conbus-stream: %s", error->message);
 }
 
+/* systemd may not hear of its end: it is nobody's child there. */
+static void stop_scope(const Streamer *streamer) {
+        g_autofree char *name = scope_name(streamer);
+
+        if (streamer->units && streamer->pid != 0)
+                (void) units_stop_scope(streamer->units, name, on_scope_stopped, NULL);
+}
+
 static void on_closed(void *userdata) {
         Streamer *streamer = userdata;
 
-        /* systemd may not hear of its end: it is nobody's child there. */
-        if (streamer->units && streamer->pid != 0) {
-                g_autofree char *name = scope_name(streamer);
-                (void) units_stop_scope(streamer->units, name, on_scope_stopped, NULL);
-        }
+        stop_scope(streamer);
         streamer->events->closed(streamer->userdata);
+}
+
+void streamer_dismiss(Streamer *streamer) {
+        stop_scope(streamer);
+        streamer_free(streamer);
 }
 
 /* --- start --- */

@@ -38,6 +38,8 @@ Streamer *streamer_start(sd_event *event, Reaper *reaper, const Paths *paths, Un
 Streamer *streamer_find(sd_event *event, Units *units, const char *group_id, const char *directory, const StreamerEvents *events, void *userdata) G_GNUC_WARN_UNUSED_RESULT;
 /* Lets go of it; it goes on. */
 void streamer_free(Streamer *streamer);
+/* Of one without a monitor, whose client has gone: lets go of it, and it ends, with its scope. */
+void streamer_dismiss(Streamer *streamer);
 
 /* fields: floating, the `add` of stream/protocol.h with the id in it. cancel_fd -1: none. Descriptors are borrowed. */
 void streamer_add(Streamer *streamer, GVariant *fields, int fd, int cancel_fd);

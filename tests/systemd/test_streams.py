@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from attached import attach, start, streamers, wait_no_streamers  # noqa: E402
-from harness import CONTAINER, JOB, main, options, run, wait_for  # noqa: E402
+from harness import CONTAINER, JOB, expect, main, options, run, wait_for  # noqa: E402
 
 
 def scopes():
@@ -51,6 +51,15 @@ def test_a_client_reads_on_after_the_run(client):
     client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})  # its scope is gone by now
     assert len(slow.read_to_end().out) == size
     assert slow.last["exit-code"] == 0
+
+
+def test_a_client_of_the_log_alone_leaves_no_scope(client):
+    path = client.create("a", "echo", "one")
+    client.call(path, CONTAINER, "Start")
+    client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
+    assert attach(client, path, follow=False, **{"from": "log-start"}).read_to_end().out == b"one\n"
+    expect("InvalidArgs", attach, client, path, follow=False, **{"from": "f:0"})
+    wait_for(lambda: not scopes(), "the end of the scopes", poll=True)
 
 
 def test_stopping_the_service_leaves_the_clients_attached(client):
