@@ -313,7 +313,7 @@ static bool check_logs(Container *container, const Session *session, bool logs, 
                 return error_set(error, CONBUS_ERROR_INVALID_ARGS, "HttpAttach needs logs, stream or both");
         if (stream && g_str_equal(driver, "passthrough"))
                 return error_set(error, CONBUS_ERROR_NOT_ATTACHABLE, "attach to %s: its log driver is passthrough, so that it has its streams for itself", container_title(container));
-        return !logs || g_str_equal(driver, "k8s-file") || error_set(error, CONBUS_ERROR_NO_LOGS, "attach to %s: the log driver %s keeps no log that can be read", container_title(container), driver);
+        return !logs || g_str_equal(driver, "k8s-file") || g_str_equal(driver, "journald") || error_set(error, CONBUS_ERROR_NO_LOGS, "attach to %s: the log driver %s keeps no log that can be read", container_title(container), driver);
 }
 
 static bool read_http_plan(Container *container, const Session *session, GVariant *options, GVariant *ahead, AttachPlan *ret, GError **error) {

@@ -175,6 +175,7 @@ static const char *driver_of(Container *container) {
         return config_string(container->config, "log-driver", "k8s-file");
 }
 
+/* "" when nobody knows: the log could not be opened when the run began. */
 static char *log_start_of(Engine *engine, Container *container) {
         g_autoptr(Run) record = NULL;
         g_autoptr(GError) error = NULL;
@@ -183,7 +184,7 @@ static char *log_start_of(Engine *engine, Container *container) {
                 return g_strdup("0:0");
         if (!store_get_run(engine->store, container->id, container->life.run, &record, &error))
                 log_warning("%s: %s", container_title(container), error->message);
-        return g_strdup(record && *record->log_cursor ? record->log_cursor : "0:0");
+        return g_strdup(record ? record->log_cursor : "");
 }
 
 static bool start_streamer(RunStreams *streams, GError **error) {
@@ -196,6 +197,7 @@ static bool start_streamer(RunStreams *streams, GError **error) {
                                        .slice = config_string(container->config, "slice", engine->settings.slice),
                                        .monitor = streams->run ? &container->monitor : NULL,
                                        .log = log,
+                                       .journal = g_str_equal(driver_of(container), "journald"),
                                        .log_start = streams->run && container->life.state == STATE_INITIALIZED ? start : NULL,
                                        .stdin_once = config_bool(container->config, "stdin-once", false)};
 
@@ -259,7 +261,8 @@ static bool check_state(Attachment *attachment, GError **error) {
         if (container->removed || state == STATE_REMOVING)
                 return error_set(error, CONBUS_ERROR_REMOVED, "attach to %s: it is being removed", title);
         if (!attachment->plan.follow)
-                return g_str_equal(driver_of(container), "k8s-file") || error_set(error, CONBUS_ERROR_NO_LOGS, "attach to %s: the log driver %s keeps no log that can be read", title, driver_of(container));
+                return g_str_equal(driver_of(container), "k8s-file") || g_str_equal(driver_of(container), "journald") ||
+                       error_set(error, CONBUS_ERROR_NO_LOGS, "attach to %s: the log driver %s keeps no log that can be read", title, driver_of(container));
         if (g_str_equal(driver_of(container), "passthrough"))
                 return error_set(error, CONBUS_ERROR_NOT_ATTACHABLE, "attach to %s: its log driver is passthrough, so that it has its streams for itself", title);
         if (state == STATE_UNKNOWN)

@@ -220,7 +220,9 @@ static bool bound_by_run(Engine *engine, Container *container, guint64 run, LogP
         }
         if (next && *next->log_cursor)
                 plan->end = g_strdup(next->log_cursor);
-        if (!plan->from && *record->log_cursor) {
+        if (!plan->from && !*record->log_cursor)
+                return error_set(error, CONBUS_ERROR_NO_LOGS, "nobody knows where in the log of %s run %" G_GUINT64_FORMAT " begins; cursors and times lead into it", container_title(container), run);
+        if (!plan->from) {
                 plan->from = g_strdup(record->log_cursor);
                 plan->from_run = true;
         }

@@ -206,6 +206,10 @@ static bool run(Streamer *streamer, sd_event *event, Reaper *reaper, const Paths
                 g_ptr_array_add(argv, (void *) "--log");
                 g_ptr_array_add(argv, (void *) source->log);
         }
+        if (source->journal) {
+                g_ptr_array_add(argv, (void *) "--journal");
+                g_ptr_array_add(argv, (void *) source->group_id);
+        }
         if (source->log_start) {
                 g_ptr_array_add(argv, (void *) "--from-start");
                 g_ptr_array_add(argv, (void *) source->log_start);

@@ -16,7 +16,8 @@ typedef struct StreamerSource {
         const char *slice;
         const PidRef *monitor; /* conmon; NULL: there is none, and the streamer cannot be found again */
         const char *log; /* file that can be read; NULL: none */
-        const char *log_start; /* nothing has been written yet, and this is the log's position (a cursor); NULL: something may have been */
+        bool journal; /* the log is in the journal, under group_id */
+        const char *log_start; /* nothing has been written yet, and this is the log's position (a cursor, "": not known); NULL: something may have been */
         bool stdin_once;
         bool patient; /* the process waits for its slowest client, as it would for a pipe, while it lives (streamer_set_process); one that takes nothing while others wait is dropped in time */
 } StreamerSource;

@@ -26,7 +26,7 @@ struct Client {
         bool has_last; /* all output has been fetched, and the last packet is on its way */
 
         Output output;
-        LogReader *log;
+        Replay *log;
         guint64 position; /* in the ring: of the frame after those in output */
         guint64 places[OUTPUT_FRAMES]; /* in the ring: of those in output */
         guint64 before[STREAM_END]; /* bytes of each stream that had passed through the ring when the client came */
@@ -44,7 +44,7 @@ void client_free(Client *client) {
         g_clear_pointer(&client->cancel, sd_event_source_disable_unref);
         g_clear_pointer(&client->stall, sd_event_source_disable_unref);
         g_clear_pointer(&client->hold, sd_event_source_disable_unref);
-        g_clear_pointer(&client->log, log_reader_free);
+        g_clear_pointer(&client->log, replay_free);
         g_clear_pointer(&client->tag, g_variant_unref);
         g_byte_array_unref(client->input);
         output_clear(&client->output);
@@ -158,7 +158,7 @@ static unsigned fetch_from_log(Client *client) {
         unsigned n, kept = 0;
 
         /* A whole piece may hold nothing of the streams wanted. */
-        while (kept == 0 && (n = log_reader_read(client->log, frames, OUTPUT_FRAMES)) > 0)
+        while (kept == 0 && (n = replay_read(client->log, frames, OUTPUT_FRAMES)) > 0)
                 for (unsigned i = 0; i < n; i++)
                         if (wants(client, frames[i].stream))
                                 frames[kept++] = frames[i];
@@ -177,7 +177,7 @@ static guint64 backlog(Client *client) {
         Ring *ring = source_ring(client->host->source);
 
         if (client->log)
-                return log_reader_backlog(client->log);
+                return replay_backlog(client->log, RING_SIZE);
         return ring ? ring_head(ring) - client->position : 0;
 }
 
@@ -226,11 +226,11 @@ static void arm_stall(Client *client) {
 static bool is_complete(Client *client) {
         const ClientHost *host = client->host;
 
-        if (!client->follow)
-                return true;
-        if (!host->run_ended)
+        if (client->follow && !host->run_ended)
                 return false;
-        return client->log || !(client->streams & OUTPUT_MASK) || !source_ring(host->source) || source_has_ended(host->source);
+        if (client->log)
+                return replay_settle(client->log);
+        return !client->follow || !(client->streams & OUTPUT_MASK) || !source_ring(host->source) || source_has_ended(host->source);
 }
 
 static void put_last(Client *client) {
@@ -270,7 +270,7 @@ bool client_pump(Client *client) {
         if (result == OUTPUT_CLOSED)
                 return end_for(client, "client-closed");
         client->has_more = result == OUTPUT_SENT && rounds == ROUNDS_AT_ONCE;
-        if (result == OUTPUT_SENT && client->log && log_reader_has_gap(client->log))
+        if (result == OUTPUT_SENT && client->log && replay_has_gap(client->log))
                 return end_with(client, CONBUS_ERROR_CLIENT_TOO_SLOW, "the log was rotated away before the client had read it");
         if (result == OUTPUT_SENT && !client->has_more && end_if_complete(client))
                 return false;
@@ -290,13 +290,14 @@ static bool go_on_from_log(Client *client) {
         if (!host->marks)
                 return false;
         output_detach(&client->output);
-        client->log = log_marks_open(host->marks, client->before[STREAM_STDOUT] + client->output.n_bytes[STREAM_STDOUT], client->before[STREAM_STDERR] + client->output.n_bytes[STREAM_STDERR]);
+        LogReader *reader = log_marks_open(host->marks, client->before[STREAM_STDOUT] + client->output.n_bytes[STREAM_STDOUT], client->before[STREAM_STDERR] + client->output.n_bytes[STREAM_STDERR]);
+        client->log = reader ? replay_of_files(reader) : NULL;
         return client->log != NULL;
 }
 
 void client_notice_files(Client *client) {
         if (client->log)
-                log_reader_notice_files(client->log);
+                replay_notice_files(client->log);
 }
 
 void client_lose_before(Client *client, guint64 tail) {
@@ -431,12 +432,18 @@ static const guint8 *bytes_of(GVariant *variant, size_t *ret_size) {
         return variant ? g_variant_get_fixed_array(variant, ret_size, 1) : NULL;
 }
 
+static void on_log_changed(void *userdata) {
+        (void) client_pump(userdata);
+}
+
 static bool watch(Client *client, GError **error) {
         int r = sd_event_add_io(client->host->event, &client->io, client->fd, EPOLLIN, on_io, client);
 
         if (r >= 0 && client->cancel_fd >= 0)
                 r = sd_event_add_io(client->host->event, &client->cancel, client->cancel_fd, EPOLLIN, on_cancel, client);
-        return r >= 0 || error_errno(error, -r, "watch a client");
+        if (r < 0)
+                return error_errno(error, -r, "watch a client");
+        return !client->log || replay_watch(client->log, client->host->event, on_log_changed, client, error);
 }
 
 Client *client_new(ClientHost *host, const ClientPlan *plan, int fd, int cancel_fd, GError **error) {

@@ -6,6 +6,7 @@
 #include "stream/detach-keys.h"
 #include "stream/framing.h"
 #include "stream/log-marks.h"
+#include "stream/replay.h"
 #include "stream/source.h"
 
 typedef struct Client Client;
@@ -18,7 +19,7 @@ typedef struct ClientPlan {
         Framing framing;
         DetachKeys detach_keys;
         GVariant *head, *ahead; /* ay, borrowed, or NULL */
-        LogReader *log; /* taken; NULL: from the ring */
+        Replay *log; /* taken; NULL: from the ring */
         guint64 position; /* in the ring */
         bool follow;
 } ClientPlan;

@@ -3,8 +3,11 @@
 
 #include "stream/log-journal.h"
 #include "base/auto.h"
+#include "base/clock.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -233,16 +236,95 @@ void log_journal_process(LogJournal *journal) {
         (void) sd_journal_process(journal->journal);
 }
 
+/* What the place leaves out already must not be counted or given again. */
+guint64 log_journal_backlog(LogJournal *journal, guint64 limit) {
+        guint64 bytes = 0;
+        const void *data;
+        size_t size;
+
+        while (bytes <= limit && (journal->again || sd_journal_next(journal->journal) > 0)) {
+                const LogCursor here = cursor_of_entry(journal->journal);
+                journal->again = false;
+                if (log_cursor_compare(&here, &journal->place) > 0 && sd_journal_get_data(journal->journal, "MESSAGE", &data, &size) >= 0)
+                        bytes += size - strlen("MESSAGE=");
+        }
+        for (guint8 stream = STREAM_STDOUT; stream <= STREAM_STDERR; stream++)
+                if (log_cursor_compare(&journal->place, &journal->filter.from.of[stream]) > 0)
+                        journal->filter.from.of[stream] = journal->place;
+        (void) seek(journal->journal, &journal->place);
+        return bytes;
+}
+
+/* --- synchronizing --- */
+
+/* A socket on which journald answers with a NUL at the end; -1: there is no journald. */
+static int ask_to_synchronize(int flags) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNALD};
+        autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0 || send(fd, SYNCHRONIZE, sizeof SYNCHRONIZE, MSG_NOSIGNAL) != sizeof SYNCHRONIZE)
+                return -1;
+        return steal_fd(&fd);
+}
+
 void log_journal_synchronize(void) {
         const struct timeval limit = {.tv_sec = SYNCHRONIZE_SECONDS};
-        struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNALD};
-        autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        autofd int fd = ask_to_synchronize(0);
         char byte = 1;
 
-        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 || connect(fd, (struct sockaddr *) &address, sizeof address) < 0)
-                return;
-        if (send(fd, SYNCHRONIZE, sizeof SYNCHRONIZE, MSG_NOSIGNAL) != sizeof SYNCHRONIZE)
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0)
                 return;
         while (recv(fd, &byte, 1, 0) == 1 && byte != '\0')
                 ;
+}
+
+struct LogJournalSync {
+        int fd;
+        sd_event_source *answer, *timer;
+        void (*done)(void *userdata);
+        void *userdata;
+};
+
+void log_journal_sync_free(LogJournalSync *sync) {
+        if (!sync)
+                return;
+        g_clear_pointer(&sync->answer, sd_event_source_disable_unref);
+        g_clear_pointer(&sync->timer, sd_event_source_disable_unref);
+        close_fd(sync->fd);
+        g_free(sync);
+}
+
+/* The owner may free it in done. */
+static void sync_is_done(LogJournalSync *sync) {
+        sd_event_source_set_enabled(sync->timer, SD_EVENT_OFF);
+        if (sync->answer)
+                sd_event_source_set_enabled(sync->answer, SD_EVENT_OFF);
+        sync->done(sync->userdata);
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        char bytes[256];
+        ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0 || memchr(bytes, '\0', (size_t) n))
+                sync_is_done(userdata);
+        return 0;
+}
+
+static int on_no_answer(sd_event_source *source, guint64 usec, void *userdata) {
+        sync_is_done(userdata);
+        return 0;
+}
+
+LogJournalSync *log_journal_sync_begin(sd_event *event, void (*done)(void *userdata), void *userdata) {
+        LogJournalSync *sync = g_new0(LogJournalSync, 1);
+
+        *sync = (LogJournalSync) {.fd = ask_to_synchronize(SOCK_NONBLOCK), .done = done, .userdata = userdata};
+        int r = sd_event_add_time(event, &sync->timer, CLOCK_BOOTTIME, clock_boottime_in(sync->fd < 0 ? 0 : SYNCHRONIZE_SECONDS * G_USEC_PER_SEC), 1000, on_no_answer, sync);
+        if (r >= 0 && sync->fd >= 0)
+                r = sd_event_add_io(event, &sync->answer, sync->fd, EPOLLIN, on_answer, sync);
+        g_assert(r >= 0);
+        return sync;
 }

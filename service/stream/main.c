@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conbus-stream [--log PATH] [--from-start CURSOR] [--stdin-once] [--patient] [--stall-usec N]: serves the streams of one container or exec session, outside the service's loop and past its restarts. Descriptors: protocol.h.
+/* conbus-stream [--log PATH | --journal ID] [--from-start CURSOR] [--stdin-once] [--patient] [--stall-usec N]: serves the streams of one container or exec session, outside the service's loop and past its restarts. Descriptors: protocol.h.
  * conbus-stream log PLAN: serves one reader of a log (log-feed.h). */
 
 #include "base/auto.h"
@@ -29,6 +29,8 @@ static bool read_arguments(char **words, ServerPlan *plan) {
                         return false;
                 if (g_str_equal(*words, "--log"))
                         plan->log = value;
+                else if (g_str_equal(*words, "--journal"))
+                        plan->journal = value;
                 else if (g_str_equal(*words, "--from-start"))
                         plan->log_start = value;
                 else if (!g_str_equal(*words, "--stall-usec") || !g_ascii_string_to_unsigned(value, 10, 1, G_MAXINT64, &plan->stall_usec, NULL))

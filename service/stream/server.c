@@ -3,6 +3,7 @@
 
 #include "stream/server.h"
 #include "base/auto.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "stream/channel.h"
 #include "stream/client.h"
@@ -18,7 +19,7 @@ struct Server {
         int control_fd, directory_fd, monitor_fd, process_fd;
         sd_event_source *control_source, *monitor_source, *process_source, *log_source;
         Channel *channel;
-        char *log;
+        char *log, *journal; /* path; id: at most one of them */
         LogMarks *marks; /* NULL unless sees_all and there is a log */
         sd_event_source *rename_source, *count_source; /* of the log's directory; counts what was rotated */
         bool sees_all; /* the ring holds the run's output from its first byte on */
@@ -187,25 +188,52 @@ static bool watch_log(Server *server, GError **error) {
 
 /* --- adding a client --- */
 
-static LogReader *open_log(Server *server, const char *from, const char *run_start, GError **error) {
-        LogFilter filter = {.streams = STREAM_MASK(STREAM_STDOUT) | STREAM_MASK(STREAM_STDERR), .until_usec = UINT64_MAX};
-        LogCursor start = {0};
+static Replay *open_files(Server *server, const LogFilter *filter, bool is_exact, GError **error) {
+        LogReader *reader = log_reader_new(server->log, log_position_first(&filter->from), is_exact ? error : NULL);
 
-        if (g_str_equal(from, "now")) {
-                if (!log_files_end(server->log, &start, error))
-                        return NULL;
-                filter.from = log_position_at(&start);
-        } else if (g_str_equal(from, "run-start")) {
-                if (!log_cursor_parse(run_start, &start, error))
-                        return NULL;
-                LogReader *reader = log_reader_new(server->log, &start, NULL);
-                return reader ? reader : log_reader_new(server->log, &(LogCursor) {0}, error); /* what is left of the run */
-        } else if (!g_str_equal(from, "log-start") && !log_position_parse(from, &filter.from, error))
+        if (!reader && !is_exact)
+                reader = log_reader_new(server->log, &(LogCursor) {0}, error); /* what is left of the run */
+        if (!reader)
                 return NULL;
-        LogReader *reader = log_reader_new(server->log, log_position_first(&filter.from), error);
-        if (reader)
-                log_reader_set_filter(reader, &filter);
-        return reader;
+        if (is_exact)
+                log_reader_set_filter(reader, filter);
+        return replay_of_files(reader);
+}
+
+/* What a run before has sent may be received when this one has begun: the times of sending count. */
+static Replay *open_journal(Server *server, LogFilter *filter, bool is_run, GError **error) {
+        if (is_run)
+                filter->since_usec = log_position_first(&filter->from)->offset;
+        LogJournal *journal = log_journal_open(NULL, server->journal, log_position_first(&filter->from), filter, error);
+        return journal ? replay_of_journal(journal) : NULL;
+}
+
+static bool find_start(Server *server, const char *from, const char *run_start, LogPosition *ret, GError **error) {
+        LogCursor end = log_journal_cursor_at(clock_realtime_usec());
+
+        *ret = (LogPosition) {0};
+        if (g_str_equal(from, "log-start"))
+                return true;
+        if (g_str_equal(from, "now") && server->log && !log_files_end(server->log, &end, error))
+                return false;
+        if (g_str_equal(from, "now")) {
+                *ret = log_position_at(&end);
+                return true;
+        }
+        if (!g_str_equal(from, "run-start"))
+                return log_position_parse(from, ret, error);
+        return *run_start ? log_position_parse(run_start, ret, error) : error_set(error, CONBUS_ERROR_NO_LOGS, "nobody knows where in the log the run begins; log-start and cursors lead into it");
+}
+
+static Replay *open_log(Server *server, const ClientPlan *plan, const char *from, const char *run_start, GError **error) {
+        LogFilter filter = {.streams = STREAM_MASK(STREAM_STDOUT) | STREAM_MASK(STREAM_STDERR), .until_usec = UINT64_MAX};
+        bool is_run = g_str_equal(from, "run-start");
+
+        if (!find_start(server, from, run_start, &filter.from, error))
+                return NULL;
+        if (server->journal && !plan->follow)
+                filter.until_usec = clock_realtime_usec();
+        return server->journal ? open_journal(server, &filter, is_run, error) : open_files(server, &filter, !is_run, error);
 }
 
 /* Where its output comes from: the ring for what is live, the log for what was, and for what is live too when the ring does not know where in the log it stands. */
@@ -226,13 +254,13 @@ static bool choose_output(Server *server, GVariant *fields, ClientPlan *plan, GE
                 if (plan->position >= ring_tail(source_ring(server->host.source)))
                         return true;
         }
-        if (!server->log)
+        if (!server->log && !server->journal)
                 return error_set(error, CONBUS_ERROR_NO_LOGS, "the container's log driver keeps no log that can be read");
-        plan->log = open_log(server, from, run_start, error);
-        if (!plan->log || !(plan->follow ? watch_log(server, error) : log_reader_end_here(plan->log, error)))
+        plan->log = open_log(server, plan, from, run_start, error);
+        if (!plan->log || (server->log && !(plan->follow ? watch_log(server, error) : replay_end_here(plan->log, error))))
                 return false;
         if (records)
-                log_reader_keep_records(plan->log);
+                replay_keep_records(plan->log);
         return true;
 }
 
@@ -289,7 +317,7 @@ static void add_client(Server *server, guint64 id, GVariant *fields, int fds[CHA
                 client = client_new(&server->host, &plan, steal_fd(&fds[0]), steal_fd(&fds[1]), &error);
                 plan.log = NULL;
         }
-        g_clear_pointer(&plan.log, log_reader_free);
+        g_clear_pointer(&plan.log, replay_free);
         plan_clear(&plan);
         if (!client) {
                 channel_send(server->channel, STREAM_REFUSED, id_fields(id, error), NULL, 0);
@@ -455,10 +483,10 @@ static bool begin_control(Server *server, GError **error) {
 static bool begin(Server *server, const ServerPlan *plan, GError **error) {
         if (plan->log_start) {
                 LogCursor start;
-                if (!log_cursor_parse(plan->log_start, &start, error) || !source_open_output(server->host.source, error))
+                if ((*plan->log_start && !log_cursor_parse(plan->log_start, &start, error)) || !source_open_output(server->host.source, error))
                         return false;
                 server->sees_all = true;
-                server->host.marks = server->marks = server->log ? log_marks_new(server->log, &start) : NULL;
+                server->host.marks = server->marks = server->log && *plan->log_start ? log_marks_new(server->log, &start) : NULL;
                 if (server->marks && !watch_renames(server, error))
                         return false;
         }
@@ -481,6 +509,7 @@ Server *server_new(sd_event *event, const ServerPlan *plan, GError **error) {
         server->monitor_fd = plan->monitor_fd;
         server->process_fd = -1;
         server->log = g_strdup(plan->log);
+        server->journal = g_strdup(plan->journal);
         server->host = (ClientHost) {.event = event, .stall_usec = plan->stall_usec, .stdin_once = plan->stdin_once, .patient = plan->patient, .progressed = on_progressed, .ended = on_client_ended, .userdata = server};
         server->host.source = source_new(event, server->directory_fd, plan->stdin_once, &events, server);
         return begin(server, plan, error) ? g_steal_pointer(&server) : NULL;
@@ -500,6 +529,7 @@ void server_free(Server *server) {
         log_marks_free(server->marks);
         g_free(server->host.run_result);
         g_free(server->log);
+        g_free(server->journal);
         close_fd(server->control_fd);
         close_fd(server->directory_fd);
         close_fd(server->monitor_fd);

@@ -9,7 +9,8 @@
 typedef struct ServerPlan {
         int control_fd, directory_fd, monitor_fd; /* taken; monitor -1: none */
         const char *log; /* path of a log file that can be read, NULL: none */
-        const char *log_start; /* cursor; the run's output from its first byte on will be seen, and is in the log from there. NULL: it has begun already */
+        const char *journal; /* the container's id, when the log is in the journal; NULL: it is not */
+        const char *log_start; /* the run's output from its first byte on will be seen, and is in the log from this cursor on ("": nobody knows from where). NULL: it has begun already */
         guint64 stall_usec;
         bool stdin_once, patient;
 } ServerPlan;

@@ -166,12 +166,11 @@ static void test_states_that_refuse(Fixture *fixture, gconstpointer unused) {
 }
 
 static void test_drivers_that_refuse(Fixture *fixture, gconstpointer unused) {
-        Container *passthrough = fakes_add(fixture, "a", "{'log-driver': <'passthrough'>}"), *none = fakes_add(fixture, "b", "{'log-driver': <'none'>}"), *journald = fakes_add(fixture, "c", "{'log-driver': <'journald'>}");
+        Container *passthrough = fakes_add(fixture, "a", "{'log-driver': <'passthrough'>}"), *none = fakes_add(fixture, "b", "{'log-driver': <'none'>}");
 
         (void) fixture_run(fixture, passthrough, STATE_RUNNING);
         client_refuse(fixture, passthrough, NULL, CONBUS_ERROR_NOT_ATTACHABLE, "its log driver is passthrough");
         client_refuse(fixture, none, "{'from': <'log-start'>, 'follow': <false>}", CONBUS_ERROR_NO_LOGS, "the log driver none keeps no log that can be read");
-        client_refuse(fixture, journald, "{'from': <'log-start'>, 'follow': <false>}", CONBUS_ERROR_NO_LOGS, "the log driver journald keeps no log");
 }
 
 static void test_what_the_streamer_refuses(Fixture *fixture, gconstpointer unused) {

@@ -187,9 +187,10 @@ static void expect_note(Fixture *fixture, const char *wanted) {
 static void test_what_the_program_is_given(Fixture *fixture, gconstpointer unused) {
         static const struct {
                 const char *log, *log_start, *wanted;
-                bool stdin_once;
+                bool stdin_once, journal;
         } table[] = {
                 {NULL, NULL, "\n3\n4\n", false},
+                {NULL, "", "--journal " ID " --from-start \n3\n4\n", false, true},
                 {"/a b/log", NULL, "--log /a b/log\n3\n4\n", false},
                 {NULL, "0:0", "--from-start 0:0\n3\n4\n", false},
                 {"/log", "1f:20", "--log /log --from-start 1f:20 --stdin-once\n3\n4\n", true},
@@ -201,6 +202,7 @@ static void test_what_the_program_is_given(Fixture *fixture, gconstpointer unuse
                 source.log = table[i].log;
                 source.log_start = table[i].log_start;
                 source.stdin_once = table[i].stdin_once;
+                source.journal = table[i].journal;
                 start(fixture, &source);
                 expect_told(fixture, 1, "closed"); /* with its end; there is nobody else on the connection */
                 expect_note(fixture, table[i].wanted);

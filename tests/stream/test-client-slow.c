@@ -165,7 +165,7 @@ static void attach_to_log(Fixture *fixture, unsigned streams, bool follow) {
         log_reader_keep_records(reader);
         if (!follow)
                 g_assert_true(log_reader_end_here(reader, &error));
-        attach_with(fixture, (ClientPlan) {.streams = streams, .framing = FRAMING_PACKETS, .follow = follow, .log = reader}, -1);
+        attach_with(fixture, (ClientPlan) {.streams = streams, .framing = FRAMING_PACKETS, .follow = follow, .log = replay_of_files(reader)}, -1);
 }
 
 static void test_log_without_following(Fixture *fixture, gconstpointer unused) {

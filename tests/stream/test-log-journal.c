@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* service/stream/log-journal.c, and log-source.c on it, with a systemd-journald of the test's own, which the test sends to as conmon does. */
+/* service/stream/log-journal.c, and log-source.c and replay.c on it, with a systemd-journald of the test's own, which the test sends to as conmon does. */
 
 #include "stream/log-journal.h"
 #include "stream/log-source.h"
+#include "stream/replay.h"
 #include "testing.h"
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -367,7 +368,87 @@ static void test_a_source_on_the_journal(Fixture *fixture, gconstpointer unused)
         g_assert_false(log_source_has_gap(source));
 }
 
+static void expect_frames(Replay *replay, const char *wanted) {
+        Frame frames[8];
+        g_autoptr(GString) text = g_string_new(NULL);
+        unsigned n;
+
+        while ((n = replay_read(replay, frames, G_N_ELEMENTS(frames))) > 0)
+                for (unsigned i = 0; i < n; i++)
+                        g_string_append_printf(text, "%u%.*s/", frames[i].stream, (int) frames[i].size, (const char *) frames[i].data);
+        g_assert_cmpstr(text->str, ==, wanted);
+}
+
+static void settle(Fixture *fixture, Replay *replay) {
+        unsigned before = fixture->n_changed;
+
+        while (!replay_settle(replay)) {
+                testing_run_until_count(fixture->event, &fixture->n_changed, before + 1);
+                before = fixture->n_changed;
+        }
+}
+
+static void test_a_replay_of_the_journal(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *large = g_strnfill(FRAME_MAX + 10, 'x'), *wanted = g_strdup_printf("1%.*s/1%.*s\n/", FRAME_MAX, large, 10, large);
+        g_autoptr(GError) error = NULL;
+
+        SEND(OUT("a"), PART("b"), ERR("c"), OUT("d"), OUT("e"));
+        open_journal(fixture);
+        g_autoptr(Replay) replay = replay_of_journal(g_steal_pointer(&fixture->journal));
+        g_assert_true(replay_watch(replay, fixture->event, on_changed, fixture, &error));
+        g_assert_cmpuint(replay_backlog(replay, 1000), ==, 5);
+        expect_frames(replay, "1a\nb/2c\n/1d\ne\n/");
+        g_assert_cmpuint(replay_backlog(replay, 1000), ==, 0);
+        SEND(OUT("f"), OUT(large), OUT("g"));
+        settle(fixture, replay);
+        g_assert_cmpuint(replay_backlog(replay, 0), ==, 1); /* no more than is needed */
+        g_assert_cmpuint(replay_backlog(replay, 100000), ==, FRAME_MAX + 12);
+        replay_keep_records(replay);
+        g_autofree char *all = g_strconcat("1f\n/", wanted, "1g\n/", NULL);
+        expect_frames(replay, all);
+        g_assert_true(replay_settle(replay));
+        g_assert_false(replay_has_gap(replay));
+        replay_notice_files(replay);
+}
+
+static void test_many_entries_are_read_in_turns(Fixture *fixture, gconstpointer unused) {
+        Entry entries[100];
+        Frame frames[8];
+        unsigned n_bytes = 0, n_calls = 0, n;
+
+        for (unsigned i = 0; i < G_N_ELEMENTS(entries); i++)
+                entries[i] = (Entry) OUT("x");
+        send_as(fixture, 0, entries, G_N_ELEMENTS(entries));
+        open_journal(fixture);
+        g_autoptr(Replay) replay = replay_of_journal(g_steal_pointer(&fixture->journal));
+        for (; (n = replay_read(replay, frames, G_N_ELEMENTS(frames))) > 0; n_calls++)
+                for (unsigned i = 0; i < n; i++)
+                        n_bytes += frames[i].size;
+        g_assert_cmpuint(n_bytes, ==, 2 * G_N_ELEMENTS(entries));
+        g_assert_cmpuint(n_calls, >, 1);
+}
+
 /* --- a journald that does not do its part --- */
+
+static void test_a_replay_waits_for_nobody(Fixture *fixture, gconstpointer unused) {
+        open_journal(fixture);
+        g_autoptr(Replay) replay = replay_of_journal(g_steal_pointer(&fixture->journal));
+        g_assert_true(replay_watch(replay, fixture->event, on_changed, fixture, NULL));
+        g_assert_no_errno(rename(SOCKET, SOCKET ".away"));
+        g_assert_false(replay_settle(replay));
+        settle(fixture, replay); /* there is no journald */
+        g_autoptr(Replay) other = replay_of_journal(log_journal_open(NULL, fixture->id, &fixture->from, &fixture->filter, NULL));
+        g_assert_true(replay_watch(other, fixture->event, on_changed, fixture, NULL));
+        autofd int listening = testing_listen(SOCKET, SOCK_STREAM);
+        g_assert_false(replay_settle(other));
+        autofd int asked = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+        g_assert_cmpint(asked, >=, 0);
+        testing_run_idle(fixture->event);
+        g_assert_false(replay_settle(other)); /* it takes its time */
+        asked = close_fd(asked);
+        settle(fixture, other); /* and goes without an answer */
+        g_assert_no_errno(rename(SOCKET ".away", SOCKET));
+}
 
 static void test_synchronizing_with_nobody(Fixture *fixture, gconstpointer unused) {
         char request[256];
@@ -415,6 +496,9 @@ int main(int argc, char *argv[]) {
         ADD("the-last-lines-of-two-runs", test_the_last_lines_of_two_runs);
         ADD("what-comes-is-heard-of", test_what_comes_is_heard_of);
         ADD("a-source-on-the-journal", test_a_source_on_the_journal);
+        ADD("a-replay-of-the-journal", test_a_replay_of_the_journal);
+        ADD("many-entries-are-read-in-turns", test_many_entries_are_read_in_turns);
+        ADD("a-replay-waits-for-nobody", test_a_replay_waits_for_nobody);
         ADD("synchronizing-with-nobody", test_synchronizing_with_nobody);
         begin_journald();
         status = g_test_run();
