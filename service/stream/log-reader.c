@@ -260,6 +260,21 @@ static void leave_out(LogReader *reader, LogRecord *record) {
         record->size -= n;
 }
 
+static bool takes_all(const LogReader *reader) {
+        return !reader->has_filter && !reader->keep_records && reader->skip[STREAM_STDOUT] == 0 && reader->skip[STREAM_STDERR] == 0;
+}
+
+/* What of the same stream follows the record that the frame ends with, as far as there is room in it. */
+static size_t extend(LogReader *reader, Frame *frame, guint8 *put) {
+        const guint8 *bytes = reader->bytes + reader->first, *at = bytes;
+        size_t n = log_record_move_texts(&at, reader->used, frame->stream, put, FRAME_MAX - frame->size);
+
+        reader->first += (size_t) (at - bytes);
+        reader->used -= (size_t) (at - bytes);
+        frame->size += n;
+        return n;
+}
+
 /* The texts are moved to the front, over the heads of their records. */
 static unsigned parse(LogReader *reader, Frame *frames, unsigned max) {
         guint8 *put = reader->bytes + reader->first;
@@ -283,6 +298,8 @@ static unsigned parse(LogReader *reader, Frame *frames, unsigned max) {
                 else
                         frames[n++] = (Frame) {.stream = record.stream, .data = put, .size = record.size};
                 put += record.size;
+                if (takes_all(reader))
+                        put += extend(reader, &frames[n - 1], put);
         }
         return n;
 }

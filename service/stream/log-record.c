@@ -43,6 +43,48 @@ size_t log_record_parse(const guint8 *bytes, size_t size, LogRecord *ret) {
         return line;
 }
 
+/* --- many --- */
+
+#define HEAD (TIME_SIZE + AFTER_TIME) /* of a record of conmon's */
+#define STEP 32 /* bytes that are copied at once; fewer than a head, so that what is written beyond a text's end has been read */
+#define SHORT_TEXT 128 /* a call of memmove(3) would cost more than its copying */
+
+static inline guint64 word_at(const guint8 *bytes) {
+        guint64 word;
+
+        memcpy(&word, bytes, sizeof word);
+        return word;
+}
+
+static inline void copy_forward(guint8 *put, const guint8 *from, size_t size) {
+        for (size_t i = 0; i < size; i += STEP) {
+                guint8 step[STEP];
+                memcpy(step, from + i, STEP);
+                memcpy(put + i, step, STEP);
+        }
+}
+
+size_t log_record_move_texts(const guint8 **bytes, size_t size, guint8 stream, guint8 *put, size_t max) {
+        const guint8 *at = *bytes, *end = at + size, *newline;
+        const guint64 word = word_at((const guint8 *) (stream == STREAM_STDOUT ? " stdout " : " stderr "));
+        size_t moved = 0;
+
+        while (end - at > HEAD && (newline = memchr(at, '\n', (size_t) (end - at)))) {
+                guint8 kind = at[TIME_SIZE + 8];
+                size_t text = (size_t) (newline - at) - HEAD + (kind == 'F');
+                if (newline - at < HEAD || word_at(at + TIME_SIZE) != word || (kind != 'F' && kind != 'P') || at[TIME_SIZE + 9] != ' ' || moved + text > max)
+                        break;
+                if (end - newline > STEP && text <= SHORT_TEXT)
+                        copy_forward(put + moved, at + HEAD, text);
+                else
+                        memmove(put + moved, at + HEAD, text);
+                moved += text;
+                at = newline + 1;
+        }
+        *bytes = at;
+        return moved;
+}
+
 /* --- times --- */
 
 /* n digits as a number, -1 when there are others among them. */

@@ -244,7 +244,7 @@ static bool choose_output(Server *server, GVariant *fields, ClientPlan *plan, GE
         (void) g_variant_lookup(fields, "from", "&s", &from);
         (void) g_variant_lookup(fields, "run-start", "&s", &run_start);
         (void) g_variant_lookup(fields, "records", "b", &records);
-        bool now = g_str_equal(from, "now"), ring = !server->log || (now && server->sees_all);
+        bool now = g_str_equal(from, "now"), ring = !server->log || (server->sees_all && (now || !*run_start));
         if (!(plan->streams & (STREAM_MASK(STREAM_STDOUT) | STREAM_MASK(STREAM_STDERR))))
                 return true;
         if (ring && plan->follow && (now || (g_str_equal(from, "run-start") && server->sees_all))) {

@@ -99,6 +99,50 @@ static void test_the_line_before_a_run(void) {
         }
 }
 
+static void put_record(GByteArray *log, GRand *random) {
+        static const char *const heads[] = {TIME " stdout F ", TIME " stdout F ", TIME " stdout F ", TIME " stdout P ", TIME " stderr F ", "2026-11-25T22:27:53Z stdout F ", TIME " conbus F run 3", "some line", "", TIME " stdout X ", TIME " stdout F"};
+        const char *head = heads[g_rand_int_range(random, 0, G_N_ELEMENTS(heads))];
+
+        g_byte_array_append(log, (const guint8 *) head, (guint) strlen(head));
+        for (gint32 n = g_rand_int_range(random, 0, g_rand_boolean(random) ? 3 : 300); n > 0; n--) {
+                guint8 byte = (guint8) g_rand_int_range(random, 0, 256);
+                g_byte_array_append(log, &(guint8) {byte == '\n' ? 0 : byte}, 1);
+        }
+        g_byte_array_append(log, (const guint8 *) "\n", 1);
+}
+
+/* One by one, and as many as there are at once: the same. */
+static void move_and_compare(const GByteArray *log, size_t max) {
+        g_autofree guint8 *copy = g_memdup2(log->data, log->len);
+        g_autoptr(GByteArray) wanted = g_byte_array_new();
+        const guint8 *at = copy;
+        LogRecord record;
+        size_t size, used = 0, moved = log_record_move_texts(&at, log->len, STREAM_STDOUT, copy, max);
+
+        while ((size = log_record_parse(log->data + used, log->len - used, &record)) > 0 && record.stream == STREAM_STDOUT && record.time_size == strlen(TIME) && wanted->len + record.size <= max) {
+                g_byte_array_append(wanted, record.text, (guint) record.size);
+                used += size;
+        }
+        g_assert_cmpmem(copy, moved, wanted->data, wanted->len);
+        g_assert_cmpuint((size_t) (at - copy), ==, used);
+        g_assert_cmpmem(copy + used, log->len - used, log->data + used, log->len - used); /* nothing behind them has been touched */
+}
+
+static void test_many_at_once(void) {
+        GRand *random = g_rand_new_with_seed(7);
+
+        for (unsigned i = 0; i < 5000; i++) {
+                g_autoptr(GByteArray) log = g_byte_array_new();
+                for (gint32 n = g_rand_int_range(random, 0, 12); n > 0; n--)
+                        put_record(log, random);
+                if (log->len > 0 && g_rand_boolean(random)) /* the last one is not complete */
+                        g_byte_array_set_size(log, log->len - (guint) g_rand_int_range(random, 0, MIN((gint32) log->len, 60)));
+                if (log->len > 0)
+                        move_and_compare(log, g_rand_boolean(random) ? 32768 : (size_t) g_rand_int_range(random, 0, 600));
+        }
+        g_rand_free(random);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/log-record/full-and-partial", test_full_and_partial);
@@ -106,6 +150,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/log-record/text-is-bytes", test_text_is_bytes);
         g_test_add_func("/log-record/incomplete", test_incomplete);
         g_test_add_func("/log-record/other-lines", test_other_lines);
+        g_test_add_func("/log-record/many-at-once", test_many_at_once);
         g_test_add_func("/log-record/times", test_times);
         g_test_add_func("/log-record/the-line-before-a-run", test_the_line_before_a_run);
         return g_test_run();

@@ -84,6 +84,20 @@ static void test_what_cannot_be_added_is_refused(Fixture *fixture, gconstpointer
         g_assert_false(fake_conmon_is_asked(fixture->conmon));
 }
 
+static void test_a_run_whose_place_in_the_log_is_not_known(Fixture *fixture, gconstpointer unused) {
+        fake_conmon_log(fixture->conmon, "stdout", "of another run");
+        fixture->plan.log = fixture->log;
+        fixture->plan.log_start = "";
+        begin_with_pair(fixture);
+        autofd int peer = add(fixture, 1, READER ", 'from': <'run-start'>, 'run-start': <''>, 'follow': <false>", -1);
+        expect_word(fixture, "refused 1 NoLogs: nobody knows where in the log the run begins; log-start and cursors lead into it");
+        autofd int live = add(fixture, 2, READER ", 'from': <'run-start'>, 'run-start': <''>", -1);
+        expect_word(fixture, "added 2"); /* all of it will be seen */
+        fixture->output = fake_conmon_accept(fixture->conmon);
+        fake_conmon_send(fixture->output, 2, "out", 3);
+        expect_got(fixture, live, "out");
+}
+
 /* Who comes after the last byte and before the record has the code all the same. */
 static void test_without_conmon_a_client_waits_for_the_end(Fixture *fixture, gconstpointer unused) {
         begin_with_pair(fixture);
@@ -582,6 +596,7 @@ int main(int argc, char *argv[]) {
         ADD("clients-share-connections", test_clients_share_connections);
         ADD("cancelling", test_cancelling);
         ADD("what-cannot-be-added-is-refused", test_what_cannot_be_added_is_refused);
+        ADD("a-run-whose-place-in-the-log-is-not-known", test_a_run_whose_place_in_the_log_is_not_known);
         ADD("without-conmon-a-client-waits-for-the-end", test_without_conmon_a_client_waits_for_the_end);
         ADD("words-that-are-not-known", test_words_that_are_not_known);
         ADD("end-of-the-run", test_end_of_the_run);
