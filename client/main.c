@@ -3,8 +3,11 @@
 
 #include "call.h"
 #include "conbusctl-commands.h"
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void print_options(FILE *to, const char *options) {
         g_auto(GStrv) lines = g_strsplit(options, "\n", -1);
@@ -50,9 +53,22 @@ static int usage_of(const struct Command *command, FILE *to, int status) {
         return status;
 }
 
+/* What is opened in the place of a closed one would be taken for it: the bus for standard output. */
+static void fill_standard_descriptors(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd < 0)
+                exit(EXIT_CONBUS);
+        close(fd);
+}
+
 int main(int argc, char *argv[]) {
         char **words = argv + 1;
 
+        fill_standard_descriptors();
         for (; *words && **words == '-'; words++) {
                 if (g_str_equal(*words, "--json"))
                         want_json = true;

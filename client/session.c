@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The loop of an attached client. Nothing in it blocks but poll: what a slow reader of our output has not taken yet is kept (one packet), and meanwhile signals still count.
  *
- * At a terminal that the container shares, keys go in as they are, the size follows, and a signal that ends us first gives the terminal back. Otherwise signals go on to the container, and the third one ends us, as users of other engines know it. */
+ * At a terminal that the container shares, keys go in as they are, the size follows, and a signal that ends or stops us first gives the terminal back. Otherwise signals go on to the container, and the third one ends us, as users of other engines know it. */
 
 #include "session.h"
 #include "call.h"
@@ -23,7 +23,7 @@
 #define SIGNALS_MAX 3 /* that the container ignores */
 #define SIZE_MAX_TERMINAL 1000
 
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
 
 /* --- the terminal --- */
 
@@ -113,8 +113,16 @@ static void send_size(Loop *loop) {
                 call_later(loop->session, CONBUS_CONTAINER_RESIZE_TERMINAL, g_variant_new("(qq)", rows, columns));
 }
 
+/* SIGSTOP also counts where there is no shell to continue us. */
+static void stop_here(void) {
+        leave_raw_mode();
+        (void) raise(SIGSTOP);
+}
+
 static void take_signal(Loop *loop, int number) {
-        if (number == SIGCONT) { /* the shell has used the terminal meanwhile */
+        if (number == SIGTSTP)
+                stop_here();
+        else if (number == SIGCONT) { /* the shell has used the terminal meanwhile */
                 if (loop->raw)
                         enter_raw_mode();
                 send_size(loop);
