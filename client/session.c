@@ -22,6 +22,7 @@
 #define PACKET_MAX (32768 + 1)
 #define SIGNALS_MAX 3 /* that the container ignores */
 #define SIZE_MAX_TERMINAL 1000
+#define END_KEY 4 /* ctrl-d, as every terminal has it at first */
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
 
@@ -90,6 +91,7 @@ typedef struct Loop {
         size_t n_out, at_out; /* data of a packet that our output has not taken */
         int out_fd;
         bool input, over;
+        bool in_line; /* of the input: the last byte was no newline */
         unsigned n_signals;
         int status;
 } Loop;
@@ -197,8 +199,26 @@ static void write_output(Loop *loop) {
 static void send_input(Loop *loop) {
         ssize_t n = send(loop->session->fd, loop->in, loop->n_in, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-        if (n >= 0 || (errno != EAGAIN && errno != EINTR))
-                loop->n_in = 0;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        loop->n_in = 0;
+        if (!loop->input)
+                (void) shutdown(loop->session->fd, SHUT_WR);
+}
+
+/* A terminal knows no end of input but a key, which passes on a line that has begun and is the end before one. */
+static void end_input(Loop *loop) {
+        unsigned n_keys = loop->session->terminal && !loop->raw ? (loop->in_line ? 2 : 1) : 0;
+
+        loop->input = false;
+        if (n_keys == 0) {
+                (void) shutdown(loop->session->fd, SHUT_WR);
+                return;
+        }
+        loop->in[0] = 0;
+        memset(loop->in + 1, END_KEY, n_keys);
+        loop->n_in = 1 + n_keys;
+        send_input(loop);
 }
 
 static void read_input(Loop *loop) {
@@ -207,10 +227,10 @@ static void read_input(Loop *loop) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         if (n <= 0) {
-                loop->input = false;
-                (void) shutdown(loop->session->fd, SHUT_WR);
+                end_input(loop);
                 return;
         }
+        loop->in_line = loop->in[n] != '\n';
         loop->in[0] = 0;
         loop->n_in = (size_t) n + 1;
         send_input(loop);

@@ -173,6 +173,14 @@ def test_descriptors_that_are_closed(client):
     assert client.manager("ListContainers")[0] == []
 
 
+def test_a_pipe_into_a_terminal(client):
+    """What is piped in has an end, also where a terminal is in between, which knows none."""
+    container(client)
+    for data, out in ((b"hello\n", b"hello\r\nhello\r\n"), (b"half", b"halfhalf"), (b"", b"")):
+        assert run("exec", "-it", "a", "cat", data=data) == (0, out, b""), data
+    assert run("run", "--rm", "-it", ROOTFS, "cat", data=b"x\n")[:2] == (0, b"x\r\nx\r\n")
+
+
 def test_pipes_in_a_shell(client):
     line = f"echo x | {CONBUSCTL} run --rm -i {ROOTFS} cat | cat; echo ${{PIPESTATUS[1]}}; yes | head -c 200000 | {CONBUSCTL} run --rm -i {ROOTFS} cat | head -c 3; echo ${{PIPESTATUS[2]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=DEADLINE, check=True)
