@@ -66,9 +66,7 @@ def measure_live(client):
     print(f"a container that writes: bare socket {socket_:.0f} MB/s, follower {follower:.0f} MB/s, {100 * follower / socket_:.0f} %", flush=True)
 
 
-def main():
-    client = Client()
-    subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
+def measure_stored(client):
     for name, make in SHAPES.items():
         path = written(client, make)
         log = f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}/log"
@@ -79,6 +77,12 @@ def main():
         plain, follower = (statistics.median(found) for found in rates.values())
         print(f"{name}, {os.path.getsize(log) // 1000000} MB: cat {plain:.0f} MB/s, follower {follower:.0f} MB/s, {100 * follower / plain:.0f} %", flush=True)
         client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+
+
+def main():
+    client = Client()
+    subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
+    measure_stored(client)
     measure_live(client)
 
 
