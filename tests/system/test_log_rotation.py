@@ -161,7 +161,7 @@ def test_whoever_does_not_read_is_told_what_is_missing(client):
 def test_a_reader_keeps_what_it_was_promised(client):
     """Without follow: the files that are there when it begins, though more runs rotate them away before it reads."""
     count = 100000
-    path = client.create("a", "sh", "-c", f"seq 1 {count // 2}; sleep 0.1; seq {count // 2 + 1} {count}", **limits(files=7))
+    path = client.create("a", "sh", "-c", f"seq 1 {count // 2}; sleep 0.1; seq {count // 2 + 1} {count}", **limits(size=1 << 20, files=7))  # a run of 5 MB fits
     client.call(path, CONTAINER, "Start")
     client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
     present, slow = Log(client, path).read_to_end(), Log(client, path)
