@@ -63,27 +63,29 @@ static void reset_signals(void) {
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Descriptors are first moved out of the way of their places, then into them. */
-static int place_fds(const ProcessSpec *spec, int output, int errors, int *exec_fd) {
-        int sources[FDS_MAX + 4], n = 0;
+/* Descriptors are first moved out of the way of their places, then into them; the last one or two are closed by exec. */
+static int place_fds(const ProcessSpec *spec, int output, int errors, int *exec_fd, int *program_fd) {
+        int sources[FDS_MAX + 5], n = 0;
 
         sources[n++] = spec->stdin_fd;
         sources[n++] = output;
         sources[n++] = errors;
         for (unsigned i = 0; i < spec->n_fds; i++)
                 sources[n++] = spec->fds[i];
+        int n_kept = n;
         sources[n++] = *exec_fd;
+        if (*program_fd >= 0)
+                sources[n++] = *program_fd;
         for (int i = 0; i < n; i++) {
                 sources[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, 64);
                 if (sources[i] < 0)
                         return -1;
         }
-        for (int i = 0; i < n - 1; i++)
-                if (dup2(sources[i], i) < 0)
+        for (int i = 0; i < n; i++)
+                if (dup3(sources[i], i, i < n_kept ? 0 : O_CLOEXEC) < 0)
                         return -1;
-        if (dup3(sources[n - 1], n - 1, O_CLOEXEC) < 0)
-                return -1;
-        *exec_fd = n - 1;
+        *exec_fd = n_kept;
+        *program_fd = *program_fd >= 0 ? n_kept + 1 : -1;
         return (int) syscall(SYS_close_range, n, ~0U, 0);
 }
 
@@ -129,6 +131,8 @@ static void await_release(int fd, int exec_fd) {
 }
 
 static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd, pid_t service) {
+        int program_fd = spec->program_fd;
+
         (void) setsid();
         /* A service that died before the call sends no signal any more. */
         if (!spec->hold && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service))
@@ -145,7 +149,7 @@ static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *progr
                         (void) setrlimit(RLIMIT_NOFILE, &limit);
                 }
         }
-        if (chdir(spec->directory ? spec->directory : "/") < 0 || place_fds(spec, output, errors, &exec_fd) < 0)
+        if (chdir(spec->directory ? spec->directory : "/") < 0 || place_fds(spec, output, errors, &exec_fd, &program_fd) < 0)
                 die(exec_fd);
         if (spec->call) {
                 errno = spec->call(spec->argv);
@@ -153,7 +157,11 @@ static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *progr
                         die(exec_fd);
                 _exit(0);
         }
-        execve(program, (char *const *) spec->argv, (char *const *) environment);
+        if (spec->spare && spec->spare(spec->argv))
+                _exit(0);
+        if (program_fd >= 0)
+                (void) execveat(program_fd, "", (char *const *) spec->argv, (char *const *) environment, AT_EMPTY_PATH);
+        (void) execve(program, (char *const *) spec->argv, (char *const *) environment);
         die(exec_fd);
         __builtin_unreachable();
 }

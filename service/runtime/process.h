@@ -23,6 +23,8 @@ typedef void (*ProcessDone)(const ProcessResult *result, void *userdata);
 typedef struct ProcessSpec {
         const char *const *argv; /* argv[0] is looked up in PATH */
         int (*call)(const char *const *argv); /* NULL, or what the child does instead of a program: system calls alone, since it is a copy of the service; 0 or an errno, which is told as a failed exec is. argv[0] is its name */
+        bool (*spare)(const char *const *argv); /* NULL, or what the child tries before it executes the program: true: that was all, and nothing is executed */
+        int program_fd; /* -1, or what is executed instead of the file (sealed_program); argv[0] is looked up all the same, and is what runs where descriptors cannot be executed (valgrind) */
         const char *const *environment; /* NULL: PATH, LANG=C.UTF-8 and nothing else */
         const char *directory; /* working directory or NULL: / */
         const int *fds; /* mapped to 3, 4, … in the child */
@@ -35,7 +37,7 @@ typedef struct ProcessSpec {
         void (*forget)(void *userdata); /* in place of done, when the owner lets it go; NULL: the userdata is the owner's */
         bool hold; /* the child waits before exec until process_release; if conbusd dies first it ends without exec */
 } ProcessSpec;
-#define PROCESS_SPEC_INIT { .stdin_fd = -1, .output_fd = -1, .errors_fd = -1 }
+#define PROCESS_SPEC_INIT { .program_fd = -1, .stdin_fd = -1, .output_fd = -1, .errors_fd = -1 }
 
 /* NULL with HelperMissing when argv[0] is not found in PATH, else Internal. */
 Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec, ProcessDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -290,6 +290,27 @@ static void test_a_call_in_a_child(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpstr(fixture->output, ==, "done");
 }
 
+static bool is_spared(const char *const *argv) {
+        return g_str_equal(argv[1], "spared");
+}
+
+static void test_a_program_that_is_spared(Fixture *fixture, gconstpointer unused) {
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        spec.spare = is_spared;
+        run(fixture, spec, (const char *const[]) {"echo", "spared", NULL});
+        g_assert_cmpint(fixture->status, ==, 0);
+        g_assert_cmpstr(fixture->output, ==, "");
+}
+
+static void test_a_program_that_is_not_spared(Fixture *fixture, gconstpointer unused) {
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        spec.spare = is_spared;
+        run(fixture, spec, (const char *const[]) {"echo", "needed", NULL});
+        g_assert_cmpstr(fixture->output, ==, "needed\n");
+}
+
 static void test_a_call_that_fails_says_why(Fixture *fixture, gconstpointer unused) {
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
@@ -524,6 +545,8 @@ int main(int argc, char *argv[]) {
                 {"/process/it-enters-its-control-group-before-it-runs", test_it_enters_its_control_group_before_it_runs},
                 {"/process/without-its-control-group-it-does-not-run", test_without_its_control_group_it_does_not_run},
                 {"/process/a-call-in-a-child", test_a_call_in_a_child},
+                {"/process/a-program-that-is-spared", test_a_program_that_is_spared},
+                {"/process/a-program-that-is-not-spared", test_a_program_that_is_not_spared},
                 {"/process/a-call-that-fails-says-why", test_a_call_that_fails_says_why},
                 {"/process/at-the-deadline-it-is-asked-to-end", test_at_the_deadline_it_is_asked_to_end},
                 {"/process/what-does-not-end-is-killed-a-second-later", test_what_does_not_end_is_killed_a_second_later},
