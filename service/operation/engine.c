@@ -5,6 +5,7 @@
 #include "operation/messages.h"
 #include "operation/quota.h"
 #include "base/log.h"
+#include "runtime/sealed.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -127,6 +128,7 @@ void engine_free(Engine *engine) {
                 readiness_close(container);
         }
         captures_free(engine);
+        sealed_forget();
         g_ptr_array_unref(engine->monitors);
         attachments_free(engine->attachments);
         logs_free(engine->logs);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "runtime/crun.h"
 #include "runtime/document.h"
+#include "runtime/sealed.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -333,12 +334,21 @@ static bool make_pipe(const char *what, int *ret_ours, int *ret_theirs, GError *
         return true;
 }
 
-static bool spawn(Conmon *conmon, Reaper *reaper, const ConmonLaunch *launch, GPtrArray *argv, GError **error) {
+static unsigned n_pipes_of(const ConmonLaunch *launch) {
+        return launch->exec && launch->exec->waits ? 3 : 2;
+}
+
+/* conmon has a descriptor of its own of the sealed copy, by which it finds it also when the service has gone. */
+static char *crun_path(const ConmonLaunch *launch, const char *program, int crun_fd) {
+        return crun_fd < 0 ? g_strdup(program) : g_strdup_printf("/proc/self/fd/%u", 3 + (launch->exec ? launch->exec->n_fds : 0) + n_pipes_of(launch));
+}
+
+static bool spawn(Conmon *conmon, Reaper *reaper, const ConmonLaunch *launch, GPtrArray *argv, int crun_fd, GError **error) {
         static const char *const pipes[] = {"SYNC", "START", "ATTACH"};
         const ConmonExec *exec = launch->exec;
         autofd int sync = -1, start = -1, attach = -1, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        int fds[CONMON_FDS_MAX + G_N_ELEMENTS(pipes)];
-        unsigned n_given = exec ? exec->n_fds : 0, n_pipes = exec && exec->waits ? 3 : 2;
+        int fds[CONMON_FDS_MAX + G_N_ELEMENTS(pipes) + 1];
+        unsigned n_given = exec ? exec->n_fds : 0, n_pipes = n_pipes_of(launch);
         g_autoptr(GPtrArray) environment = g_ptr_array_new_with_free_func(g_free);
 
         if (!make_pipe("sync", &conmon->sync_fd, &sync, error) || !make_pipe("start", &conmon->start_fd, &start, error) ||
@@ -351,11 +361,12 @@ static bool spawn(Conmon *conmon, Reaper *reaper, const ConmonLaunch *launch, GP
         fds[n_given] = sync;
         fds[n_given + 1] = start;
         fds[n_given + 2] = attach;
+        fds[n_given + n_pipes] = crun_fd;
         g_ptr_array_add(environment, g_strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
         for (unsigned i = 0; i < n_pipes; i++)
                 g_ptr_array_add(environment, g_strdup_printf("_OCI_%sPIPE=%u", pipes[i], 3 + n_given + i));
         g_ptr_array_add(environment, NULL);
-        ProcessSpec spec = {.argv = (const char *const *) argv->pdata, .environment = (const char *const *) environment->pdata, .fds = fds, .n_fds = n_given + n_pipes, .stdin_fd = -1, .output_fd = null, .errors_fd = conmon->errors_fd, .hold = true, .cgroup_file = launch->cgroup_file};
+        ProcessSpec spec = {.argv = (const char *const *) argv->pdata, .environment = (const char *const *) environment->pdata, .fds = fds, .n_fds = n_given + n_pipes + (crun_fd >= 0), .program_fd = -1, .stdin_fd = -1, .output_fd = null, .errors_fd = conmon->errors_fd, .hold = true, .cgroup_file = launch->cgroup_file};
         if (exec && exec->stdio) {
                 spec.stdin_fd = exec->stdio[0];
                 spec.output_fd = exec->stdio[1];
@@ -379,8 +390,10 @@ Conmon *conmon_begin(sd_event *event, Reaper *reaper, const Paths *paths, const 
         conmon->subject = g_strdup_printf("%s container \"%s\"", launch->exec ? "execute in" : "create", launch->name);
         conmon->log = g_steal_pointer(&log);
         conmon->timeout_usec = launch->timeout_usec ? launch->timeout_usec : CREATE_USEC;
-        g_autoptr(GPtrArray) argv = build_argv(paths, launch, crun, conmon->log);
-        if (!spawn(conmon, reaper, launch, argv, error)) {
+        int crun_fd = sealed_program(crun);
+        g_autofree char *runtime = crun_path(launch, crun, crun_fd);
+        g_autoptr(GPtrArray) argv = build_argv(paths, launch, runtime, conmon->log);
+        if (!spawn(conmon, reaper, launch, argv, crun_fd, error)) {
                 really_free(conmon);
                 return NULL;
         }

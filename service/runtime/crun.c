@@ -3,6 +3,8 @@
 
 #include "runtime/crun.h"
 #include "runtime/document.h"
+#include "runtime/sealed.h"
+#include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -61,7 +63,7 @@ static void on_done(const ProcessResult *result, void *userdata) {
 }
 
 Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const char *const *arguments, guint64 timeout_usec, CrunDone done, void *userdata, GError **error) {
-        g_autofree char *root = g_build_filename(paths->run, "crun", NULL);
+        g_autofree char *root = g_build_filename(paths->run, "crun", NULL), *program = g_find_program_in_path(paths->crun);
         g_autoptr(GPtrArray) argv = g_ptr_array_new();
         ProcessSpec spec = PROCESS_SPEC_INIT;
         Crun *crun = g_new0(Crun, 1);
@@ -73,6 +75,7 @@ Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const c
                 g_ptr_array_add(argv, (void *) *word);
         g_ptr_array_add(argv, NULL);
         spec.argv = (const char *const *) argv->pdata;
+        spec.program_fd = program ? sealed_program(program) : -1;
         spec.forget = crun_free;
         spec.timeout_usec = timeout_usec ? timeout_usec : TIMEOUT_USEC;
         *crun = (Crun) {.done = done, .userdata = userdata, .subject = g_strdup_printf("crun %s", arguments[0]), .timeout_usec = spec.timeout_usec};

@@ -3,6 +3,7 @@
 
 #include "runtime/conmon.h"
 #include "base/auto.h"
+#include "runtime/sealed.h"
 #include "testing.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -149,6 +150,7 @@ static void tear_down(Fixture *fixture, gconstpointer script) {
                 (void) !pidref_signal(&fixture->main, SIGKILL, NULL, NULL);
         pidref_clear(&fixture->main);
         g_clear_error(&fixture->error);
+        sealed_forget();
         reaper_free(fixture->reaper);
         sd_event_unref(fixture->event);
         testing_directory_free(fixture->directory);
@@ -327,7 +329,7 @@ static void expect_words(const char *text, const char *words) {
 }
 
 static void test_the_arguments(Fixture *fixture, gconstpointer script) {
-        g_autofree char *text = words_of(fixture), *places = g_strdup_printf("-r /bin/true -b %s", fixture->directory), *exits = g_strdup_printf("--exit-dir %s", fixture->exits),
+        g_autofree char *text = words_of(fixture), *places = g_strdup_printf("-r /proc/self/fd/5 -b %s", fixture->directory), *exits = g_strdup_printf("--exit-dir %s", fixture->exits),
                         *root = g_strdup_printf("--runtime-arg --root --runtime-arg %s/crun", fixture->directory), *log = g_strdup_printf("--runtime-arg --log --runtime-arg %s/crun.log", fixture->directory);
 
         expect_words(text, "--sync");
