@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Faults of tests/fakes/crun and conmon, ordered by a test: what the programs know is told in tests/fakes/fault.h. harness.main() fails a test that has left a fault unused."""
 
+import contextlib
 import fcntl
 import itertools
 import os
+import subprocess
 
 from harness import FAULT_PLAN, wait_for
 
@@ -20,6 +22,18 @@ def order(program, point, action, argument="", nth=1):
 def cancel():
     """Takes back whatever is still ordered."""
     os.unlink(FAULT_PLAN)
+
+
+@contextlib.contextmanager
+def busy_files(path):
+    """The files of this container, which has been prepared before, cannot be removed."""
+    busy = f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}/busy"
+    os.mkdir(busy)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", busy], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", busy], check=True)
 
 
 class Gate:

@@ -95,9 +95,6 @@ static void on_deleted(Operation *operation) {
         g_autofree char *merged = paths_run_of(operation->engine->paths, container->id, "rootfs");
         const char *const unmount[] = {"unmount", merged, NULL};
 
-        /* A crun that is not there need not be asked about a container that it has never heard of. */
-        if (container->life.run == 0 && g_error_matches(operation->step_error, CONBUS_ERROR, CONBUS_ERROR_HELPER_MISSING))
-                g_clear_error(&operation->step_error);
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
         g_autofree char *cgroup = group_of(operation->engine, container);
@@ -119,7 +116,10 @@ static void delete_container(Operation *operation) {
         const char *const arguments[] = {"delete", "--force", operation->container->id, NULL};
 
         operation_then(operation, on_crun_deleted);
-        operation_crun(operation, arguments);
+        if (crun_knows(operation->engine->paths, operation->container->id))
+                operation_crun(operation, arguments);
+        else
+                operation_continue(operation);
 }
 
 void runtime_discard(Operation *operation) {

@@ -85,6 +85,12 @@ Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const c
         return process;
 }
 
+bool crun_knows(const Paths *paths, const char *id) {
+        g_autofree char *directory = g_build_filename(paths->run, "crun", id, NULL);
+
+        return access(directory, F_OK) == 0 || errno != ENOENT;
+}
+
 bool crun_parse_state(const char *output, char **ret_status, pid_t *ret_pid, GError **error) {
         g_autoptr(JsonObject) object = document_parse(output, -1, "crun state gave no JSON", CONBUS_ERROR_RUNTIME_FAILED, error);
 

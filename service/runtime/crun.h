@@ -12,6 +12,9 @@ typedef void (*CrunDone)(const char *output, const GError *error, void *userdata
 /* arguments: verb and what follows, NULL-terminated ("start", id, NULL). timeout_usec 0: 60 s. Returns the Process so that the owner can abandon it; NULL with *error. */
 Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const char *const *arguments, guint64 timeout_usec, CrunDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether crun keeps a state of this container, be it of a create that was cut off. One that it has never heard of, or has deleted, need not be deleted. */
+bool crun_knows(const Paths *paths, const char *id) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Classifies what crun said (stderr text or the lines of its JSON log): behaviour.md section 17. subject is put in front: `start container "web"`. */
 void crun_set_error(GError **error, const char *subject, const char *message);
 /* 125, 126 or 127 for an error of a launch. */

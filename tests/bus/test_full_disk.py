@@ -148,13 +148,13 @@ def test_an_automatic_removal_is_done_when_there_is_space_again(client):
     with small_disk(client, STATE) as disk:
         census = Census(client)
         path = client.create("web", "sh", "-c", "exit 3", auto_remove=True)
-        gate = faults.Gate("crun", "delete", nth=2)  # after that of the cleanup
-        client.call(path, CONTAINER, "Start")
-        gate.reached()
-        disk.fill()
+        client.call(path, CONTAINER, "Init")
         before = said("removal of container")
-        gate.open()
-        wait_said("removal of container", before)
+        with faults.busy_files(path):
+            client.call(path, CONTAINER, "Start")
+            wait_said("removal of container", before)
+            disk.fill()
+        wait_said("removal of container", before + 1)
         assert client.get(path, "State") == "removing"
         disk.free()
         wait_for(lambda: client.manager("ListContainers")[0] == [], "the removal", poll=True)

@@ -18,6 +18,7 @@ Container *fakes_add_heeding(Fixture *fixture, const char *name); /* started; ex
 /* One line of the plan of faults (tests/fakes/fault.h): PROGRAM POINT NTH ACTION [ARGUMENT]. */
 void fakes_order(const char *fault);
 void fakes_break_disk(Fixture *fixture); /* what is committed cannot be promised to survive a power cut any more; before anything was synced */
+void fakes_leave_state(Fixture *fixture, const Container *container); /* crun has a state of it, as that of a create that was cut off: whoever removes the container calls crun delete */
 void fakes_cancel(void); /* what is still ordered */
 
 /* A program that waits at a point ("crun start", "conmon created") until it is told to go on. */

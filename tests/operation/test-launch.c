@@ -329,6 +329,7 @@ static void test_stopped_is_emptied_first(Fixture *fixture, gconstpointer unused
         g_auto(Answer) answer = {0};
 
         stop_without_cleanup(container);
+        fakes_leave_state(fixture, container);
         Gate *gate = fakes_gate(fixture, "crun delete");
         (void) fixture_submit(fixture, container, VERB_INIT, NULL, &answer);
         gate_reach(gate);

@@ -175,6 +175,7 @@ static void test_a_crun_that_fails(Fixture *fixture, gconstpointer unused) {
         g_auto(Answer) answer = {0};
 
         fixture_exit(fixture, container, NULL);
+        fakes_leave_state(fixture, container);
         fakes_order("crun delete 1 fail it is busy");
         fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
         testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "crun delete: it is busy");
@@ -191,6 +192,7 @@ static void test_what_failed_is_tried_again(Fixture *fixture, gconstpointer unus
         g_auto(Answer) answer = {0};
 
         fixture->engine->settings.repair_usec = fixture->engine->settings.repair_max_usec = 1000;
+        fakes_leave_state(fixture, container);
         fakes_order("crun delete 1 silent");
         fakes_order("crun delete 2 silent"); /* and the second time, too */
         fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
@@ -236,8 +238,8 @@ static void test_a_removal_that_cannot_be_promised(Fixture *fixture, gconstpoint
         expect_removed(fixture, container, "web");
 }
 
-static void test_a_crun_that_is_missing_is_not_needed_for_what_never_ran(Fixture *fixture, gconstpointer unused) {
-        g_autoptr(Container) never = container_ref(fakes_add(fixture, "never", NULL)), once = container_ref(fakes_add(fixture, "once", NULL));
+static void test_a_crun_that_is_missing_is_not_needed_for_what_it_does_not_know(Fixture *fixture, gconstpointer unused) {
+        g_autoptr(Container) never = container_ref(fakes_add(fixture, "never", NULL)), once = container_ref(fakes_add(fixture, "once", NULL)), known = container_ref(fakes_add(fixture, "known", NULL));
         g_auto(Answer) answer = {0};
         char *crun = fixture->paths.crun;
 
@@ -247,9 +249,15 @@ static void test_a_crun_that_is_missing_is_not_needed_for_what_never_ran(Fixture
         g_assert_no_error(answer.error);
         expect_removed(fixture, never, "never");
         fixture_do(fixture, once, VERB_REMOVE, NULL, &answer);
+        g_assert_no_error(answer.error);
+        expect_removed(fixture, once, "once");
+        fakes_leave_state(fixture, known);
+        fixture_do(fixture, known, VERB_REMOVE, NULL, &answer);
         testing_expect_error(&answer.error, CONBUS_ERROR_HELPER_MISSING, "/no/crun is not installed");
         fixture->paths.crun = crun;
-        fixture_expect(fixture, once, STATE_REMOVING);
+        fixture_expect(fixture, known, STATE_REMOVING);
+        fixture_do(fixture, known, VERB_REMOVE, NULL, &answer);
+        g_assert_no_error(answer.error);
 }
 
 static void test_what_depends_on_it_is_named(Fixture *fixture, gconstpointer unused) {
@@ -276,6 +284,7 @@ static void test_a_pending_restart_goes_too(Fixture *fixture, gconstpointer unus
         fixture_do(fixture, container, VERB_START, NULL, &answer);
         fixture_run_until_state(fixture, container, STATE_EXITED);
         g_assert_cmpuint(registry_count_restarts(fixture->registry), ==, 1);
+        fakes_leave_state(fixture, container);
         fakes_order("crun delete 1 silent");
         fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
         testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "");
@@ -340,9 +349,10 @@ static void test_its_own_removal_is_asked_for_once(Fixture *fixture, gconstpoint
 
 /* One that fails is tried again, later. */
 static void test_its_own_removal_that_fails(Fixture *fixture, gconstpointer unused) {
-        Container *container = fakes_add(fixture, "web", "{'auto-remove': <true>}");
+        g_autoptr(Container) container = container_ref(fakes_add(fixture, "web", "{'auto-remove': <true>}"));
 
         fixture_exit(fixture, container, NULL);
+        fakes_leave_state(fixture, container);
         fakes_order("crun delete 1 silent");
         removal_ensure(fixture->engine, container);
         fixture_run_until_state(fixture, container, STATE_REMOVING);
@@ -352,6 +362,7 @@ static void test_its_own_removal_that_fails(Fixture *fixture, gconstpointer unus
         fixture_expect(fixture, container, STATE_REMOVING);
         g_assert_cmpuint(fixture->engine->n_accepted, ==, 0);
         g_assert_true(repair_is_due(container));
+        remove_again(fixture, container);
 }
 
 #define ADD(function) g_test_add("/" FAKES_UNIT "/" #function, Fixture, NULL, set_up, test_##function, fakes_tear_down)
@@ -371,7 +382,7 @@ int main(int argc, char *argv[]) {
         ADD(files_that_stay);
         ADD(a_row_that_stays);
         ADD(a_removal_that_cannot_be_promised);
-        ADD(a_crun_that_is_missing_is_not_needed_for_what_never_ran);
+        ADD(a_crun_that_is_missing_is_not_needed_for_what_it_does_not_know);
         ADD(what_depends_on_it_is_named);
         ADD(a_pending_restart_goes_too);
         ADD(what_removes_itself);

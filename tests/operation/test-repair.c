@@ -17,6 +17,7 @@ static Container *add_stopped(Fixture *fixture) {
         commit->life.result = RESULT_SUCCESS;
         commit_enter(commit, STATE_STOPPED, REASON_EXIT);
         g_assert_true(commit_apply(commit, &error));
+        fakes_leave_state(fixture, container);
         return container;
 }
 

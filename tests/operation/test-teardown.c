@@ -132,7 +132,7 @@ static void expect_due(Fixture *fixture, Container *container) {
 static void test_a_crun_that_fails_stops_nothing_else(Fixture *fixture, gconstpointer unused) {
         static const char *const faults[] = {"crun delete 1 fail it is busy", "crun delete 1 silent", "crun delete 1 die 9", "crun delete-done 1 die 9"};
         Container *container = add_stopped(fixture, "web", NULL);
-        g_autofree char *directory = run_file(fixture, container, "1"), *exits = g_build_filename(fixture->paths.run, "exits", NULL), *group = cgroup_path_for(container->id);
+        g_autofree char *directory = run_file(fixture, container, "1"), *exits = g_build_filename(fixture->paths.run, "exits", NULL), *group = cgroup_path_for(container->id), *state = g_build_filename(fixture->paths.run, "crun", container->id, NULL);
 
         for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
                 g_auto(Answer) answer = {0};
@@ -141,11 +141,13 @@ static void test_a_crun_that_fails_stops_nothing_else(Fixture *fixture, gconstpo
                 testing_write(directory, "config.json", "");
                 testing_write(exits, container->id, "0");
                 fakes_enter_group(pid, group);
+                fakes_leave_state(fixture, container);
                 fakes_order(faults[i]);
                 fixture_do(fixture, container, VERB_CLEANUP, NULL, &answer);
                 testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "crun delete: ");
                 expect_due(fixture, container);
                 fakes_run_until_gone(fixture, pid);
+                (void) rmdir(state); /* which is crun's to remove */
                 fakes_expect_nothing_runs(fixture, container);
         }
         clean(fixture, container, STATE_EXITED);
@@ -157,6 +159,7 @@ static void test_a_crun_that_is_missing(Fixture *fixture, gconstpointer unused) 
         g_auto(Answer) answer = {0};
         char *crun = fixture->paths.crun;
 
+        fakes_leave_state(fixture, container);
         fixture->paths.crun = (char *) "/no/crun";
         fixture_do(fixture, container, VERB_CLEANUP, NULL, &answer);
         fixture->paths.crun = crun;

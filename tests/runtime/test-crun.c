@@ -50,6 +50,18 @@ static void test_other_errors_are_125(void) {
         g_assert_cmpint(crun_exit_code_of(error), ==, 125);
 }
 
+static void test_what_crun_knows(void) {
+        char *directory = testing_directory_new();
+        g_autofree char *state = g_build_filename(directory, "crun/id", NULL);
+        Paths paths = {.run = directory};
+
+        g_assert_false(crun_knows(&paths, "id"));
+        g_assert_cmpint(g_mkdir_with_parents(state, 0700), ==, 0);
+        g_assert_true(crun_knows(&paths, "id"));
+        g_assert_false(crun_knows(&paths, "other"));
+        testing_directory_free(directory);
+}
+
 static void test_a_state_is_read(void) {
         g_autofree char *status = NULL, *stopped = NULL;
         g_autoptr(GError) error = NULL;
@@ -184,6 +196,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/crun/failures-are-classed", test_failures_are_classed);
         g_test_add_func("/crun/a-silent-failure-says-so", test_a_silent_failure_says_so);
         g_test_add_func("/crun/other-errors-are-125", test_other_errors_are_125);
+        g_test_add_func("/crun/what-crun-knows", test_what_crun_knows);
         g_test_add_func("/crun/a-state-is-read", test_a_state_is_read);
         g_test_add_func("/crun/a-state-that-is-none-is-refused", test_a_state_that_is_none_is_refused);
         g_test_add_func("/crun/the-last-message-of-a-log", test_the_last_message_of_a_log);

@@ -159,6 +159,7 @@ class Held:
         assert self.call("Sync") == ("running", "unknown")
 
     def removing(self):
+        os.mkdir(f"/run/conbus/crun/{self.id}")  # as a create that was cut off leaves it, so that crun is asked
         gate = Gate("delete")
         self.removal = self.bus.begin(self.path, CONTAINER, "Remove")
         wait_for(lambda: self.bus.get(self.path, "State") == "removing", "the removal", poll=True)
