@@ -35,6 +35,7 @@ void failure_remember(Operation *operation); /* LastError* of the verbs that kee
 /* Runs crun as this operation's process; the next step on the stack runs after it with operation->step_error set or NULL and operation->output. */
 void operation_crun(Operation *operation, const char *const *arguments);
 void operation_process(Operation *operation, const char *const *argv); /* the same for another helper */
+void operation_process_or(Operation *operation, bool (*spare)(const char *const *argv), const char *const *argv); /* the same, where the child may do without the program (ProcessSpec.spare) */
 void operation_call(Operation *operation, int (*call)(const char *const *argv), const char *const *argv); /* and for a system call that can take long (ProcessSpec.call) */
 
 /* Verbs: first steps. */

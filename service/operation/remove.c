@@ -5,6 +5,7 @@
 #include "operation/kept.h"
 #include "operation/volumes.h"
 #include "base/log.h"
+#include "storage/tree.h"
 
 static void on_synced(const GError *error, void *userdata) {
         Operation *operation = userdata;
@@ -80,7 +81,7 @@ static void on_runtime_empty(Operation *operation) {
         }
         g_autoptr(GPtrArray) argv = removal(operation->engine->paths, container);
         operation_then(operation, on_files_gone);
-        operation_process(operation, (const char *const *) argv->pdata);
+        operation_process_or(operation, tree_remove, (const char *const *) argv->pdata);
 }
 
 static void begin_removing(Operation *operation) {

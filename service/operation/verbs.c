@@ -227,8 +227,26 @@ static void on_process(const ProcessResult *result, void *userdata) {
         operation_continue(operation);
 }
 
+static void begin_process(Operation *operation, const ProcessSpec *spec) {
+        g_clear_error(&operation->step_error);
+        operation->process = process_begin(operation->engine->event, operation->engine->reaper, spec, on_process, operation, &operation->step_error);
+        if (!operation->process)
+                operation_continue(operation);
+}
+
 void operation_process(Operation *operation, const char *const *argv) {
-        operation_call(operation, NULL, argv);
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        spec.argv = argv;
+        begin_process(operation, &spec);
+}
+
+void operation_process_or(Operation *operation, bool (*spare)(const char *const *argv), const char *const *argv) {
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+
+        spec.argv = argv;
+        spec.spare = spare;
+        begin_process(operation, &spec);
 }
 
 void operation_call(Operation *operation, int (*call)(const char *const *argv), const char *const *argv) {
@@ -236,8 +254,5 @@ void operation_call(Operation *operation, int (*call)(const char *const *argv), 
 
         spec.argv = argv;
         spec.call = call;
-        g_clear_error(&operation->step_error);
-        operation->process = process_begin(operation->engine->event, operation->engine->reaper, &spec, on_process, operation, &operation->step_error);
-        if (!operation->process)
-                operation_continue(operation);
+        begin_process(operation, &spec);
 }

@@ -203,11 +203,21 @@ static void test_what_failed_is_tried_again(Fixture *fixture, gconstpointer unus
         fixture_expect_events(fixture, "remove ");
 }
 
+static void make_deep(Fixture *fixture, const Container *container) {
+        g_autoptr(GString) path = g_string_new(NULL);
+
+        g_string_append_printf(path, "%s/containers/%s", fixture->paths.state, container->id);
+        for (unsigned i = 0; i < 100; i++)
+                g_string_append(path, "/d");
+        g_assert_cmpint(g_mkdir_with_parents(path->str, 0700), ==, 0);
+}
+
 static void test_files_that_stay(Fixture *fixture, gconstpointer unused) {
         g_autoptr(Container) container = container_ref(fakes_add(fixture, "web", NULL));
         g_autofree char *tools = g_build_filename(fixture->directory, "tools", NULL), *path = g_strconcat(tools, ":", g_getenv("PATH"), NULL), *old = g_strdup(g_getenv("PATH"));
         g_auto(Answer) answer = {0};
 
+        make_deep(fixture, container); /* else rm(1) is not needed */
         g_free(testing_program(tools, "rm", "echo 'rm: the disk is on fire' >&2; exit 1"));
         g_assert_true(g_setenv("PATH", path, TRUE));
         fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
