@@ -51,7 +51,7 @@ typedef struct Manager {
         bool ready; /* the name is ours: who asked for it finds us, and only now may idleness count */
         bool by_idleness; /* nobody asked for the departure */
         sd_bus_slot *name_request;
-        int lock_fd;
+        int lock_fd, awake_fd; /* awake: RUN/awake, by whose lock conbus-wake knows that it need not ask for us */
 } Manager;
 
 #define DEPARTURE_USEC (3 * G_USEC_PER_SEC) /* for calls that are being served while the service leaves */
@@ -90,6 +90,7 @@ static void leave(Manager *manager) {
         if (manager->departure)
                 return;
         engine_save(manager->engine);
+        manager->awake_fd = close_fd(manager->awake_fd); /* whatever ends from now on may need the next instance */
         manager->departure = departure_begin(manager->event, manager->connection, BUS_NAME, DEPARTURE_USEC, &parent);
 }
 
@@ -340,6 +341,15 @@ static bool take_lock(Manager *manager, GError **error) {
         return flock(manager->lock_fd, LOCK_EX) == 0 || error_errno(error, errno, "lock %s", path);
 }
 
+/* Without it conbus-wake asks the bus at each end, as it would of a service that is not there. */
+static void say_awake(Manager *manager) {
+        g_autofree char *path = g_build_filename(manager->paths->run, "awake", NULL);
+
+        manager->awake_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (manager->awake_fd < 0 || flock(manager->awake_fd, LOCK_EX | LOCK_NB) < 0)
+                log_debug("lock %s: %s", path, g_strerror(errno));
+}
+
 static int on_name(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
         Manager *manager = userdata;
         uint32_t code = 0;
@@ -380,6 +390,7 @@ static bool start(Manager *manager, GError **error) {
         /* Adoption comes before the name: whoever sees the service sees what lives. */
         if (!take_lock(manager, error) || !open_parts(manager, error) || !open_bus(manager, error))
                 return false;
+        say_awake(manager);
         wait_calls_restore(manager->bus);
         if (!engine_adopt(manager->engine, error))
                 return false;
@@ -410,11 +421,12 @@ static void stop(Manager *manager) {
         g_clear_pointer(&manager->event, sd_event_unref);
         paths_free(manager->paths);
         g_free(manager->status);
+        close_fd(manager->awake_fd);
         close_fd(manager->lock_fd);
 }
 
 int manager_run(const char *state, const char *run) {
-        Manager manager = {.paths = paths_new(state, run), .lock_fd = -1};
+        Manager manager = {.paths = paths_new(state, run), .lock_fd = -1, .awake_fd = -1};
         g_autoptr(GError) error = NULL;
         int status = EXIT_FAILURE;
 

@@ -5,7 +5,9 @@
 #include "fake-bus.h"
 #include "runtime/process.h"
 #include "testing.h"
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -59,11 +61,11 @@ static void on_ended(const ProcessResult *result, void *userdata) {
         fixture->n_ended++;
 }
 
-/* Exit status of conbus-wake; either may be NULL. */
-static int wake(Fixture *fixture, const char *argument, const char *in_environment) {
+/* Exit status of conbus-wake; each may be NULL. */
+static int wake_unless(Fixture *fixture, const char *awake, const char *address, const char *in_environment) {
         g_autofree char *program = testing_built("service/conbus-wake");
         g_autofree char *variable = in_environment ? g_strconcat("DBUS_SYSTEM_BUS_ADDRESS=", in_environment, NULL) : NULL;
-        const char *const argv[] = {program, argument, NULL}, *const environment[] = {"PATH=/usr/bin:/bin", variable, NULL};
+        const char *const argv[] = {program, awake ? awake : address, awake ? address : NULL, NULL}, *const environment[] = {"PATH=/usr/bin:/bin", variable, NULL};
         ProcessSpec spec = PROCESS_SPEC_INIT;
         g_autoptr(GError) error = NULL;
 
@@ -75,6 +77,10 @@ static int wake(Fixture *fixture, const char *argument, const char *in_environme
         testing_run_until_count(fixture->event, &fixture->n_ended, 1);
         g_assert_true(WIFEXITED(fixture->status));
         return WEXITSTATUS(fixture->status);
+}
+
+static int wake(Fixture *fixture, const char *address, const char *in_environment) {
+        return wake_unless(fixture, NULL, address, in_environment);
 }
 
 static void test_the_service_is_asked_for(Fixture *fixture, gconstpointer unused) {
@@ -122,6 +128,29 @@ static void test_a_bus_that_hangs_up(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpint(wake(fixture, address, NULL), !=, 0);
 }
 
+static void test_one_that_is_awake_is_not_asked_for(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *path = g_build_filename(fixture->directory, "awake", NULL);
+        autofd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+        g_assert_cmpint(flock(fd, LOCK_EX | LOCK_NB), ==, 0);
+        g_assert_cmpint(wake_unless(fixture, path, fixture->address, NULL), ==, 0);
+        g_assert_cmpint(wake_unless(fixture, path, "unix:path=/nonexistent/bus", NULL), ==, 0);
+        g_assert_cmpuint(fixture->bus->n_connections, ==, 0);
+        fd = close_fd(fd); /* as the end of the service does, however it comes */
+        g_assert_cmpint(wake_unless(fixture, path, fixture->address, NULL), ==, 0);
+        testing_run_until_count(fixture->event, &fixture->n_calls, 1);
+        g_assert_cmpint(unlink(path), ==, 0);
+        g_assert_cmpint(wake_unless(fixture, path, fixture->address, NULL), ==, 0);
+        testing_run_until_count(fixture->event, &fixture->n_calls, 2);
+}
+
+static void test_awake_and_the_bus_of_the_environment(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *path = g_build_filename(fixture->directory, "awake", NULL);
+
+        g_assert_cmpint(wake_unless(fixture, path, NULL, fixture->address), ==, 0);
+        testing_run_until_count(fixture->event, &fixture->n_calls, 1);
+}
+
 #define ADD(name, function) g_test_add("/wake/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char *argv[]) {
@@ -132,5 +161,7 @@ int main(int argc, char *argv[]) {
         ADD("without-a-bus-it-fails", test_without_a_bus_it_fails);
         ADD("a-bus-that-refuses", test_a_bus_that_refuses);
         ADD("a-bus-that-hangs-up", test_a_bus_that_hangs_up);
+        ADD("one-that-is-awake-is-not-asked-for", test_one_that_is_awake_is_not_asked_for);
+        ADD("awake-and-the-bus-of-the-environment", test_awake_and_the_bus_of_the_environment);
         return g_test_run();
 }

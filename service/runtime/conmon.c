@@ -267,10 +267,12 @@ static void add_runtime_arguments(GPtrArray *argv, const Paths *paths, const cha
 
 static void add_exit_command(GPtrArray *argv, const Paths *paths) {
         const char *address = g_getenv("DBUS_SYSTEM_BUS_ADDRESS");
+        g_autofree char *awake = g_build_filename(paths->run, "awake", NULL);
 
         if (access(paths->wake, X_OK) < 0)
                 return;
         add(argv, "--exit-command", paths->wake);
+        add(argv, "--exit-command-arg", awake);
         if (address)
                 add(argv, "--exit-command-arg", address);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where things lie. STATE (/var/lib/conbus): conbus.db, containers/ID/{upper,work,log,secrets}, volumes/NAME/data. RUN (/run/conbus), gone at boot: containers/ID/{rootfs,kept,private,bundle,persist,notify}, exits/, exec/N of exec sessions, crun/ (its root). */
+/* Where things lie. STATE (/var/lib/conbus): conbus.db, containers/ID/{upper,work,log,secrets}, volumes/NAME/data. RUN (/run/conbus), gone at boot: containers/ID/{rootfs,kept,private,bundle,persist,notify}, exits/, exec/N of exec sessions, crun/ (its root), awake (locked by the service while it lives). */
 
 #include "base/error.h"
 #include <glib.h>

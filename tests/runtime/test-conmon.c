@@ -374,7 +374,9 @@ static void test_the_exit_command_knows_the_bus(Fixture *fixture, gconstpointer 
         g_setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/b", true);
         g_autofree char *text = words_of(fixture);
         g_unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
+        g_autofree char *awake = g_strdup_printf("--exit-command-arg %s/awake", fixture->directory);
         expect_words(text, "--exit-command /bin/true");
+        expect_words(text, awake);
         expect_words(text, "--exit-command-arg unix:path=/b");
 }
 
