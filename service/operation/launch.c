@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
+#include "runtime/seccomp.h"
 #include "runtime/spec.h"
 #include "storage/rootfs.h"
 #include <errno.h>
@@ -96,7 +97,7 @@ static bool write_spec(Operation *operation, const char *cgroup, GError **error)
         g_autofree char *kept = kept_path(operation->engine->paths, container);
         g_autofree char *init = NULL, *network = NULL, *notify = NULL, *text = NULL;
         g_autofree char *config_json = run_path(operation, "config.json");
-        SpecInput input = {.id = container->id, .name = container->name, .config = container->config, .rootfs = operation->rootfs, .cgroups_path = cgroup, .hostname_default = hostname};
+        SpecInput input = {.id = container->id, .name = container->name, .config = container->config, .rootfs = operation->rootfs, .cgroups_path = cgroup, .hostname_default = hostname, .ret_unfiltered = &operation->unfiltered_profile};
 
         input.root_readonly = config_bool(container->config, "read-only", false) || g_str_equal(config_string(container->config, "rootfs-mode", "overlay"), "read-only");
         if (!join_namespaces(operation, &input, &network, error) || !readiness_prepare(operation->engine, container, operation->run, &notify, error))
@@ -325,6 +326,10 @@ static void on_launched(PidRef *main, const GError *launch_error, void *userdata
                 return;
         }
         lifecycle_attach(operation->engine, operation->container, conmon);
+        if (operation->unfiltered_profile != 0) {
+                g_autofree char *root = g_build_filename(operation->engine->paths->run, "crun", NULL);
+                seccomp_learn(operation->unfiltered_profile, root, operation->container->id);
+        }
         operation_continue(operation);
 }
 

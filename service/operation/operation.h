@@ -132,6 +132,7 @@ struct Operation {
         /* what steps share */
         guint64 run;
         char *rootfs;
+        unsigned unfiltered_profile; /* 0, or the number of the seccomp profile whose filter this launch makes known */
         PidRef main;
         Conmon *conmon;
         Process *process;

@@ -187,11 +187,25 @@ static bool add_resources(SpecBuild *build, GError **error) {
         return given != NULL;
 }
 
+/* Or tells that it is not known yet. An annotation of the user's own stays. */
+static void add_filter(SpecBuild *build, unsigned number) {
+        JsonObject *annotations = document_find_object(build->root, "annotations");
+        const char *filter = seccomp_filter(number);
+
+        if (annotations && json_object_has_member(annotations, SECCOMP_FILTER_ANNOTATION))
+                return;
+        if (filter)
+                json_object_set_string_member(document_object(build->root, "annotations"), SECCOMP_FILTER_ANNOTATION, filter);
+        else if (build->input->ret_unfiltered)
+                *build->input->ret_unfiltered = number;
+}
+
 static bool add_seccomp(SpecBuild *build, GError **error) {
         static bool missing_logged;
         const char *profile = config_string(build->config, "seccomp", build->privileged ? "unconfined" : "default");
         bool is_default = g_str_equal(profile, "default");
         g_autoptr(GError) why = NULL;
+        unsigned number = 0;
 
         if (g_str_equal(profile, "unconfined"))
                 return true;
@@ -199,8 +213,9 @@ static bool add_seccomp(SpecBuild *build, GError **error) {
         JsonArray *bounding = document_find_array(document_object(build->process, "capabilities"), "bounding");
         const char *path = is_default ? SECCOMP_DEFAULT_PROFILE : profile;
         bool is_patched = config_string(build->config, "oci-spec-patch", NULL) != NULL;
-        g_autoptr(JsonObject) seccomp = is_patched ? seccomp_read(path, bounding, &why) : seccomp_share(path, bounding, &why);
+        g_autoptr(JsonObject) seccomp = is_patched ? seccomp_read(path, bounding, &why) : seccomp_share(path, bounding, &number, &why);
         if (seccomp) {
+                add_filter(build, number);
                 json_object_set_object_member(build->os, "seccomp", g_steal_pointer(&seccomp));
                 return true;
         }

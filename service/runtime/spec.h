@@ -28,6 +28,7 @@ typedef struct SpecInput {
         const char *hostname_default; /* the first 12 digits of the id */
         const char *namespaces[8][2]; /* {type, path}: joined namespaces ("network", "/proc/123/ns/net"), ended by {NULL} */
         bool systemd_cgroup;
+        unsigned *ret_unfiltered; /* NULL, or where to put the number of a seccomp profile whose filter is not known yet (seccomp_learn) */
 } SpecInput;
 
 /* The JSON text, or NULL with InvalidConfig (a user that is not in the container's passwd, a bad patch), NoSuchPath. Reads passwd and group of the container as untrusted data (openat2 RESOLVE_IN_ROOT, regular files, 1 MiB at most). */

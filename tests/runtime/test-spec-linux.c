@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "runtime/cgroup.h"
+#include "runtime/seccomp.h"
 #include "spec-part.h"
 #include <errno.h>
 #include <sys/stat.h>
@@ -220,6 +221,44 @@ static void test_seccomp_looks_at_the_bounding_set(void) {
         }
 }
 
+static const char *annotation_of(const Part *part) {
+        JsonObject *annotations = document_find_object(part->build.root, "annotations");
+
+        return annotations ? document_find_string(annotations, SECCOMP_FILTER_ANNOTATION) : NULL;
+}
+
+static void test_a_filter_that_is_known_is_given_along(void) {
+        g_autofree char *keys = g_strdup_printf("'seccomp': <'%s/filter.json'>", directory), *patched = g_strdup_printf("%s, 'oci-spec-patch': <'{}'>", keys);
+        unsigned unfiltered = 0, none = 0;
+        g_auto(Part) first = {0}, second = {0}, own = {0}, patch = {0};
+
+        testing_write(directory, "filter.json", "{\"defaultAction\":\"SCMP_ACT_LOG\"}");
+        part_init(&first, directory, keys);
+        first.input.ret_unfiltered = &unfiltered;
+        part_write(&first, spec_linux_add);
+        g_assert_null(annotation_of(&first));
+        g_assert_cmpuint(unfiltered, !=, 0);
+
+        testing_write(directory, "id/seccomp.bpf", "8 bytes.");
+        seccomp_learn(unfiltered, directory, "id");
+        part_init(&second, directory, keys);
+        second.input.ret_unfiltered = &none;
+        part_write(&second, spec_linux_add);
+        g_assert_cmpstr(annotation_of(&second), ==, "OCBieXRlcy4=");
+        g_assert_cmpuint(none, ==, 0);
+        assert_json(second.build.os, "seccomp.defaultAction", "\"SCMP_ACT_LOG\""); /* for a runtime that does not know the annotation */
+
+        part_init(&own, directory, keys);
+        json_object_set_string_member(document_object(own.build.root, "annotations"), SECCOMP_FILTER_ANNOTATION, "the user's");
+        part_write(&own, spec_linux_add);
+        g_assert_cmpstr(annotation_of(&own), ==, "the user's");
+        part_init(&patch, directory, patched); /* which may change the profile */
+        patch.input.ret_unfiltered = &none;
+        part_write(&patch, spec_linux_add);
+        g_assert_null(annotation_of(&patch));
+        g_assert_cmpuint(none, ==, 0);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         log_set_level(LOG_EMERG);
@@ -237,6 +276,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/spec-linux/hidden-paths", test_hidden_paths);
         g_test_add_func("/spec-linux/seccomp", test_seccomp);
         g_test_add_func("/spec-linux/seccomp-looks-at-the-bounding-set", test_seccomp_looks_at_the_bounding_set);
+        g_test_add_func("/spec-linux/a-filter-that-is-known-is-given-along", test_a_filter_that_is_known_is_given_along);
         int result = g_test_run();
         testing_directory_free(directory);
         return result;

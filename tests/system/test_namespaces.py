@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Namespaces of containers: user namespaces of their own, and network namespaces that somebody else has made."""
+"""What holds containers in: user namespaces of their own, network namespaces that somebody else has made, the filter of system calls."""
 
+import base64
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from census import Census  # noqa: E402
-from harness import CONTAINER, GLib, expect, leftovers, main, options, wait_for, wait_output  # noqa: E402
+from harness import CONTAINER, GLib, expect, leftovers, main, on_real_runtime, options, wait_for, wait_output  # noqa: E402
 
 MAP = GLib.Variant("a(uuu)", [(0, 100000, 65536)])
 
@@ -106,6 +107,25 @@ def test_a_map_without_root_is_refused(client):
     assert "map 0" in expect("InvalidConfig", client.create, "x", "true", uid_map=ids, gid_map=MAP)
     assert "map 0" in expect("InvalidConfig", client.create, "x", "true", uid_map=MAP, gid_map=ids)
     assert not leftovers()
+
+
+@on_real_runtime
+def test_the_filter_is_the_same_whoever_compiles_it(client):
+    """crun has compiled the filter of the first, and is given it for the others."""
+    filters, outputs = [], []
+    for number in range(3):
+        path = run(client, f"filtered{number}", "sh", "-c", "mount -t proc proc /proc 2>&1; unshare -m true 2>&1; grep Seccomp /proc/self/status; exec sleep 1000")
+        wait_output(path, "Seccomp_filters")
+        annotations = json.loads(client.call(path, CONTAINER, "GetSpec")[0]).get("annotations", {})
+        with open(f"/run/conbus/crun/{path.rsplit('/', 1)[1]}/seccomp.bpf", "rb") as file:
+            compiled = file.read()
+        filters.append(compiled)
+        given = annotations.get("run.oci.seccomp_bpf_data")
+        assert given is None or base64.b64decode(given) == compiled
+        assert number == 0 or given is not None or os.path.exists("/run/conbus/crun/.cache/seccomp"), "it is compiled each time"
+        outputs.append([line for _, _, line in client.call(path, CONTAINER, "ReadLog", "ua{sv}", 20, {})[0]])
+    assert filters[0] and filters.count(filters[0]) == 3
+    assert "Seccomp:\t2" in outputs[0] and outputs.count(outputs[0]) == 3 and sum("denied" in line or "not permitted" in line for line in outputs[0]) == 2, outputs
 
 
 if __name__ == "__main__":
