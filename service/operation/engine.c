@@ -5,6 +5,7 @@
 #include "operation/messages.h"
 #include "operation/quota.h"
 #include "base/log.h"
+#include "runtime/cgroup.h"
 #include "runtime/sealed.h"
 #include <errno.h>
 #include <string.h>
@@ -73,6 +74,7 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         g_autofree char *exits = g_build_filename(paths->run, "exits", NULL);
 
         engine->event = sd_event_ref(event);
+        engine->group_file = cgroup_own_file();
         engine->reaper = reaper;
         engine->paths = paths;
         engine->registry = registry;
@@ -128,6 +130,7 @@ void engine_free(Engine *engine) {
                 readiness_close(container);
         }
         captures_free(engine);
+        g_free(engine->group_file);
         sealed_forget();
         g_ptr_array_unref(engine->monitors);
         attachments_free(engine->attachments);

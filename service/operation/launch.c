@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MOVE_USEC 5000
+
 static char *run_path(Operation *operation, const char *name) {
         char number[32];
 
@@ -419,9 +421,26 @@ static void on_volumes(Operation *operation) {
                 launch(operation);
 }
 
+/* crun's first move would wait for the kernel (cgroup_stay); while conmon and crun are on their way a child waits ahead of it. One is enough for all launches that begin within the shortest such wait. */
+static void begin_move(Engine *engine) {
+        const char *const argv[] = {"stay", engine->group_file, NULL};
+        guint64 now = clock_boottime_usec();
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+        g_autoptr(GError) error = NULL;
+
+        if (!engine->group_file || now < engine->moved_usec + MOVE_USEC)
+                return;
+        engine->moved_usec = now;
+        spec.argv = argv;
+        spec.call = cgroup_stay;
+        if (!process_begin(engine->event, engine->reaper, &spec, NULL, NULL, &error))
+                log_debug("%s", error->message);
+}
+
 static void on_ready_to_open(Operation *operation) {
         GError *error = NULL;
 
+        begin_move(operation->engine);
         if (!operation_check_cancelled(operation) || !open_run(operation)) {
                 operation_continue(operation);
                 return;

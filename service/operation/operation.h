@@ -97,6 +97,8 @@ struct Engine {
         void *adopted_userdata;
         sd_event_source *adopted_timer;
         bool stopping; /* the service leaves: nothing new begins */
+        char *group_file; /* cgroup_own_file */
+        guint64 moved_usec; /* when a launch has last begun a move between control groups ahead of crun's (launch.c) */
         void (*busy_changed)(void *userdata); /* manager: look at idleness again; may be NULL */
         void *busy_userdata;
 };

@@ -135,6 +135,16 @@ static bool make_group(const char *hierarchy, const char *cgroup) {
         return made;
 }
 
+char *cgroup_own_file(void) {
+        g_autofree char *own = cgroup_of_pid(getpid()), *file = own ? group_path(main_hierarchy(), own, "cgroup.procs") : NULL;
+
+        return file && exists(file) ? g_steal_pointer(&file) : NULL;
+}
+
+int cgroup_stay(const char *const *argv) {
+        return write_text(argv[1], "0") ? 0 : errno;
+}
+
 bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) {
         g_autofree char *cgroup = cgroup_path_for_monitor(id);
         const char *hierarchy = main_hierarchy();

@@ -39,7 +39,7 @@ typedef struct ProcessSpec {
 } ProcessSpec;
 #define PROCESS_SPEC_INIT { .program_fd = -1, .stdin_fd = -1, .output_fd = -1, .errors_fd = -1 }
 
-/* NULL with HelperMissing when argv[0] is not found in PATH, else Internal. */
+/* done may be NULL. NULL with HelperMissing when argv[0] is not found in PATH, else Internal. */
 Process *process_begin(sd_event *event, Reaper *reaper, const ProcessSpec *spec, ProcessDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* The soft RLIMIT_NOFILE that children get back when the service has raised its own. */
 void process_set_nofile_limit(guint64 soft);

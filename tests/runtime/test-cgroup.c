@@ -407,6 +407,17 @@ static void test_a_kill_for_memory_is_counted(void) {
         cgroup_remove(GROUP);
 }
 
+static void test_a_move_to_where_one_is(void) {
+        g_autofree char *file = cgroup_own_file(), *before = cgroup_of_pid(getpid());
+        const char *const argv[] = {"stay", file, NULL}, *const nowhere[] = {"stay", "/nonexistent/cgroup.procs", NULL};
+
+        g_assert_nonnull(file);
+        g_assert_cmpint(cgroup_stay(argv), ==, 0);
+        g_autofree char *after = cgroup_of_pid(getpid());
+        g_assert_cmpstr(after, ==, before);
+        g_assert_cmpint(cgroup_stay(nowhere), ==, ENOENT);
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/cgroup/the-id-in-a-path", test_the_id_in_a_path);
@@ -427,6 +438,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/cgroup/sigkill-reaches-what-is-born-meanwhile", test_sigkill_reaches_what_is_born_meanwhile);
         g_test_add_func("/cgroup/a-frozen-group-is-seen-and-thawed", test_a_frozen_group_is_seen_and_thawed);
         g_test_add_func("/cgroup/a-group-that-is-gone-cannot-be-thawed", test_a_group_that_is_gone_cannot_be_thawed);
+        g_test_add_func("/cgroup/a-move-to-where-one-is", test_a_move_to_where_one_is);
         g_test_add_func("/cgroup/a-kill-for-memory-is-counted", test_a_kill_for_memory_is_counted);
         return g_test_run();
 }
