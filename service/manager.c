@@ -27,6 +27,7 @@
 #define FREE_MEMORY_MAX (1u << 20)
 #define CROWD 256
 #define LARGE_BLOCK (256 * 1024)
+#define SPARE_HEAP (32 * 1024) /* free at its end before it is given back */
 
 #define CHECKPOINT_RETRY_USEC (60 * G_USEC_PER_SEC)
 
@@ -386,6 +387,8 @@ static bool start(Manager *manager, GError **error) {
                 return error_errno(error, -r, "make the event loop");
         (void) sd_event_set_watchdog(manager->event, true);
         raise_nofile_limit();
+        (void) mallopt(M_TRIM_THRESHOLD, SPARE_HEAP);
+        (void) mallopt(M_TOP_PAD, SPARE_HEAP / 2);
         (void) mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK); /* as it is, the first large block that is freed would raise it (mallopt(3)) */
         /* Adoption comes before the name: whoever sees the service sees what lives. */
         if (!take_lock(manager, error) || !open_parts(manager, error) || !open_bus(manager, error))

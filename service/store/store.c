@@ -202,7 +202,7 @@ static bool open_database(Store *store, GError **error) {
         if (r != SQLITE_OK)
                 return store_fail(store, path, error);
         sqlite3_busy_timeout(store->db, 2000); /* a checkpoint child holds its lock for moments */
-        return store_exec(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY", error);
+        return store_exec(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -128", error);
 }
 
 Store *store_open(const char *directory, sd_event *event, GError **error) {
