@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""bench.py [--quick] [ROWS…]: conbus beside podman and beside the floor, in one run inside tests/sandbox. Prints a table and writes build/bench.json. Words choose the groups of rows (life, death, reads …)."""
+"""bench.py [--quick] [ROWS…]: conbus beside podman and beside the floor, in one run inside tests/sandbox. Prints a table and writes build/bench.json. Words choose the groups of rows (groups.py)."""
 
 import json
 import os
@@ -8,10 +8,9 @@ import platform
 import statistics
 import sys
 
-import rows
-from contenders import Conbus, Floor, Podman
+import costs
 
-UNITS = {"us": ((1e6, "s"), (1e3, "ms"), (1, "us")), "B": ((2**20, "MB"), (2**10, "KB"), (1, "B")), "": ((1, ""),)}
+UNITS = {"us": ((1e6, "s"), (1e3, "ms"), (1, "us")), "B": ((2**20, "MB"), (2**10, "KB"), (1, "B")), "MB/s": ((1, "MB/s"),), "": ((1, ""),)}
 
 
 def show(value, unit):
@@ -28,7 +27,7 @@ def summary(values):
 def finished(row):
     found = {name: summary(values) for name, values in row.samples.items()}
     medians = {name: one["median"] for name, one in found.items()}
-    ratios = {name: round(medians["conbus"] / medians[name], 4) for name in ("floor", "peer") if medians.get(name)}
+    ratios = {name: round(medians["conbus"] / medians[name], 4) for name in ("floor", "peer") if medians.get(name) and "conbus" in medians}
     met = None
     if row.met:
         try:
@@ -51,7 +50,11 @@ def print_row(row):
 def main():
     if "CONBUS_SANDBOX" not in os.environ:
         source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        if "costs" in sys.argv or not [word for word in sys.argv[1:] if word != "--quick"]:
+            costs.count(source)
         os.execv(f"{source}/tests/sandbox", [f"{source}/tests/sandbox", os.path.abspath(__file__), *sys.argv[1:]])
+    from contenders import Conbus, Floor, Podman
+    from groups import GROUPS
     words = [word for word in sys.argv[1:] if word != "--quick"]
     scale = 1 if "--quick" in sys.argv else 5
     conbus = Conbus()
@@ -59,7 +62,7 @@ def main():
     print(f"conbus beside the floor (the same conmon and crun commands alone) and podman {podman.version}; Linux {platform.release()}, {os.cpu_count()} cores; median [min … max]\n")
     print(f"{'':<48} {'conbus':<36} {'floor':<36} {'podman':<36}")
     results = []
-    for group in rows.ALL:
+    for group in GROUPS:
         if words and group.__name__ not in words:
             continue
         for row in group(conbus, floor, podman, scale):

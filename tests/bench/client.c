@@ -5,7 +5,8 @@
  *   client start-stop ROOTFS N           "START STOP" of one that sleeps; stopped by SIGKILL
  *   client death ROOTFS N                SIGKILL of PID 1 until a Wait is answered
  *   client create ROOTFS N PREFIX        makes N containers that sleep, named PREFIX0 …
- *   client start PREFIX N                starts them all at once; prints "TOTAL PROPERTY-MEDIAN PROPERTY-MAX": meanwhile a second connection reads a property again and again
+ *   client start PREFIX N                starts them all at once; prints "TOTAL PROPERTY-MEDIAN PROPERTY-MAX DAEMON-MEDIAN DAEMON-MAX": meanwhile a second connection reads a property again and again, and in turns with it asks the bus daemon for something, which nobody else has a part in
+ *   client exec NAME N                   Exec of /bin/true in a container that runs, Wait, Remove of the process
  *   client waits ROOTFS CONNECTIONS M    M waits on each connection for one end; prints "REGISTERED ANSWERED": until all are known to stand, and from the death to the last answer
  *   client call N PATH INTERFACE MEMBER [STRING…]   any call with string arguments; prints TIME */
 
@@ -23,7 +24,9 @@
 #define NAME "io.conbus1"
 #define MANAGER "io.conbus1.Manager"
 #define CONTAINER "io.conbus1.Container"
+#define PROCESS "io.conbus1.Process"
 #define NEVER UINT64_MAX
+#define READS_MAX 1000000
 
 static int64_t now_usec(void) {
         struct timespec t;
@@ -217,11 +220,35 @@ static char *alias_of(const char *prefix, int number) {
         return path;
 }
 
+/* Times of reads, of which the median and the greatest are told. */
+typedef struct Reads {
+        int64_t *values;
+        size_t n;
+} Reads;
+
+static void note_read(Reads *reads, int64_t value) {
+        if (!reads->values)
+                reads->values = calloc(READS_MAX, sizeof *reads->values);
+        if (reads->values && reads->n < READS_MAX)
+                reads->values[reads->n++] = value;
+}
+
+static void print_reads(Reads *reads) {
+        if (reads->n == 0)
+                return;
+        qsort(reads->values, reads->n, sizeof *reads->values, compare);
+        printf(" %ld %ld", (long) reads->values[reads->n / 2], (long) reads->values[reads->n - 1]);
+        free(reads->values);
+}
+
+static void ask_daemon(sd_bus *bus) {
+        check(sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", NULL, NULL, NULL), "GetId", NULL);
+}
+
 static void start_all(sd_bus *bus, const char *prefix, int n) {
         sd_bus *second = connect_bus();
-        int64_t *reads = calloc(1000000, sizeof *reads);
+        Reads properties = {0}, answers = {0};
         unsigned left = 0;
-        size_t n_reads = 0;
 
         char *first = alias_of(prefix, 0);
         (void) main_pid(second, first); /* the second connection is known */
@@ -238,19 +265,44 @@ static void start_all(sd_bus *bus, const char *prefix, int n) {
         while (left > 0) {
                 int64_t asked = now_usec();
                 (void) main_pid(second, first);
-                if (reads && n_reads < 1000000)
-                        reads[n_reads++] = now_usec() - asked;
+                note_read(&properties, now_usec() - asked);
+                asked = now_usec();
+                ask_daemon(second);
+                note_read(&answers, now_usec() - asked);
                 while (sd_bus_process(bus, NULL) > 0) {}
                 (void) sd_bus_wait(bus, 2000);
         }
-        int64_t total = now_usec() - begin;
-        if (n_reads > 0) {
-                qsort(reads, n_reads, sizeof *reads, compare);
-                printf("%ld %ld %ld\n", (long) total, (long) reads[n_reads / 2], (long) reads[n_reads - 1]);
-        }
-        free(reads);
+        printf("%ld", (long) (now_usec() - begin));
+        print_reads(&properties);
+        print_reads(&answers);
+        printf("\n");
         free(first);
         sd_bus_flush_close_unref(second);
+}
+
+static void execute(sd_bus *bus, const char *container) {
+        sd_bus_message *message = new_call(bus, container, CONTAINER, "Exec");
+        const char *path;
+
+        int64_t begin = now_usec();
+        check(sd_bus_message_append(message, "asa{sv}", 1, "/bin/true", 0), "Exec", NULL);
+        sd_bus_message *answer = call(bus, message);
+        check(sd_bus_message_read(answer, "o", &path), "Exec", NULL);
+        sd_bus_message_unref(call(bus, new_call(bus, path, PROCESS, "Wait")));
+        printf("%ld\n", (long) (now_usec() - begin));
+        message = new_call(bus, path, PROCESS, "Remove");
+        check(sd_bus_message_append(message, "s", "normal"), "Remove", NULL);
+        sd_bus_message_unref(call(bus, message));
+        sd_bus_message_unref(answer);
+}
+
+static void execute_many(sd_bus *bus, const char *name, int n) {
+        char *path = NULL;
+
+        check(sd_bus_path_encode("/container", name, &path), "encode a name", NULL);
+        for (int i = 0; i < n; i++)
+                execute(bus, path);
+        free(path);
 }
 
 static void call_many(sd_bus *bus, int n, char **words) {
@@ -287,6 +339,8 @@ int main(int argc, char *argv[]) {
                 }
         else if (strcmp(what, "start") == 0)
                 start_all(bus, argv[2], atoi(argv[3]));
+        else if (strcmp(what, "exec") == 0)
+                execute_many(bus, argv[2], atoi(argv[3]));
         else if (strcmp(what, "waits") == 0 && argc == 5)
                 waits(bus, argv[2], atoi(argv[3]), atoi(argv[4]));
         else if (strcmp(what, "call") == 0 && argc > 5)

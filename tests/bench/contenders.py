@@ -49,6 +49,15 @@ class Conbus:
     def pid(self):
         return int(run("busctl", "--json=short", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID", "s", "io.conbus1").split("[")[1].split("]")[0])
 
+    service_pid = pid  # as the tests call it
+
+    def end_service(self):
+        """SIGTERM, and the name is free again."""
+        os.kill(self.pid(), 15)
+        end = time.monotonic() + 30
+        while time.monotonic() < end and "true" in run("busctl", "--json=short", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", "s", "io.conbus1"):
+            time.sleep(0.02)
+
     def remove_all(self):
         for *_, path in self.busctl("/io/conbus1", "Manager", "ListContainers")[0]:
             self.container(path, "RemoveWith", "a{sv}", 2, "force", "b", "true", "timeout-usec", "t", 0)
@@ -67,17 +76,20 @@ class Floor:
     name = "floor"
 
     def __init__(self, conbus):
-        """The floor runs what conbus runs: its config.json, with the root file system as it is instead of an overlay."""
+        """The floor runs what conbus runs: its config.json, with the filter that the service has learnt by then, and with the root file system as it is instead of an overlay; `compiling` is the same without that filter."""
         self.directory = f"{SANDBOX}/floor"
         os.makedirs(self.directory)
+        conbus.lifecycle(1)
         path = conbus.create("template", "/bin/true")
         conbus.container("template", "Init")
         spec = json.loads(conbus.container("template", "GetSpec")[0])
         conbus.remove_all()
         spec["root"] = {"path": ROOTFS, "readonly": True}
         container = path.rsplit("/", 1)[1]
-        for name, command in (("true", ["/bin/true"]), ("sleep", ["/bin/sleep", "100000"])):
+        for name, command in (("true", ["/bin/true"]), ("sleep", ["/bin/sleep", "100000"]), ("compiling", ["/bin/sleep", "100000"])):
             spec["process"]["args"] = command
+            if name == "compiling":
+                spec.get("annotations", {}).pop("run.oci.seccomp_bpf_data", None)
             with open(f"{self.directory}/{name}.json", "w", encoding="utf-8") as file:
                 file.write(json.dumps(spec).replace(container, "@ID@").replace(container[:12], "floor"))
 
@@ -87,8 +99,17 @@ class Floor:
     def lifecycle(self, n):
         return self.measure("true", "lifecycle", n)[0]
 
-    def start_stop(self, n):
-        return self.measure("sleep", "start-stop", n)
+    def start_stop(self, n, template="sleep"):
+        return self.measure(template, "start-stop", n)
+
+    def learn_process(self, name):
+        """The process of a bare conmon exec: that of the container that runs under this name, with another command."""
+        identity = Conbus().busctl("/io/conbus1", "Manager", "GetContainer", "s", name)[0].rsplit("/", 1)[1]
+        with open(f"/run/conbus/crun/{identity}/config.json", encoding="utf-8") as file:
+            process = json.load(file)["process"]
+        process["args"] = ["/bin/true"]
+        with open(f"{self.directory}/process.json", "w", encoding="utf-8") as file:
+            json.dump(process, file)
 
     def death(self, n):
         return self.measure("sleep", "death", n)[1]
@@ -135,6 +156,9 @@ class Podman:
 
     def remove(self, name):
         self.call("DELETE", f"/containers/{name}?force=true&timeout=0")
+
+    def remove_all(self):
+        run(*self.words, "rm", "--all", "--force", "--time", "0")
 
     def lifecycle(self, n):
         samples = []

@@ -2,6 +2,7 @@
 /* The floor: the same conmon and crun commands that conbusd runs, by posix_spawn(3) and pidfds, and nothing else: no bus, no store, no overlay. Prints one line for each sample, in microseconds.
  *
  *   floor DIRECTORY TEMPLATE lifecycle|start-stop|death|exec N     one after the other; start-stop prints "START STOP" (by SIGKILL, so that the payload has no say), death "READABLE EXIT-FILE"
+ *   floor DIRECTORY TEMPLATE conmon-exec N                                 /bin/true in a container that runs, under a conmon of its own, until that says the code
  *   floor DIRECTORY TEMPLATE parallel N                                    N starts at once; prints the time until the last has started
  *
  * TEMPLATE is a config.json in which every @ID@ is replaced by the container's id. */
@@ -269,6 +270,66 @@ static void exec_many(const Place *place, int n) {
         finish(&container);
 }
 
+/* The first packet has the number of the process, the second one its code. */
+static void await_packet(int fd) {
+        char packet[65536];
+        ssize_t n = recv(fd, packet, sizeof packet - 1, 0);
+
+        packet[n > 0 ? n : 0] = '\0';
+        if (!strchr(packet, ':'))
+                die("conmon said \"%s\"", packet);
+}
+
+static void conmon_exec(Container *container, const char *process, unsigned number) {
+        char session[32], pidfile[4300], exits[4200], runtime_log[4200], root[4200];
+        int sync[2], start[2];
+
+        snprintf(session, sizeof session, "exec%u", number);
+        snprintf(pidfile, sizeof pidfile, "%s/exec-pidfile", container->bundle);
+        snprintf(runtime_log, sizeof runtime_log, "%s/exec.log", container->bundle);
+        snprintf(exits, sizeof exits, "%s/exits", container->place->directory);
+        snprintf(root, sizeof root, "%s/crun", container->place->directory);
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, start) < 0)
+                die("make the pipes");
+        char *const argv[] = {"conmon", "--sync", "--api-version", "--no-sync-log", "-c", container->id, "-u", session, "-r", "/usr/bin/crun", "-b", container->bundle, "-p", pidfile, "-n", container->id,
+                              "--exit-dir", exits, "--full-attach", "-l", "none", "--log-level", "warning", "--leave-stdin-open",
+                              "--runtime-arg", "--log-format=json", "--runtime-arg", "--log", "--runtime-arg", runtime_log, "--runtime-arg", "--root", "--runtime-arg", root,
+                              "-e", "--exec-process-spec", (char *) process, NULL};
+        const int fds[] = {sync[1], start[1]};
+        int64_t begin = now_usec();
+        pid_t monitor = spawn(argv, fds, 2);
+        close(sync[1]);
+        close(start[1]);
+        if (send(start[0], "", 1, MSG_NOSIGNAL) != 1)
+                die("start conmon");
+        await_packet(sync[0]);
+        await_packet(sync[0]);
+        printf("%ld\n", (long) (now_usec() - begin));
+        close(sync[0]);
+        close(start[0]);
+        (void) waitpid(monitor, NULL, 0);
+        (void) remove(pidfile);
+        (void) remove(runtime_log);
+        snprintf(pidfile, sizeof pidfile, "%s/%s", exits, session);
+        (void) remove(pidfile);
+}
+
+static void conmon_exec_many(const Place *place, int n) {
+        Container container;
+        char process[4200];
+
+        create(&container, place);
+        crun(&container, "start", NULL);
+        snprintf(process, sizeof process, "%s/process.json", place->directory); /* as the service has written it for a process of its own */
+        for (int i = 0; i < n; i++)
+                conmon_exec(&container, process, (unsigned) i);
+        kill_main(&container, SIGKILL);
+        await_main(&container);
+        await_exit_file(&container);
+        clean(&container);
+        finish(&container);
+}
+
 /* As many at once as the service allows itself; each in a process of its own. */
 static void parallel(const Place *place, int n) {
         Container *containers = calloc((size_t) n, sizeof *containers);
@@ -320,7 +381,7 @@ int main(int argc, char *argv[]) {
         char path[4096];
 
         if (argc != 5) {
-                fputs("usage: floor DIRECTORY TEMPLATE lifecycle|start-stop|death|exec|parallel N\n", stderr);
+                fputs("usage: floor DIRECTORY TEMPLATE lifecycle|start-stop|death|exec|conmon-exec|parallel N\n", stderr);
                 return 2;
         }
         Place place = {.directory = argv[1], .template = read_file(argv[2]), .exits = inotify_init1(IN_CLOEXEC)};
@@ -337,6 +398,8 @@ int main(int argc, char *argv[]) {
                 parallel(&place, n);
         else if (strcmp(argv[3], "exec") == 0)
                 exec_many(&place, n);
+        else if (strcmp(argv[3], "conmon-exec") == 0)
+                conmon_exec_many(&place, n);
         else
                 for (int i = 0; i < n; i++)
                         (strcmp(argv[3], "lifecycle") == 0 ? lifecycle : strcmp(argv[3], "death") == 0 ? death : start_stop)(&place);

@@ -14,9 +14,19 @@ if "CONBUS_SANDBOX" not in os.environ:
     os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", os.path.abspath(__file__), *sys.argv[1:]])
 from harness import CONTAINER, PROCESS, Client, options  # noqa: E402
 
-SIZE = int(sys.argv[1] if len(sys.argv) > 1 else 300) * 1000 * 1000
-ROUNDS = int(sys.argv[2] if len(sys.argv) > 2 else 5)
 READER = f"{os.environ['CONBUS_SANDBOX']}/reader"
+size = 300 * 1000 * 1000
+
+
+def prepare(megabytes, make=lambda: os.urandom(1000000)):
+    """The reader, and what containers write: so much of what make() returns again and again."""
+    global size
+    size = megabytes * 1000 * 1000
+    if not os.path.exists(READER):
+        subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
+    with open(f"{os.environ['CONBUS_TEST_ROOTFS']}/data", "wb") as file:
+        while file.tell() < size:
+            file.write(make())
 
 
 def bare(client, path):
@@ -41,7 +51,7 @@ def rate(client, connect, driver):
     connection.close()
     client.call(path, CONTAINER, "Start")
     total, seconds = reader.communicate()[0].split()
-    assert int(total) >= SIZE, total
+    assert int(total) >= size, total
     client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
     return int(total) / float(seconds) / 1e6
 
@@ -57,26 +67,23 @@ def rate_of_process(client, _connect, _driver):
     os.close(fd)
     client.call(process, PROCESS, "Start")
     total, seconds = reader.communicate()[0].split()
-    assert int(total) >= SIZE, total
+    assert int(total) >= size, total
     client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
     return int(total) / float(seconds) / 1e6
 
 
 def main():
-    client = Client()
-    subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
-    with open(f"{os.environ['CONBUS_TEST_ROOTFS']}/data", "wb") as file:
-        for _ in range(SIZE // 1000000):
-            file.write(os.urandom(1000000))
+    client, rounds = Client(), int(sys.argv[2] if len(sys.argv) > 2 else 5)
+    prepare(int(sys.argv[1] if len(sys.argv) > 1 else 300))
     for driver in ("k8s-file",):
         rates = {bare: [], attached: []}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for connect, found in rates.items():
                 found.append(rate(client, connect, driver))
         socket_, attachment = (statistics.median(found) for found in rates.values())
         print(f"{driver}: bare socket {socket_:.0f} MB/s, attachment {attachment:.0f} MB/s, {100 * attachment / socket_:.0f} %", flush=True)
     rates = {rate: [], rate_of_process: []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for measure, found in rates.items():
             found.append(measure(client, bare, "none"))
     socket_, attachment = (statistics.median(found) for found in rates.values())

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""tests/measure/logs.py [MEGABYTES [ROUNDS]]: how fast a follower gets a log, as a share of cat(1) of the same file through a pipe, in turns, in the sandbox; for lines of 60 bytes and for bytes at random, at the rates of the log file's bytes; and how
+"""tests/measure/follow.py [MEGABYTES [ROUNDS]]: how fast a follower gets a log, as a share of cat(1) of the same file through a pipe, in turns, in the sandbox; for lines of 60 bytes and for bytes at random, at the rates of the log file's bytes; and how
 fast a follower gets what a container is writing, as a share of conmon's bare socket. The median of the rounds counts."""
 
 import os
@@ -13,7 +13,6 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 if "CONBUS_SANDBOX" not in os.environ:
     os.execv(f"{SOURCE}/tests/sandbox", [f"{SOURCE}/tests/sandbox", os.path.abspath(__file__), *sys.argv[1:]])
 import attach  # noqa: E402
-from attach import READER, ROUNDS, SIZE  # noqa: E402
 from harness import CONTAINER, Client, options  # noqa: E402
 
 SHAPES = {"lines of 60 bytes": lambda: b"".join(b"%09d %s\n" % (i, b"x" * 49) for i in range(1000000 // 60)), "bytes at random": lambda: os.urandom(1000000)}
@@ -21,10 +20,7 @@ SHAPES = {"lines of 60 bytes": lambda: b"".join(b"%09d %s\n" % (i, b"x" * 49) fo
 
 def written(client, make):
     """A container that has written its log."""
-    with open(f"{os.environ['CONBUS_TEST_ROOTFS']}/data", "wb") as file:
-        piece = make()
-        for _ in range(SIZE // len(piece)):
-            file.write(piece)
+    attach.prepare(attach.size // 1000000, make)
     path = client.create("measured", "cat", "/data")
     client.call(path, CONTAINER, "Start")
     client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {}, timeout=600)
@@ -45,7 +41,7 @@ def cat(client, path, log):
 
 def rate(client, way, path, log):
     fd, process = way(client, path, log)
-    reader = subprocess.run([READER, str(fd)], stdout=subprocess.PIPE, pass_fds=[fd], text=True, check=True)
+    reader = subprocess.run([attach.READER, str(fd)], stdout=subprocess.PIPE, pass_fds=[fd], text=True, check=True)
     os.close(fd)
     if process:
         process.wait()
@@ -57,21 +53,21 @@ def followed_live(client, path):
     return os.fdopen(followed(client, path, None)[0], "rb", buffering=0)
 
 
-def measure_live(client):
+def measure_live(client, rounds):
     rates = {attach.bare: [], followed_live: []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for connect, found in rates.items():
             found.append(attach.rate(client, connect, "k8s-file"))
     socket_, follower = (statistics.median(found) for found in rates.values())
     print(f"a container that writes: bare socket {socket_:.0f} MB/s, follower {follower:.0f} MB/s, {100 * follower / socket_:.0f} %", flush=True)
 
 
-def measure_stored(client):
+def measure_stored(client, rounds):
     for name, make in SHAPES.items():
         path = written(client, make)
         log = f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}/log"
         rates = {cat: [], followed: []}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for way, found in rates.items():
                 found.append(rate(client, way, path, log))
         plain, follower = (statistics.median(found) for found in rates.values())
@@ -80,10 +76,10 @@ def measure_stored(client):
 
 
 def main():
-    client = Client()
-    subprocess.run(["cc", "-O2", "-o", READER, f"{SOURCE}/tests/measure/reader.c"], check=True)
-    measure_stored(client)
-    measure_live(client)
+    client, rounds = Client(), int(sys.argv[2] if len(sys.argv) > 2 else 5)
+    attach.prepare(int(sys.argv[1] if len(sys.argv) > 1 else 300))
+    measure_stored(client, rounds)
+    measure_live(client, rounds)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Lives of containers: how long their verbs take, and what all processes together work for one."""
+
+import os
+
+from contenders import ROOTFS
+from rows import Row, at_most, at_most_floor, interleave
+
+
+def n_of(one, podman):
+    return 4 if one is not podman else 1
+
+
+def life(conbus, floor, podman, scale):
+    row = Row("create + start + wait + remove of /bin/true", "us", "at most 1.10x the floor, at least 4x faster than podman", met=lambda m: m["conbus"] <= 1.1 * m["floor"] and m["peer"] >= 4 * m["conbus"])
+    interleave((conbus, floor, podman), 5 * scale, lambda one: row.add(one.name, one.lifecycle(n_of(one, podman))))
+    start = Row("start alone", "us", "at most 1.10x the floor", met=at_most_floor(1.1))
+    stop = Row("stop alone (SIGKILL)", "us", "at most 1.10x the floor", met=at_most_floor(1.1))
+    compiling = Row("start alone, crun compiles the filter", "us", "")
+
+    def both(one):
+        starts, stops = one.start_stop(n_of(one, podman))
+        start.add(one.name, starts)
+        stop.add(one.name, stops)
+        if one is floor:
+            compiling.add(one.name, one.start_stop(4, "compiling")[0])
+
+    interleave((conbus, floor, podman), 5 * scale, both)
+    return [row, start, compiling, stop]
+
+
+def processor_time():
+    """Of everything in the sandbox, in microseconds."""
+    for path, factor in (("/sys/fs/cgroup/cpuacct/cpuacct.usage", 1000), ("/sys/fs/cgroup/cpu.stat", 1)):
+        if os.path.exists(path):
+            with open(path, encoding="ascii") as file:
+                return int(file.read().split()[0 if factor == 1000 else 1]) // factor
+    return 0
+
+
+def work(conbus, floor, podman, scale):
+    """Processor time is nearly the same on a busy machine and an idle one."""
+    row = Row("processor time of such a life, all processes", "us", "at most 1.10x the floor", met=at_most_floor(1.1))
+
+    def measure(one):
+        before = processor_time()
+        one.lifecycle(20)
+        row.add(one.name, [(processor_time() - before) // 20])
+
+    interleave((conbus, floor), 3 * scale, measure)
+    return [row]
+
+
+def death(conbus, floor, podman, scale):
+    row = Row("death of PID 1 to a waiting client's answer", "us", "median at most 3 ms, at least 20x faster than podman", met=lambda m: m["conbus"] <= 3000 and m["peer"] >= 20 * m["conbus"])
+    interleave((conbus, floor, podman), 5 * scale, lambda one: row.add(one.name, one.death(n_of(one, podman))))
+    return [row]
+
+
+def parallel(conbus, floor, podman, scale):
+    """The floor of the property read is a question that the bus daemon answers itself, in turns with it."""
+    n = 100 if scale > 1 else 30
+    row = Row(f"{n} starts at once", "us", "at least 95 % of the floor's throughput", met=lambda m: m["conbus"] * 0.95 <= m["floor"])
+    median = Row("property read meanwhile, median", "us", "")
+    slowest = Row("slowest property read meanwhile", "us", "at most 5 ms", met=at_most(5000))
+    for _ in range(3):
+        row.add("floor", floor.measure("sleep", "parallel", n)[0])
+        conbus.client("create", ROOTFS, n, "crowd")
+        total, *reads = conbus.client("start", "crowd", n)
+        row.add("conbus", total)
+        for values, (which, who) in zip(reads, ((median, "conbus"), (slowest, "conbus"), (median, "floor"), (slowest, "floor"))):
+            which.add(who, values)
+        conbus.remove_all()
+    return [row, median, slowest]
