@@ -22,7 +22,6 @@ WAYS = {
     "attachment, k8s-file": lambda client: attach.rate(client, attach.attached, "k8s-file"),
     "follower of what is written": lambda client: attach.rate(client, follow.followed_live, "k8s-file"),
     "bare socket, none": lambda client: attach.rate(client, attach.bare, "none"),
-    "attachment, none": lambda client: attach.rate(client, attach.attached, "none"),
     "a process in a container": lambda client: attach.rate_of_process(client, None, None),
 }
 
