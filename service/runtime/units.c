@@ -28,6 +28,8 @@ struct UnitJob {
         char *unit, *path; /* path of the job, NULL until it is known */
         bool by_pidfd; /* of the first try */
         bool stops; /* done when the unit is gone */
+        const char *verb; /* for messages */
+        ConbusError refusal; /* what it is that the manager takes no such job */
         bool accepted; /* the manager has a job for it */
         UnitDone done;
         void *userdata;
@@ -74,7 +76,7 @@ static void finish(UnitJob *job, const GError *error) {
 static void fail(UnitJob *job, const char *what, const char *why) {
         g_autoptr(GError) error = NULL;
 
-        error_set(&error, CONBUS_ERROR_UNIT_FAILED, "%s %s: %s", what, job->unit, why);
+        error_set(&error, job->accepted ? CONBUS_ERROR_UNIT_FAILED : job->refusal, "%s %s: %s", what, job->unit, why);
         finish(job, error);
 }
 
@@ -104,7 +106,7 @@ static int on_still_there(sd_event_source *source, guint64 usec, void *userdata)
 
 static void on_job_removed(UnitJob *job, const char *result) {
         if (!g_str_equal(result, "done"))
-                fail(job, job->stops ? "stop" : "start", result);
+                fail(job, job->verb, result);
         else if (!job->stops)
                 finish(job, NULL);
         else {
@@ -141,6 +143,8 @@ static UnitJob *job_new(Units *units, const char *unit, UnitDone done, void *use
 
         job->units = units;
         job->unit = g_strdup(unit);
+        job->verb = "start";
+        job->refusal = CONBUS_ERROR_UNIT_FAILED;
         job->done = done;
         job->userdata = userdata;
         g_ptr_array_add(units->jobs, job);
@@ -170,7 +174,7 @@ static void remember_job(UnitJob *job, sd_bus_message *answer) {
         const char *path;
 
         if (sd_bus_message_read(answer, "o", &path) < 0) {
-                fail(job, job->stops ? "stop" : "start", "the answer is not understood");
+                fail(job, job->verb, "the answer is not understood");
                 return;
         }
         job->path = g_strdup(path);
@@ -258,7 +262,7 @@ static int on_stopped(sd_bus_message *answer, void *userdata, sd_bus_error *erro
         if (failure && sd_bus_error_has_name(failure, "org.freedesktop.systemd1.NoSuchUnit"))
                 finish(job, NULL);
         else if (failure)
-                fail(job, "stop", failure->message);
+                fail(job, job->verb, failure->message);
         else
                 remember_job(job, answer);
         return 1;
@@ -268,7 +272,39 @@ UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *u
         UnitJob *job = job_new(units, name, done, userdata);
 
         job->stops = true;
+        job->verb = "stop";
         check_sent(job, sd_bus_call_method_async(units->bus, &job->call, MANAGER, "StopUnit", on_stopped, job, "ss", name, "fail"));
+        return job;
+}
+
+/* --- services --- */
+
+static int on_service_job(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+        UnitJob *job = userdata;
+        const sd_bus_error *failure = sd_bus_message_get_error(answer);
+
+        g_clear_pointer(&job->call, sd_bus_slot_unref);
+        if (failure)
+                fail(job, job->verb, failure->message);
+        else
+                remember_job(job, answer);
+        return 1;
+}
+
+UnitJob *units_run_service(Units *units, ServiceJob what, const char *name, UnitDone done, void *userdata) {
+        static const struct {
+                const char *verb, *method;
+        } jobs[] = {[SERVICE_JOB_START] = {"start", "StartUnit"}, [SERVICE_JOB_STOP] = {"stop", "StopUnit"}, [SERVICE_JOB_RESTART] = {"restart", "RestartUnit"}};
+        UnitJob *job = job_new(units, name, done, userdata);
+        int r = 0;
+
+        job->verb = jobs[what].verb;
+        job->refusal = CONBUS_ERROR_MANAGED_BY_UNIT;
+        if (what != SERVICE_JOB_STOP) /* what comes of it does not matter: without it the start may be refused, which is told */
+                r = sd_bus_call_method_async(units->bus, NULL, MANAGER, "ResetFailedUnit", NULL, NULL, "s", name);
+        if (r >= 0)
+                r = sd_bus_call_method_async(units->bus, &job->call, MANAGER, jobs[what].method, on_service_job, job, "ss", name, "replace");
+        check_sent(job, r);
         return job;
 }
 
@@ -406,6 +442,14 @@ char *units_unit_of_cgroup(const char *cgroup) {
 }
 
 /* --- beginning and end --- */
+
+sd_bus *units_bus(Units *units) {
+        return units->bus;
+}
+
+sd_event *units_event(Units *units) {
+        return units->event;
+}
 
 Units *units_new(sd_bus *bus, sd_event *event) {
         Units *units = g_new0(Units, 1);

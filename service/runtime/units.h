@@ -14,6 +14,8 @@ typedef struct UnitJob UnitJob;
 bool units_are_here(void); /* sd_booted(3) */
 Units *units_new(sd_bus *bus, sd_event *event);
 void units_free(Units *units); /* forgets every job */
+sd_bus *units_bus(Units *units); /* borrowed, like the next */
+sd_event *units_event(Units *units);
 
 typedef struct ScopePlan {
         const char *name; /* conbus-….scope */
@@ -31,6 +33,9 @@ typedef void (*UnitDone)(const GError *error, void *userdata);
 UnitJob *units_start_scope(Units *units, const ScopePlan *plan, UnitDone done, void *userdata);
 /* StopUnit, and waits until the unit is gone from the manager, so that its name can be taken again. A unit that is not there is no error. */
 UnitJob *units_stop_scope(Units *units, const char *name, UnitDone done, void *userdata);
+/* StartUnit, StopUnit or RestartUnit of a service, done when the job is. A start that somebody asks for does not fail because others came shortly before (StartLimitBurst=): that count begins anew. ManagedByUnit when the manager takes no such job, UnitFailed when the job fails. */
+typedef enum ServiceJob { SERVICE_JOB_START, SERVICE_JOB_STOP, SERVICE_JOB_RESTART } ServiceJob;
+UnitJob *units_run_service(Units *units, ServiceJob job, const char *name, UnitDone done, void *userdata);
 void unit_job_forget(UnitJob *job); /* its effect goes on, done is not called */
 
 /* Does the machine go down, and how long may a service of this name take to stop (usec, UINT64_MAX for ever)? Exactly one call of done, not before this has returned; a manager that cannot be asked says no. Nothing while another question waits for its answer. */

@@ -425,6 +425,87 @@ static void test_what_runs_when_all_is_freed_is_forgotten(Fixture *fixture, gcon
         g_assert_cmpint(fixture->bus->n_matches, ==, 0);
 }
 
+/* --- jobs on services --- */
+
+#define SERVICE "conbus-container@a.service"
+
+static const char *code_of_failure; /* of the last job on a service */
+
+static void on_service_done(const GError *error, void *userdata) {
+        Fixture *fixture = userdata;
+
+        fixture->n_done++;
+        g_free(fixture->failure);
+        fixture->failure = error ? g_strdup(error->message) : NULL;
+        code_of_failure = error ? error_to_name(error) : NULL;
+}
+
+static void run_service(Fixture *fixture, ServiceJob job) {
+        unsigned before = fixture->n_done;
+
+        g_assert_nonnull(units_run_service(fixture->units, job, SERVICE, on_service_done, fixture));
+        g_assert_cmpuint(fixture->n_done, ==, before);
+}
+
+static void test_jobs_on_services(Fixture *fixture, gconstpointer unused) {
+        static const char *const calls[] = {"ResetFailedUnit '" SERVICE "'", "StartUnit '" SERVICE "' 'replace'", "StopUnit '" SERVICE "' 'replace'", "ResetFailedUnit '" SERVICE "'", "RestartUnit '" SERVICE "' 'replace'"};
+        static const unsigned numbers[] = {2, 3, 5}; /* of their jobs: each call counts */
+
+        run_service(fixture, SERVICE_JOB_START);
+        run_service(fixture, SERVICE_JOB_STOP);
+        run_service(fixture, SERVICE_JOB_RESTART);
+        for (unsigned i = 0; i < G_N_ELEMENTS(calls); i++)
+                expect_call(fixture, i, calls[i]);
+        settle(fixture);
+        g_assert_cmpuint(fixture->n_done, ==, 0);
+        for (unsigned i = 0; i < G_N_ELEMENTS(numbers); i++) {
+                job_removed(fixture, numbers[i], SERVICE, "done"); /* and nothing is waited for besides */
+                expect_done(fixture, i + 1, NULL);
+        }
+        g_assert_cmpint(fixture->bus->n_matches, ==, 0);
+}
+
+static void test_jobs_on_services_that_fail(Fixture *fixture, gconstpointer unused) {
+        static const char *const results[] = {"failed", "timeout", "canceled", "dependency"};
+
+        for (unsigned i = 0; i < G_N_ELEMENTS(results); i++) {
+                g_autofree char *text = g_strdup_printf("restart " SERVICE ": %s", results[i]);
+                run_service(fixture, SERVICE_JOB_RESTART);
+                testing_run_until_count(fixture->event, &fixture->calls->len, 2 * (i + 1));
+                settle(fixture);
+                job_removed(fixture, 2 * (i + 1), SERVICE, results[i]);
+                expect_done(fixture, i + 1, text);
+                g_assert_cmpstr(code_of_failure, ==, "io.conbus1.Error.UnitFailed");
+        }
+}
+
+static void test_refused_jobs_on_services(Fixture *fixture, gconstpointer unused) {
+        fixture->error_name = "org.freedesktop.systemd1.OnlyByDependency";
+        fixture->error_text = "may be stopped by dependency only";
+        run_service(fixture, SERVICE_JOB_STOP);
+        expect_done(fixture, 1, "stop " SERVICE ": may be stopped by dependency only");
+        g_assert_cmpstr(code_of_failure, ==, "io.conbus1.Error.ManagedByUnit");
+        fixture->garble = true;
+        run_service(fixture, SERVICE_JOB_STOP);
+        expect_done(fixture, 2, "stop " SERVICE ": the answer is not understood");
+        g_assert_cmpstr(code_of_failure, ==, "io.conbus1.Error.ManagedByUnit");
+        fake_bus_hang_up(fixture->bus);
+        testing_run_idle(fixture->event);
+        run_service(fixture, SERVICE_JOB_START);
+        testing_run_until_count(fixture->event, &fixture->n_done, 3);
+        g_assert_cmpstr(code_of_failure, ==, "io.conbus1.Error.ManagedByUnit");
+}
+
+static void test_a_refused_reset_does_not_matter(Fixture *fixture, gconstpointer unused) {
+        fixture->error_name = SD_BUS_ERROR_ACCESS_DENIED;
+        fixture->error_text = "no";
+        run_service(fixture, SERVICE_JOB_START);
+        expect_call(fixture, 1, "StartUnit '" SERVICE "' 'replace'");
+        settle(fixture);
+        job_removed(fixture, 2, SERVICE, "done");
+        expect_done(fixture, 1, NULL);
+}
+
 /* --- the machine's end --- */
 
 static void on_shutdown(bool goes_down, guint64 stop_usec, void *userdata) {
@@ -538,6 +619,10 @@ int main(int argc, char *argv[]) {
         ADD("signals-that-are-not-understood", test_signals_that_are_not_understood);
         ADD("a-manager-that-leaves", test_a_manager_that_leaves);
         ADD("what-runs-when-all-is-freed-is-forgotten", test_what_runs_when_all_is_freed_is_forgotten);
+        ADD("jobs-on-services", test_jobs_on_services);
+        ADD("jobs-on-services-that-fail", test_jobs_on_services_that_fail);
+        ADD("refused-jobs-on-services", test_refused_jobs_on_services);
+        ADD("a-refused-reset-does-not-matter", test_a_refused_reset_does_not_matter);
         ADD("machine-stays", test_machine_stays);
         ADD("machine-goes-down", test_machine_goes_down);
         ADD("machine-of-which-nothing-is-known", test_machine_of_which_nothing_is_known);
