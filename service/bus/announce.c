@@ -35,6 +35,7 @@ static void collect_life(GPtrArray *names, const Life *old, const Life *now) {
         collect(names, old->main.pid != now->main.pid, "MainPID");
         collect(names, old->monitor.pid != now->monitor.pid, "MonitorPID");
         collect(names, old->supervised != now->supervised, "Supervised");
+        collect(names, !g_str_equal(old->managed_by, now->managed_by), "ManagedBy");
         collect(names, old->stopped_by_user != now->stopped_by_user, "StoppedByUser");
         collect(names, old->ready != now->ready, "Ready");
         collect(names, !g_str_equal(old->status_text, now->status_text), "StatusText");

@@ -60,7 +60,7 @@ PROPERTY(next_restart_timestamp, append_uint64, container->life.next_restart_use
 PROPERTY(auto_start, append_bool, container_auto_start(container))
 PROPERTY(auto_remove, append_bool, config_bool(container->config, "auto-remove", false))
 PROPERTY(control_group, append_string, container->life.cgroup)
-PROPERTY(managed_by, append_string, "")
+PROPERTY(managed_by, append_string, container->life.managed_by)
 PROPERTY(terminal, append_bool, config_bool(container->config, "terminal", false))
 PROPERTY(stdin_open, append_bool, config_bool(container->config, "stdin-open", false))
 PROPERTY(log_driver, append_string, config_string(container->config, "log-driver", "k8s-file"))

@@ -308,6 +308,7 @@ char *inspect_container(Bus *bus, Container *container, const InspectSize *size)
         add_string(builder, "ProcessLabel", "");
         add_string(builder, "Driver", config_string(container->config, "rootfs-mode", "overlay"));
         add_state(builder, container);
+        add_string(builder, "ManagedBy", container->life.managed_by); /* not libpod's */
         add_int(builder, "RestartCount", container->life.restart_count);
         add_int(builder, "Run", (gint64) container->life.run);
         add_sessions(builder, container);

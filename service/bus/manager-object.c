@@ -133,14 +133,13 @@ bool manager_object_get_container_by_unit(Call *call, const char *unit, GError *
 
         for (guint i = 0; i < containers->len; i++) {
                 Container *container = containers->pdata[i];
-                g_autofree char *its = units_unit_of_cgroup(container->life.cgroup);
-                if (*unit && g_str_equal(its, unit)) {
+                if (query_is_of_unit(container, unit)) {
                         g_autofree char *path = container_path(container);
                         manager_reply_get_container_by_unit(call, path);
                         return true;
                 }
         }
-        return error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "no container runs in the unit \"%s\"", unit);
+        return error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "no container runs in the unit \"%s\" or is managed by it", unit);
 }
 
 static pid_t pid_of_pidfd(int fd) {

@@ -32,6 +32,12 @@ static bool labels_pass(GVariant *filter, const Container *container) {
         return true;
 }
 
+bool query_is_of_unit(const Container *container, const char *unit) {
+        g_autofree char *scope = units_unit_of_cgroup(container->life.cgroup);
+
+        return *unit && (g_str_equal(scope, unit) || g_str_equal(container->life.managed_by, unit));
+}
+
 static bool passes(GVariant *filter, const Container *container) {
         g_autofree char *unit = units_unit_of_cgroup(container->life.cgroup);
         const char *glob, *text;
@@ -41,7 +47,7 @@ static bool passes(GVariant *filter, const Container *container) {
                 return false;
         if (g_variant_lookup(filter, "owner", "u", &owner) && owner != container->owner_uid)
                 return false;
-        if (g_variant_lookup(filter, "unit", "&s", &text) && !g_str_equal(text, unit))
+        if (g_variant_lookup(filter, "unit", "&s", &text) && !g_str_equal(text, unit) && !query_is_of_unit(container, text))
                 return false;
         if (g_variant_lookup(filter, "image", "&s", &text) && *text)
                 return false; /* this build has none */

@@ -35,6 +35,7 @@ struct Container {
         struct Restart *restart; /* operation/policy.c: the timer of a pending restart */
         struct Repair *repair; /* operation/repair.c: a cleanup that failed; else NULL */
         struct Health *health; /* operation/health.c; NULL without a check */
+        struct Managed *managed; /* operation/managed.c: the unit that owns its lifecycle; NULL without one */
         struct Readiness *readiness; /* operation/readiness.c: the notify socket of the run */
 };
 

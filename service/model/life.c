@@ -9,6 +9,7 @@ void life_init(Life *life) {
         life->status_text = g_strdup("");
         life->health = g_strdup("");
         life->cgroup = g_strdup("");
+        life->managed_by = g_strdup("");
         life->error_name = g_strdup("");
         life->error_message = g_strdup("");
         life->boot_id = g_strdup("");
@@ -19,6 +20,7 @@ void life_copy(Life *to, const Life *from) {
         to->status_text = g_strdup(from->status_text);
         to->health = g_strdup(from->health);
         to->cgroup = g_strdup(from->cgroup);
+        to->managed_by = g_strdup(from->managed_by);
         to->error_name = g_strdup(from->error_name);
         to->error_message = g_strdup(from->error_message);
         to->boot_id = g_strdup(from->boot_id);
@@ -28,6 +30,7 @@ void life_clear(Life *life) {
         g_clear_pointer(&life->status_text, g_free);
         g_clear_pointer(&life->health, g_free);
         g_clear_pointer(&life->cgroup, g_free);
+        g_clear_pointer(&life->managed_by, g_free);
         g_clear_pointer(&life->error_name, g_free);
         g_clear_pointer(&life->error_message, g_free);
         g_clear_pointer(&life->boot_id, g_free);

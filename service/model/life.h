@@ -44,6 +44,7 @@ typedef struct Life {
         guint64 next_restart_usec; /* CLOCK_REALTIME, 0: none pending */
         guint64 backoff_usec; /* delay of the last restart; 0: start at restart-sec-usec */
         const char *health_action; /* ordered and not done yet: kill, restart (until the restart is planned) or stop; "" none; never freed */
+        char *managed_by; /* service unit whose main process has taken charge of it, and that has not ended since; never NULL */
         bool boot_due; /* the boot rule starts it, and that start has neither succeeded nor failed yet */
 
         char *error_name, *error_message; /* last failed operation; never NULL */

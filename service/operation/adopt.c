@@ -71,6 +71,7 @@ static bool adopt_after_boot(Engine *engine, Container *container, GError **erro
         life->next_restart_usec = 0;
         life->backoff_usec = 0;
         life_set_string(&life->cgroup, "");
+        life_set_string(&life->managed_by, "");
         life_set_string(&life->status_text, "");
         if (state == STATE_INITIALIZED || (state == STATE_UNKNOWN && !was_open))
                 commit_enter(commit, STATE_CREATED, REASON_BOOT);
@@ -218,6 +219,7 @@ bool engine_adopt(Engine *engine, GError **error) {
                         g_prefix_error(error, "adopt %s: ", container_title(container));
                         return false;
                 }
+                managed_adopt(engine, container);
                 if (same_boot)
                         attachments_adopt(engine, container);
                 logs_adopt(engine, container);

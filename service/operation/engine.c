@@ -85,6 +85,7 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         engine->monitors = g_ptr_array_new_with_free_func(monitor_free);
         engine->attachments = attachments_new();
         engine->logs = logs_new();
+        engine->by_unit = g_ptr_array_new();
         if (!make_directories(engine, error)) {
                 engine_free(engine);
                 return NULL;
@@ -128,7 +129,9 @@ void engine_free(Engine *engine) {
                 repair_forget(container);
                 health_forget(container);
                 readiness_close(container);
+                managed_forget(container);
         }
+        managed_forget_operations(engine);
         captures_free(engine);
         g_free(engine->group_file);
         sealed_forget();

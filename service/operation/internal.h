@@ -13,6 +13,7 @@
 /* operation.c */
 void operation_run_beside(Operation *operation);
 void operations_forget(Container *container); /* the service leaves: adoption takes up what was in progress */
+void operation_leave_queue(Operation *operation); /* it goes on beside the queue, in which the next one begins */
 void operation_answer(Operation *operation, const GError *error); /* now, though its steps go on: what they still have to do may last */
 void operation_give_slot_back(Operation *operation); /* while it waits for other containers */
 Operation *operation_begin_create(Engine *engine, Container *container, Actor *actor, OperationDone done, void *userdata);
@@ -59,12 +60,15 @@ void init_begin(Operation *operation); /* launch.c: a state in which Init is all
 void launch_kill(Engine *engine, Container *container); /* launch.c: ends what a launch that is undone has begun */
 void removal_ensure(Engine *engine, Container *container); /* remove.c: submits the removal of an auto-remove container whose policy has declined, if it is one and does not wait for its time to be tried again */
 void removal_retry(Engine *engine, Container *container); /* remove.c: the same when that time has come, and what is left of any other removal */
+void removal_of_dependents(Operation *operation); /* remove.c: those that there are; then operation_continue */
 void removal_failed(Operation *operation); /* remove.c: after a Remove with an error */
 Reason start_reason(const Operation *operation); /* start.c: of the states that its start enters */
+void start_set_result(Operation *operation); /* start.c: of operation->run */
 void start_begin(Operation *operation); /* start.c: created, initialized, stopped or exited → running, or undone */
 void stop_begin(Operation *operation); /* stop.c: active → stopped and torn down (exited) */
 void stop_resume(Container *container); /* stop.c: adoption: sends the signal of a stop that may not have been sent */
 bool stop_belongs_to(const Operation *operation); /* a Stop, and what stops on its way: Restart, and Remove with force */
+void stop_keep_down(Operation *operation); /* stop.c: the wish to stay down, where nothing lives: fails with NotRunning; no continue */
 void stop_join(Operation *operation); /* stop.c: at submission: a call that comes during a stop shortens it; a Stop shares its end */
 void teardown_begin(Operation *operation); /* teardown.c: stopped, or an undone launch → nothing left in the runtime; then the commit of `exited` */
 void runtime_discard(Operation *operation); /* teardown.c: crun delete, cgroups, root file system unless operation->keep_rootfs, exit file; no commit */
@@ -134,7 +138,20 @@ void monitor_free(void *monitor);
 void descriptors_follow(const Change *change); /* the store of descriptors holds the pidfds of open runs */
 bool descriptors_restore(const Container *container, const char *role, const StoredProcess *process, PidRef *ret) G_GNUC_WARN_UNUSED_RESULT; /* "main" or "monitor": the stored pidfd, also of a process that has ended, else as pidref_find */
 
+/* managed.c */
+void managed_claim(Operation *operation); /* of a Start with the option managed: the unit whose main process the caller is takes charge of the container; then operation_continue. NotSupported, InvalidArgs, ManagedByUnit (another one has it), UnitFailed */
+bool managed_release(Operation *operation); /* a start or restart with force-direct takes it out of the unit's hands; false: the operation has failed */
+bool managed_stops_itself(const Operation *operation); /* a stop from within the unit, to be prepared */
+void managed_prepare_stop(Operation *operation); /* is it the machine that goes down, how long may it take; then operation_continue */
+bool managed_goes_by_unit(Operation *operation); /* when it is its turn: managed_step instead of the verb's own first step */
+void managed_step(Operation *operation);
+void managed_adopt(Engine *engine, Container *container); /* the unit may have ended meanwhile */
+void managed_forget(Container *container); /* the container goes, or the service */
+void managed_forget_operations(Engine *engine); /* jobs go on */
+
 /* shutdown.c */
+bool shutdown_has_dependents_up(Engine *engine, Container *container);
+void shutdown_stop_dependents(Operation *operation); /* those that are up, as at the machine's end, within the grace of this operation; then operation_continue */
 void shutdown_look_again(Engine *engine);
 void shutdown_free(Engine *engine);
 

@@ -10,6 +10,7 @@
 #include "operation/quota.h"
 #include "operation/volumes.h"
 #include "base/log.h"
+#include "runtime/services.h"
 
 static void pump(Engine *engine);
 
@@ -48,6 +49,7 @@ void operations_forget(Container *container) {
         for (Operation *operation = g_queue_pop_head(&container->operations); operation; operation = g_queue_pop_head(&container->operations)) {
                 operation->done = NULL;
                 scope_forget(operation);
+                g_clear_pointer(&operation->question, service_question_forget);
                 g_clear_pointer(&operation->conmon, conmon_free);
                 operation_unref(operation);
         }
@@ -97,13 +99,15 @@ static void on_awaited(const WaitAnswer *wait, const GError *error, void *userda
         else if (!g_str_equal(wait->condition, operation->await_condition))
                 operation_fail(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_NOT_RUNNING, "start %s: run %" G_GUINT64_FORMAT " ended (%s, exit code %d) before it was %s",
                                                       container_title(operation->container), wait->run, result_to_string(wait->result), wait->exit_code, operation->await_condition));
+        else if (operation->verb == VERB_START)
+                start_set_result(operation); /* it may be ready by now */
         answer(operation);
         operation_unref(operation);
 }
 
 static bool begin_await(Operation *operation) {
         g_autoptr(GError) error = NULL;
-        bool healthy = operation->await_condition && g_str_equal(operation->await_condition, "healthy");
+        bool healthy = g_strcmp0(operation->await_condition, "healthy") == 0 || (g_strcmp0(operation->await_condition, "ready") == 0 && g_str_equal(config_string(operation->container->config, "notify", ""), "healthy"));
         const char *const conditions[] = {operation->await_condition, healthy ? "unhealthy" : NULL, NULL};
         WaitOptions options = {.conditions = conditions, .has_run = true, .run = operation->run, .timeout_usec = UINT64_MAX};
 
@@ -122,6 +126,18 @@ static void release_slot(Operation *operation) {
         if (operation->has_slot)
                 operation->engine->n_running--;
         operation->has_slot = false;
+}
+
+void operation_leave_queue(Operation *operation) {
+        Engine *engine = operation->engine;
+        Container *container = operation->container;
+
+        release_slot(operation);
+        g_queue_remove(&container->operations, operation);
+        set_current(container, g_queue_peek_head(&container->operations));
+        if (container->operations.head)
+                g_queue_push_tail(&engine->ready, container_ref(container));
+        pump(engine);
 }
 
 void operation_give_slot_back(Operation *operation) {
@@ -226,7 +242,7 @@ static void run(Operation *operation) {
                 operation->begun(operation, operation->userdata);
         /* It may have been removed while this waited; a second Remove says so itself. */
         if (operation->verb == VERB_REMOVE || check_not_removed(operation->container, operation->verb, &error))
-                operation_then(operation, verb_step(operation->verb));
+                operation_then(operation, managed_goes_by_unit(operation) ? managed_step : verb_step(operation->verb));
         else
                 operation_fail(operation, error);
         operation_continue(operation);

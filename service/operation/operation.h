@@ -96,6 +96,8 @@ struct Engine {
         void (*adopted)(void *userdata); /* NULL once it has been called: engine_when_adopted */
         void *adopted_userdata;
         sd_event_source *adopted_timer;
+        GPtrArray *by_unit; /* of Operation, not owned: those that wait for a job on a unit (managed.c) */
+        bool goes_down; /* a unit's stop has told that the machine does; before engine_shut_down */
         bool stopping; /* the service leaves: nothing new begins */
         char *group_file; /* cgroup_own_file */
         guint64 moved_usec; /* when a launch has last begun a move between control groups ahead of crun's (launch.c) */
@@ -138,7 +140,8 @@ struct Operation {
         PidRef main;
         Conmon *conmon;
         Process *process;
-        UnitJob *unit_job; /* of the scope */
+        UnitJob *unit_job; /* of the scope, or on the unit that owns the container */
+        struct ServiceQuestion *question; /* about that unit */
         struct ScopeEnd *scope_end;
         struct VolumeWork *volume_work; /* operation/volumes.c */
         sd_event_source *timer;
@@ -162,6 +165,8 @@ struct Operation {
         Wait *await;
         struct Attachment *attachment; /* StartWith: to be connected before crun start; borrowed from whoever submitted the operation, who forgets it in done; NULL: none */
         bool attach_only; /* it ran already */
+        unsigned n_dependents; /* stopped before it, not done yet (shutdown.c) */
+        bool asked_unit; /* managed.c has asked about the unit that the caller is in */
         void *data;
         void (*free_data)(void *data);
 };

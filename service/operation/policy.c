@@ -18,6 +18,9 @@ static bool decide(Container *container, const Life *life, const char **ret_reas
         Policy policy = container_policy(container);
         guint32 max = config_uint32(container->config, "restart-max", 0);
 
+        *ret_reason = "managed-by-unit";
+        if (*life->managed_by)
+                return false;
         *ret_reason = "policy";
         if (g_str_equal(life->health_action, "restart") && !life->stopped_by_user) {
                 *ret_reason = "health-action";
@@ -71,14 +74,14 @@ void policy_plan(Engine *engine, Container *container, Commit *commit, bool fail
         Life *life = &commit->life;
         const char *why;
         /* Only a run that the policy opened has a count; the service may have died in the middle of its launch. */
-        bool own = failed_attempt || (life->result == RESULT_START_FAILED && life->restart_count > 0);
+        bool own = *life->managed_by == '\0' && (failed_attempt || (life->result == RESULT_START_FAILED && life->restart_count > 0));
         bool owed = g_str_equal(life->health_action, "restart"); /* until it runs: a service that dies in the middle of the launch leaves it to the next one */
         bool again = own && !owed && life->start_usec == 0 ? !life->stopped_by_user && attempts_left(container, life) : decide(container, life, &why);
 
         if (!owed || !again)
                 life->health_action = "";
         life->next_restart_usec = 0;
-        if (again && !engine->shutdown)
+        if (again && !engine->shutdown && !engine->goes_down)
                 plan(engine, container, life);
 }
 
@@ -103,7 +106,7 @@ static int on_due(sd_event_source *source, guint64 usec, void *userdata) {
         g_autoptr(GError) error = NULL;
 
         g_clear_pointer(&restart->timer, sd_event_source_disable_unref);
-        if (restart->engine->shutdown)
+        if (restart->engine->shutdown || restart->engine->goes_down)
                 return 0;
         g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed("{'recursive': <true>}"));
         Operation *operation = operation_submit(restart->engine, restart->container, VERB_START, options, NULL, NULL, NULL, &error);

@@ -105,6 +105,7 @@ static void begin_removing(Operation *operation) {
                 repair_forget(container);
         }
         policy_forget(container);
+        managed_forget(container);
         health_forget(container);
         readiness_close(container);
         operation->keep_rootfs = false;
@@ -178,6 +179,15 @@ static void remove_dependents(Operation *operation, GPtrArray *list) {
                 operation_continue(operation);
 }
 
+void removal_of_dependents(Operation *operation) {
+        g_autoptr(GPtrArray) dependents = registry_dependents(operation->engine->registry, operation->container);
+
+        if (dependents->len > 0)
+                remove_dependents(operation, dependents);
+        else
+                operation_continue(operation);
+}
+
 static char *list_names(GPtrArray *containers) {
         GString *text = g_string_new(NULL);
 
@@ -212,10 +222,7 @@ void remove_step(Operation *operation) {
                 return;
         }
         operation_then(operation, end_run);
-        if (dependents->len > 0)
-                remove_dependents(operation, dependents);
-        else
-                operation_continue(operation);
+        removal_of_dependents(operation);
 }
 
 /* It removes itself and its policy has declined, or its removal has begun. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The machine goes down: policies are suspended, and what runs is stopped, dependents before what they depend on, within the time that the service manager gives. Nobody has asked for these stops: StoppedByUser stays as it is, and the boot rule brings back
+/* The machine goes down: policies are suspended, and what runs is stopped, dependents before what they depend on, within the time that the service manager gives. What a unit owns is left to that unit until the time is up. Nobody has asked for these stops: StoppedByUser stays as it is, and the boot rule brings back
  * what it would bring back after a power cut. */
 
 #include "operation/internal.h"
@@ -21,7 +21,7 @@ static bool is_up(const Container *container) {
         return state_is_active(container->life.state) || container->life.state == STATE_STOPPED;
 }
 
-static bool has_dependents_up(Engine *engine, Container *container) {
+bool shutdown_has_dependents_up(Engine *engine, Container *container) {
         g_autoptr(GPtrArray) dependents = registry_dependents(engine->registry, container);
 
         for (guint i = 0; i < dependents->len; i++)
@@ -73,7 +73,9 @@ static void look(struct Shutdown *shutdown) {
                 if (!is_up(container))
                         continue;
                 any = true;
-                if (!has_dependents_up(shutdown->engine, container))
+                if (*container->life.managed_by) /* its unit is stopped as well, in its own order, and stops it */
+                        continue;
+                if (!shutdown_has_dependents_up(shutdown->engine, container))
                         stop(shutdown, container);
         }
         if (!any && shutdown->done) {
@@ -109,6 +111,38 @@ void engine_shut_down(Engine *engine, guint64 budget_usec, void (*done)(void *us
         if (r >= 0 && shutdown->deadline != UINT64_MAX)
                 r = sd_event_add_time(engine->event, &shutdown->timer, CLOCK_BOOTTIME, shutdown->deadline, 1000, on_time_up, shutdown);
         g_assert(r >= 0);
+}
+
+/* --- one container, whose unit stops it before this service is told --- */
+
+static void on_dependent_stopped(Operation *dependent, GVariant *result, const GError *error, void *userdata) {
+        Operation *operation = userdata;
+
+        if (error && error->code != CONBUS_ERROR_NOT_RUNNING)
+                log_warning("%s", error->message);
+        if (--operation->n_dependents == 0)
+                operation_continue(operation);
+}
+
+void shutdown_stop_dependents(Operation *operation) {
+        g_autoptr(GPtrArray) dependents = registry_dependents(operation->engine->registry, operation->container);
+        guint64 grace = option_uint64(operation, "timeout-usec", UINT64_MAX);
+
+        operation->n_dependents = 1; /* until all have been submitted */
+        for (guint i = 0; i < dependents->len; i++) {
+                Container *container = dependents->pdata[i];
+                g_autoptr(GVariant) options = g_variant_ref_sink(g_variant_new_parsed("{'timeout-usec': <%t>}", MIN(container_stop_timeout(container), grace)));
+                g_autoptr(GError) error = NULL;
+                Operation *dependent = is_up(container) ? operation_submit(operation->engine, container, VERB_STOP, options, NULL, on_dependent_stopped, operation, &error) : NULL;
+                if (dependent) {
+                        dependent->at_shutdown = true;
+                        operation->n_dependents++;
+                } else if (error)
+                        log_warning("%s", error->message);
+        }
+        operation_give_slot_back(operation);
+        if (--operation->n_dependents == 0)
+                operation_continue(operation);
 }
 
 /* An end or a cleanup that came by itself counts as well. */

@@ -169,11 +169,19 @@ void start_begin(Operation *operation) {
                 init_begin(operation);
 }
 
-static void set_start_result(Operation *operation) {
+static bool is_ready_by_start(const Operation *operation) {
+        return g_str_equal(config_string(operation->container->config, "notify", "started"), "started");
+}
+
+/* Where starting is all that it takes, it is ready even if it has ended meanwhile. */
+void start_set_result(Operation *operation) {
+        const Life *life = &operation->container->life;
+        bool ready = is_ready_by_start(operation) || (life->run == operation->run && life->ready);
         GVariantDict result;
 
         g_variant_dict_init(&result, NULL);
         g_variant_dict_insert(&result, "started", "b", (gboolean) !operation->attach_only);
+        g_variant_dict_insert(&result, "ready", "b", (gboolean) ready);
         operation_set_result(operation, g_variant_new("(t@a{sv})", operation->run, g_variant_dict_end(&result)));
 }
 
@@ -196,7 +204,7 @@ static const char *awaited_condition(Operation *operation) {
 
         if (g_str_equal(wait, "healthy"))
                 return "healthy";
-        return g_str_equal(wait, "ready") && !g_str_equal(notify, "started") ? "ready" : NULL;
+        return g_str_equal(wait, "ready") && !is_ready_by_start(operation) ? "ready" : NULL;
 }
 
 static void on_start_done(Operation *operation) {
@@ -205,7 +213,7 @@ static void on_start_done(Operation *operation) {
         settle_boot_rule(operation);
         if (!operation->error)
                 operation->await_condition = awaited_condition(operation);
-        set_start_result(operation);
+        start_set_result(operation);
         operation_continue(operation);
 }
 
@@ -213,7 +221,7 @@ static void on_attached_only(Operation *operation) {
         if (operation->step_error)
                 operation_fail(operation, g_steal_pointer(&operation->step_error));
         operation->run = operation->container->life.run;
-        set_start_result(operation);
+        start_set_result(operation);
         operation_continue(operation);
 }
 
@@ -235,8 +243,19 @@ static bool internal_start_is_due(Operation *operation) {
 
 void start_step(Operation *operation) {
         State state = operation->container->life.state;
+        bool managed = option_bool(operation, "managed");
 
         if (!internal_start_is_due(operation)) {
+                operation_continue(operation);
+                return;
+        }
+        if (managed && !operation->asked_unit) {
+                operation->asked_unit = true;
+                operation_then(operation, start_step);
+                managed_claim(operation);
+                return;
+        }
+        if (operation->error || !managed_release(operation)) {
                 operation_continue(operation);
                 return;
         }
@@ -244,6 +263,12 @@ void start_step(Operation *operation) {
                 operation->attach_only = true;
                 operation_then(operation, on_attached_only);
                 attach_first(operation);
+                return;
+        }
+        if (managed && (state == STATE_RUNNING || state == STATE_PAUSED)) { /* the unit has it from now on */
+                operation->attach_only = true;
+                operation->run = operation->container->life.run;
+                on_start_done(operation);
                 return;
         }
         if (state == STATE_RUNNING)
@@ -299,7 +324,7 @@ void restart_step(Operation *operation) {
 
         if (state == STATE_PAUSED || state == STATE_UNKNOWN)
                 operation_fail_state(operation, "created, initialized, running, stopping, stopped or exited");
-        if (operation->error || !check_wait_possible(operation)) {
+        if (operation->error || !check_wait_possible(operation) || !managed_release(operation)) {
                 operation_continue(operation);
                 return;
         }

@@ -183,8 +183,7 @@ static void on_stop_done(Operation *operation) {
         operation_continue(operation);
 }
 
-/* The wish to stay down, where nothing lives. */
-static void keep_down(Operation *operation) {
+void stop_keep_down(Operation *operation) {
         Container *container = operation->container;
 
         if (!container->life.stopped_by_user || container->life.next_restart_usec != 0 || container->life.boot_due) {
@@ -244,6 +243,17 @@ void stop_step(Operation *operation) {
                 operation_continue(operation);
                 return;
         }
+        if (managed_stops_itself(operation)) {
+                operation_then(operation, stop_step);
+                managed_prepare_stop(operation);
+                return;
+        }
+        if (operation->at_shutdown && !operation->dependencies_seen && shutdown_has_dependents_up(operation->engine, container)) {
+                operation->dependencies_seen = true;
+                operation_then(operation, stop_step);
+                shutdown_stop_dependents(operation);
+                return;
+        }
         if (operation->joined_run != 0 && operation->joined_run == container->life.run && !state_is_active(state) && state != STATE_STOPPED) {
                 operation->run = operation->joined_run;
                 on_stop_done(operation);
@@ -258,7 +268,7 @@ void stop_step(Operation *operation) {
                 return;
         }
         if (!state_is_active(state)) {
-                keep_down(operation);
+                stop_keep_down(operation);
                 operation_continue(operation);
                 return;
         }

@@ -6,11 +6,11 @@
 
 static const OptionKey no_keys[] = {{NULL}};
 static const OptionKey init_keys[] = {{"recursive", "b"}, {NULL}};
-static const OptionKey start_keys[] = {{"recursive", "b"}, {"wait", "s"}, {NULL}};
-static const OptionKey stop_keys[] = {{"timeout-usec", "t"}, {"signal", "i"}, {"reason", "s"}, {NULL}};
-static const OptionKey restart_keys[] = {{"timeout-usec", "t"}, {"signal", "i"}, {"reason", "s"}, {"recursive", "b"}, {"wait", "s"}, {NULL}};
+static const OptionKey start_keys[] = {{"recursive", "b"}, {"wait", "s"}, {"managed", "b"}, {"force-direct", "b"}, {NULL}};
+static const OptionKey stop_keys[] = {{"timeout-usec", "t"}, {"signal", "i"}, {"reason", "s"}, {"force-direct", "b"}, {NULL}};
+static const OptionKey restart_keys[] = {{"timeout-usec", "t"}, {"signal", "i"}, {"reason", "s"}, {"recursive", "b"}, {"wait", "s"}, {"force-direct", "b"}, {NULL}};
 static const OptionKey kill_keys[] = {{"whom", "s"}, {"signal", "i"}, {NULL}};
-static const OptionKey remove_keys[] = {{"force", "b"}, {"volumes", "b"}, {"timeout-usec", "t"}, {"dependents", "b"}, {NULL}};
+static const OptionKey remove_keys[] = {{"force", "b"}, {"volumes", "b"}, {"timeout-usec", "t"}, {"dependents", "b"}, {"force-direct", "b"}, {NULL}};
 static const OptionKey rename_keys[] = {{"name", "s"}, {NULL}};
 static const OptionKey update_keys[] = {{"auto-start", "b"}, {"restart-policy", "s"}, {"restart-max", "u"}, {NULL}};
 static const OptionKey cleanup_keys[] = {{"only-stopped", "b"}, {NULL}};
@@ -84,8 +84,17 @@ static bool check_whom(GVariant *options, GError **error) {
         return error_set(error, CONBUS_ERROR_INVALID_ARGS, "whom is \"%s\"; it can be leader or all", whom);
 }
 
+/* To take charge of it for a unit, and to go past that unit. */
+static bool check_charge(GVariant *options, GError **error) {
+        gboolean managed = FALSE, direct = FALSE;
+
+        (void) g_variant_lookup(options, "managed", "b", &managed);
+        (void) g_variant_lookup(options, "force-direct", "b", &direct);
+        return !managed || !direct || error_set(error, CONBUS_ERROR_INVALID_ARGS, "the options managed and force-direct contradict each other; give one of them");
+}
+
 bool verb_check_options(Verb verb, GVariant *options, GError **error) {
-        return options_check(options, verbs[verb].keys, error) && check_wait(options, error) && check_signal(options, error) && check_has_signal(verb, options, error) && check_whom(options, error);
+        return options_check(options, verbs[verb].keys, error) && check_wait(options, error) && check_signal(options, error) && check_has_signal(verb, options, error) && check_whom(options, error) && check_charge(options, error);
 }
 
 bool verb_is_cancellable(Verb verb) {
@@ -94,13 +103,13 @@ bool verb_is_cancellable(Verb verb) {
 
 /* While a container is `stopping` the stop holds its queue, for as long as its grace lasts: what would be refused then is refused at once instead of waiting for another state. */
 static const char *possible_instead_of_stopping(Verb verb, GVariant *options) {
-        gboolean force = FALSE;
+        gboolean force = FALSE, managed = FALSE;
 
         switch (verb) {
         case VERB_INIT:
                 return "created, stopped or exited";
         case VERB_START:
-                return "created, initialized, stopped or exited";
+                return options && g_variant_lookup(options, "managed", "b", &managed) && managed ? NULL : "created, initialized, stopped or exited";
         case VERB_PAUSE:
         case VERB_EXEC:
                 return "running";

@@ -7,8 +7,8 @@
 #define LIFE_COLUMNS                                                                                                                                                         \
         "state, reason, state_usec, transitions, run, invocation, start_usec, finish_usec, exit_code, exit_signal, result, run_open, ever_started, ready, status_text, "     \
         "health, monitor_pid, monitor_start, main_pid, main_start, supervised, cgroup, stopped_by_user, stop_deadline, restart_count, next_restart_usec, backoff_usec, "     \
-        "error_name, error_message, error_usec, boot_id, mounted, remove_volumes, stop_signal, health_action, boot_due"
-#define N_LIFE_COLUMNS 36
+        "error_name, error_message, error_usec, boot_id, mounted, remove_volumes, stop_signal, health_action, boot_due, managed_by"
+#define N_LIFE_COLUMNS 37
 
 static void bind_life(sqlite3_stmt *s, int c, const Life *life) {
         store_bind_text(s, c++, state_to_string(life->state));
@@ -47,6 +47,7 @@ static void bind_life(sqlite3_stmt *s, int c, const Life *life) {
         sqlite3_bind_int(s, c++, life->stop_signal);
         store_bind_text(s, c++, life->health_action);
         sqlite3_bind_int(s, c++, life->boot_due);
+        store_bind_text(s, c++, life->managed_by);
 }
 
 static bool read_words(sqlite3_stmt *s, int c, Life *life, GError **error) {
@@ -96,13 +97,14 @@ static bool read_life(sqlite3_stmt *s, int c, Life *life, GError **error) {
         life->stop_signal = sqlite3_column_int(s, c + 33);
         life->health_action = g_intern_string(store_column_text(s, c + 34));
         life->boot_due = sqlite3_column_int(s, c + 35);
+        life_set_string(&life->managed_by, store_column_text(s, c + 36));
         return true;
 }
 
 bool store_put_life(Store *store, const char *id, const Life *life, GError **error) {
         sqlite3_stmt *s = store_statement(store, STATEMENT_PUT_LIFE,
                                           "INSERT OR REPLACE INTO life (id, " LIFE_COLUMNS ") VALUES "
-                                          "(?, ?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?)",
+                                          "(?, ?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?,?)",
                                           error);
 
         if (!s)

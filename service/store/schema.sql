@@ -49,3 +49,5 @@ CREATE INDEX session_by_container ON session (container);
 ALTER TABLE life ADD COLUMN stop_signal INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE life ADD COLUMN health_action TEXT NOT NULL DEFAULT '';
 ALTER TABLE life ADD COLUMN boot_due INTEGER NOT NULL DEFAULT 0;
+-- migration 4
+ALTER TABLE life ADD COLUMN managed_by TEXT NOT NULL DEFAULT '';

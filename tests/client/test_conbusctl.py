@@ -131,7 +131,7 @@ def test_colours_are_for_terminals(client):
 def test_everything_speaks_json(client):
     ident = json.loads(conbusctl("--json", "create", "--name", "web", rootfs(), "--", "sleep", "1000")[1])
     assert len(ident) == 64
-    assert json.loads(conbusctl("--json", "start", "web")[1]) == [1, {"started": True}]
+    assert json.loads(conbusctl("--json", "start", "web")[1]) == [1, {"started": True, "ready": True}]
     assert json.loads(conbusctl("--json", "ps")[1])[0][1]["Name"] == "web"
     assert json.loads(conbusctl("--json", "stop", "-t", "0", "web")[1]) == [1]
     assert json.loads(conbusctl("--json", "runs", "web")[1])[0]["result"] == "signal"

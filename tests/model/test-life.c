@@ -14,7 +14,7 @@ static void test_a_new_life_is_created_and_without_a_code(void) {
         g_assert_cmpint(life.result, ==, RESULT_NONE);
         g_assert_cmpuint(life.run, ==, 0);
         g_assert_false(life.run_open);
-        const char *const strings[] = {life.status_text, life.health, life.cgroup, life.error_name, life.error_message, life.boot_id};
+        const char *const strings[] = {life.status_text, life.health, life.cgroup, life.managed_by, life.error_name, life.error_message, life.boot_id};
         for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
                 g_assert_cmpstr(strings[i], ==, "");
         life_clear(&life);

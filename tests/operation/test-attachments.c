@@ -195,7 +195,7 @@ static void test_a_start_shows_the_first_byte(Fixture *fixture, gconstpointer un
         operation->attachment = client.attachment;
         testing_run_until_count(fixture->event, &answer.n, 1);
         g_assert_no_error(answer.error);
-        g_assert_cmpstr(answer.result, ==, "(1, {'started': <true>})");
+        g_assert_cmpstr(answer.result, ==, "(1, {'started': <true>, 'ready': <true>})");
         client_await(&client, "first\n");
         client_say(&client, "end 0\n");
         client_await_end(&client, "exited 1 0");
@@ -210,7 +210,7 @@ static void test_a_start_of_what_runs_only_attaches(Fixture *fixture, gconstpoin
         Operation *operation = fixture_submit(fixture, container, VERB_START, NULL, &answer);
         operation->attachment = client.attachment;
         testing_run_until_count(fixture->event, &answer.n, 1);
-        g_assert_cmpstr(answer.result, ==, "(1, {'started': <false>})");
+        g_assert_cmpstr(answer.result, ==, "(1, {'started': <false>, 'ready': <true>})");
         client_say(&client, "hello\n");
         client_await(&client, "got hello\n");
 }

@@ -25,7 +25,7 @@ static void test_from_created(Fixture *fixture, gconstpointer unused) {
 
         fixture_do(fixture, container, VERB_START, NULL, &answer);
         g_assert_no_error(answer.error);
-        g_assert_cmpstr(answer.result, ==, "(1, {'started': <true>})");
+        g_assert_cmpstr(answer.result, ==, "(1, {'started': <true>, 'ready': <true>})");
         expect_running(fixture, container, 1);
         fixture_expect_events(fixture, "init start ");
 }
@@ -37,7 +37,7 @@ static void test_from_initialized(Fixture *fixture, gconstpointer unused) {
         fixture_do(fixture, container, VERB_INIT, NULL, &answer);
         pid_t pid = container->main.pid;
         fixture_do(fixture, container, VERB_START, NULL, &answer);
-        g_assert_cmpstr(answer.result, ==, "(1, {'started': <true>})");
+        g_assert_cmpstr(answer.result, ==, "(1, {'started': <true>, 'ready': <true>})");
         expect_running(fixture, container, 1);
         g_assert_cmpint(container->main.pid, ==, pid);
         fixture_expect_events(fixture, "init start ");
@@ -345,7 +345,7 @@ static void test_a_restart_of_what_runs(Fixture *fixture, gconstpointer unused) 
 
         fixture_do(fixture, container, VERB_RESTART, "{'timeout-usec': <uint64 0>}", &answer);
         g_assert_no_error(answer.error);
-        g_assert_cmpstr(answer.result, ==, "(2, {'started': <true>})");
+        g_assert_cmpstr(answer.result, ==, "(2, {'started': <true>, 'ready': <true>})");
         expect_running(fixture, container, 2);
         g_assert_cmpint(kill(old, 0), ==, -1);
         g_assert_false(container->life.stopped_by_user);
@@ -414,7 +414,7 @@ static void test_a_restart_whose_event_is_refused_is_done(Fixture *fixture, gcon
         fixture_do(fixture, container, VERB_RESTART, "{'timeout-usec': <uint64 0>}", &answer);
         fixture_allow(fixture);
         g_assert_no_error(answer.error);
-        g_assert_cmpstr(answer.result, ==, "(2, {'started': <true>})");
+        g_assert_cmpstr(answer.result, ==, "(2, {'started': <true>, 'ready': <true>})");
         expect_running(fixture, container, 2);
         g_assert_cmpstr(container->life.error_name, ==, "");
 }

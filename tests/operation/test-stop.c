@@ -168,7 +168,7 @@ static void test_a_stop_during_a_restart_stops_what_follows(Fixture *fixture, gc
         g_assert_false(container->life.stopped_by_user); /* the end of this run is the restart's */
         testing_run_until_count(fixture->event, &stop.n, 1);
         g_assert_cmpuint(restart.n, ==, 1);
-        g_assert_cmpstr(restart.result, ==, "(2, {'started': <true>})");
+        g_assert_cmpstr(restart.result, ==, "(2, {'started': <true>, 'ready': <true>})");
         g_assert_cmpstr(stop.result, ==, "(2,)");
         fixture_expect(fixture, container, STATE_EXITED);
         g_assert_true(container->life.stopped_by_user);

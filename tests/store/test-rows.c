@@ -43,6 +43,7 @@ static void fill(Life *life) {
         life_set_string(&life->error_message, "why");
         life->error_usec = 23;
         life_set_string(&life->boot_id, "boot");
+        life_set_string(&life->managed_by, "conbus-container@x.service");
 }
 
 static void put(Store *store, const char *id, const char *name) {
@@ -78,6 +79,7 @@ static void on_row(const StoredContainer *row, void *userdata) {
         g_assert_cmpstr(life->status_text, ==, wanted.status_text);
         g_assert_cmpstr(life->health, ==, wanted.health);
         g_assert_cmpstr(life->health_action, ==, wanted.health_action);
+        g_assert_cmpstr(life->managed_by, ==, wanted.managed_by);
         g_assert_cmpint(life->stop_signal, ==, wanted.stop_signal);
         g_assert_cmpint(life->monitor.pid, ==, 16);
         g_assert_cmpuint(life->monitor.start_time, ==, 17);

@@ -57,7 +57,7 @@ def test_every_verb(client):
     path = client.create("all", "sleep", "1000")
     assert result(client, queue(client, path, "init")) == {"run": 1} and client.get(path, "State") == "initialized"
     assert result(client, queue(client, path, "cleanup", only_stopped=False)) == {} and client.get(path, "State") == "created"
-    assert result(client, queue(client, path, "start", wait="started")) == {"run": 2, "started": True}
+    assert result(client, queue(client, path, "start", wait="started")) == {"run": 2, "started": True, "ready": True}
     assert result(client, queue(client, path, "pause")) == {} and client.get(path, "State") == "paused"
     assert result(client, queue(client, path, "resume")) == {} and client.get(path, "State") == "running"
     assert result(client, queue(client, path, "restart", timeout_usec=0))["run"] == 3
@@ -99,10 +99,10 @@ def test_properties_and_the_order_of_signals(client):
     client.connection.add_filter(lambda connection, message, incoming: (seen.append(message), message)[1])
     job = queue(client, path, "start")
     client.wait_signal("Finished")
-    assert finished(client, job) == [("done", "", "", {"run": 1, "started": True})]
+    assert finished(client, job) == [("done", "", "", {"run": 1, "started": True, "ready": True})]
     told = properties(client, job)
     assert told["Operation"] == "start" and told["Objects"] == [path] and told["OwnerUID"] == 0 and told["State"] == "done" and told["Progress"] == 1.0
-    assert told["Result"] == {"run": 1, "started": True} and told["ErrorName"] == "" and not told["Cancellable"] and told["Stage"] == "" and told["StartTimestamp"] > 0
+    assert told["Result"] == {"run": 1, "started": True, "ready": True} and told["ErrorName"] == "" and not told["Cancellable"] and told["Stage"] == "" and told["StartTimestamp"] > 0
     assert job.endswith(f"/{told['Id']}")
     assert (told["BytesDone"], told["BytesTotal"], told["ItemsDone"], told["ItemsTotal"], told["Rate"], told["ExpectedEndTimestamp"]) == (0,) * 6
     of_job = [(member, arguments) for at, _, member, arguments in client.signals if at == job]
@@ -193,7 +193,7 @@ def test_a_token_is_known_before_the_call(client):
     other.connection.signal_subscribe(NAME, JOB, "Finished", expected, None, Gio.DBusSignalFlags.NONE, lambda *words: heard.append(words[5].unpack()))
     assert queue(other, path, "start", job_token="mine_1") == expected
     wait_for(lambda: heard, "Finished")
-    assert heard == [("done", "", "", {"run": 1, "started": True})]
+    assert heard == [("done", "", "", {"run": 1, "started": True, "ready": True})]
     assert "mine_1" in expect("NameInUse", queue, other, path, "start", job_token="mine_1")
     assert queue(client, path, "cleanup", job_token="mine_1") != expected, "a token is the caller's own"
     client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})

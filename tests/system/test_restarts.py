@@ -430,7 +430,7 @@ def test_ready_is_what_the_payload_says(client):
         notify(client, path, "STATUS=listening")
     assert not client.get(path, "Ready") and not starting, "what comes from outside does not count"
     notify(client, path, "STATUS=up\nREADY=1")
-    assert client.finish(starting) == (1, {"started": True})
+    assert client.finish(starting) == (1, {"started": True, "ready": True})
     assert client.get(path, "Ready") and client.get(path, "StatusText") == "up"
     client.wait_signal("ReadyChanged", 1)
     assert client.signals_of("ReadyChanged") == [(1, True)]
