@@ -108,6 +108,12 @@ bool call_get_bool(const char *path, const char *property) {
         return value && g_variant_get_boolean(value);
 }
 
+char *call_get_owner(const char *path) {
+        g_autoptr(GVariant) value = get_property(path, CONBUS_CONTAINER_INTERFACE, CONBUS_CONTAINER_MANAGED_BY, G_VARIANT_TYPE_STRING);
+
+        return value ? g_variant_dup_string(value, NULL) : g_strdup("");
+}
+
 int call_get_exit_code(const char *path) {
         g_autoptr(GVariant) value = get_property(path, CONBUS_PROCESS_INTERFACE, CONBUS_PROCESS_EXIT_CODE, G_VARIANT_TYPE_INT32);
 

@@ -21,6 +21,7 @@ int call_get_exit_code(const char *path); /* of a process; -1 when that is not k
 void call_container_later(const char *path, const char *method, GVariant *arguments);
 void call_process_later(const char *path, const char *method, GVariant *arguments);
 void call_flush(void); /* waits until it has been sent */
+char *call_get_owner(const char *path); /* the unit that manages a container, "" if none does or nobody says */
 bool call_get_bool(const char *path, const char *property); /* of a container; false after a message */
 GVariant *call_with_fd(const char *method, GVariant *arguments, int *ret_fd); /* of the manager; the first descriptor of the answer */
 char *call_find(const char *name); /* object path of a container, or NULL after a message */

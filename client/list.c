@@ -6,9 +6,17 @@
 #include "output.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-static void print_container(GVariant *properties) {
+static const char *owner_of(GVariant *properties) {
+        const char *owner = "";
+
+        (void) g_variant_lookup(properties, CONBUS_CONTAINER_MANAGED_BY, "&s", &owner);
+        return *owner ? owner : "-";
+}
+
+static void print_container(GVariant *properties, int owner_width) {
         const char *id = "", *name = "", *state = "", *command = "", *health = "-";
         guint64 run = 0, next = 0;
         gint32 code = -1;
@@ -23,13 +31,27 @@ static void print_container(GVariant *properties) {
         (void) g_variant_lookup(properties, CONBUS_CONTAINER_NEXT_RESTART_TIMESTAMP, "t", &next);
         g_autofree char *clean = printable(command), *due = next ? output_until(next) : g_strdup("-");
         g_autofree char *ended = code >= 0 ? g_strdup_printf("%d", code) : g_strdup("-");
-        printf("%.12s  %-20s  %s%-11s%s  %s%-9s%s  %4" G_GUINT64_FORMAT "  %4s  %-12s  %s\n", id, name, output_colour(state), state, output_plain(), output_colour(health), health, output_plain(), run,
-               ended, due, clean);
+        printf("%.12s  %-20s  %s%-11s%s  %s%-9s%s  %4" G_GUINT64_FORMAT "  %4s  %-12s  %-*s  %s\n", id, name, output_colour(state), state, output_plain(), output_colour(health), health, output_plain(), run,
+               ended, due, owner_width, owner_of(properties), clean);
+}
+
+static void print_containers(GVariant *list) {
+        size_t width = strlen("MANAGED BY");
+
+        for (gsize i = 0; i < g_variant_n_children(list); i++) {
+                g_autoptr(GVariant) entry = g_variant_get_child_value(list, i), values = g_variant_get_child_value(entry, 1);
+                width = MAX(width, strlen(owner_of(values)));
+        }
+        printf("%s%-12s  %-20s  %-11s  %-9s  %4s  %4s  %-12s  %-*s  %s%s\n", output_bold(), "ID", "NAME", "STATE", "HEALTH", "RUN", "CODE", "NEXT RESTART", (int) width, "MANAGED BY", "COMMAND", output_plain());
+        for (gsize i = 0; i < g_variant_n_children(list); i++) {
+                g_autoptr(GVariant) entry = g_variant_get_child_value(list, i), values = g_variant_get_child_value(entry, 1);
+                print_container(values, (int) width);
+        }
 }
 
 int command_ps(char **words) {
         static const char *const properties[] = {CONBUS_CONTAINER_ID, CONBUS_CONTAINER_NAME, CONBUS_CONTAINER_STATE, CONBUS_HEALTH_STATUS, CONBUS_CONTAINER_COMMAND_NAME, CONBUS_CONTAINER_RUN, CONBUS_CONTAINER_EXIT_CODE,
-                                                 CONBUS_CONTAINER_NEXT_RESTART_TIMESTAMP, NULL};
+                                                 CONBUS_CONTAINER_NEXT_RESTART_TIMESTAMP, CONBUS_CONTAINER_MANAGED_BY, NULL};
         static const char *const living[] = {CONBUS_CONTAINER_STATE_INITIALIZED, CONBUS_CONTAINER_STATE_RUNNING, CONBUS_CONTAINER_STATE_PAUSED, CONBUS_CONTAINER_STATE_STOPPING, NULL};
         GVariantDict filter;
         bool all = false;
@@ -53,11 +75,7 @@ int command_ps(char **words) {
                 print_json(list);
                 return EXIT_SUCCESS;
         }
-        printf("%s%-12s  %-20s  %-11s  %-9s  %4s  %4s  %-12s  %s%s\n", output_bold(), "ID", "NAME", "STATE", "HEALTH", "RUN", "CODE", "NEXT RESTART", "COMMAND", output_plain());
-        for (gsize i = 0; i < g_variant_n_children(list); i++) {
-                g_autoptr(GVariant) entry = g_variant_get_child_value(list, i), values = g_variant_get_child_value(entry, 1);
-                print_container(values);
-        }
+        print_containers(list);
         return EXIT_SUCCESS;
 }
 

@@ -79,6 +79,8 @@ static int take_verb_options(VerbOptions *options, char ***words) {
                         g_variant_dict_insert(&options->dict, CONBUS_OPTION_RECURSIVE, "b", TRUE);
                 else if (g_str_equal(**words, "--dependents"))
                         g_variant_dict_insert(&options->dict, CONBUS_OPTION_DEPENDENTS, "b", TRUE);
+                else if (g_str_equal(**words, "--force-direct"))
+                        g_variant_dict_insert(&options->dict, CONBUS_OPTION_FORCE_DIRECT, "b", TRUE);
                 else if (g_str_equal(**words, "--no-block"))
                         options->no_block = true;
                 else if (take_option(words, "--wait", &value))
@@ -136,6 +138,27 @@ static void print_answer(GVariant *answer, bool no_block) {
         }
 }
 
+/* The unit of the service manager that does it instead, or "". */
+static char *owner_of(const char *verb, const char *path, GVariant *dict) {
+        static const char *const verbs[] = {"start", "stop", "restart", "rm", NULL};
+        gboolean direct = FALSE;
+
+        (void) g_variant_lookup(dict, CONBUS_OPTION_FORCE_DIRECT, "b", &direct);
+        return direct || !g_strv_contains(verbs, verb) ? g_strdup("") : call_get_owner(path);
+}
+
+static bool do_verb(const char *verb, const char *name, const VerbOptions *options, GVariant *dict) {
+        g_autofree char *path = call_find(name), *owner = path ? owner_of(verb, path, dict) : NULL;
+        g_autoptr(GVariant) answer = !path ? NULL : options->no_block ? queue_verb(verb, path, dict, options->signal) : call_verb(verb, path, dict, options->signal);
+
+        if (!answer)
+                return false;
+        print_answer(answer, options->no_block);
+        if (*owner && !want_json)
+                fprintf(stderr, "%s: %s by a job of the service manager on %s\n", name, options->no_block ? "goes" : "done", owner);
+        return true;
+}
+
 int command_verb(const char *verb, char **words) {
         VerbOptions options = {0};
         int status = EXIT_SUCCESS;
@@ -150,14 +173,9 @@ int command_verb(const char *verb, char **words) {
         if (options.signal && !g_str_equal(verb, "kill"))
                 g_variant_dict_insert(&options.dict, CONBUS_OPTION_SIGNAL, "i", signal_number(options.signal));
         g_autoptr(GVariant) dict = g_variant_ref_sink(g_variant_dict_end(&options.dict));
-        for (; *words; words++) {
-                g_autofree char *path = call_find(*words);
-                g_autoptr(GVariant) answer = !path ? NULL : options.no_block ? queue_verb(verb, path, dict, options.signal) : call_verb(verb, path, dict, options.signal);
-                if (answer)
-                        print_answer(answer, options.no_block);
-                else
+        for (; *words; words++)
+                if (!do_verb(verb, *words, &options, dict))
                         status = EXIT_FAILURE;
-        }
         return status;
 }
 
