@@ -19,6 +19,7 @@ VARIABLE = [
     (r"(?<=u )\d{3}\b", r"\\d+"),
     (r"(?<=process/1\" )\d+", r"\\d+"),
     (r"(?<=user )\d+", r"\\d+"),
+    (r"(?<=process )\d+", r"\\d+"),
     (r"(?<=─)\d+(?= )", r"\\d+"),
     (r"(?<=-c )[0-9a-f]{24}", "[0-9a-f]{24}"),
     (r"(?<=\()/lib/systemd", "(?:/usr)?/lib/systemd"),
