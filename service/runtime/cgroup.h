@@ -21,14 +21,14 @@ char *cgroup_path_for(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 char *cgroup_path_for_monitor(const char *id) G_GNUC_WARN_UNUSED_RESULT; /* "/conbus/monitor-<id>" */
 
 /* Makes the monitor's own cgroup (in the v1 hierarchy that stands for membership, or in v2). *ret_file is where a process with one thread writes "0" to enter it, NULL where there are no control groups.
- * It does so itself: moving another process waits for an RCU grace period (cgroup_threadgroup_rwsem), 5 to 50 ms in which the loop would stand still; its own thread moves without (kernel/cgroup/cgroup.c, cgroup_procs_write_start, Linux 5.16). */
+ * It does so itself: moving another process waits for an RCU grace period (cgroup_threadgroup_rwsem), 5 to 50 ms in which the loop would stand still; its own thread moves without (kernel/cgroup/cgroup.c, cgroup_procs_write_start, Linux 5.16), and in v2, which moves whole processes, it is the child that waits. */
+bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* conmon and what it began: crun create outlives it */
 /* The first move of a process between control groups waits for a grace period of the kernel's RCU, 5 to 15 ms; those that come within the next one do not. So whoever is about to need one, as crun create is, is spared most of the wait by a move that began before.
  * The file for cgroup_stay, or NULL where there are no control groups; and what a child does with it, argv[1] (ProcessSpec.call): it moves to where it is. 0 or an errno. */
 char *cgroup_own_file(void) G_GNUC_WARN_UNUSED_RESULT;
 int cgroup_stay(const char *const *argv);
 
-bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* conmon and what it began: crun create outlives it */
 /* "conbus-<id>.scope" */
 char *cgroup_scope_of(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 /* Where systemd has put a process (v1: its own hierarchy, name=systemd). NULL when the process is gone. */
@@ -52,7 +52,7 @@ GPtrArray *cgroup_list(const char *cgroup) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Sends a signal to every process of the group, each through a pidfd whose membership was checked after it was opened; for SIGKILL cgroup.kill is used where it exists, and the walk is repeated until no new process appears. *ret_n: how many got it. */
 bool cgroup_signal(const char *cgroup, int signal, unsigned *ret_n, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool cgroup_is_frozen(const char *cgroup);
+bool cgroup_is_frozen(const char *cgroup); /* or has been told to be: v2 takes its time, as does FREEZING of v1 */
 bool cgroup_freeze(const char *cgroup, bool freeze, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* starts it */
 /* Starts thawing; frozen v1 processes die by KILL only after it. */
 bool cgroup_thaw(const char *cgroup, GError **error) G_GNUC_WARN_UNUSED_RESULT;

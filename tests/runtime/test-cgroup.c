@@ -355,6 +355,7 @@ static void freeze(const char *cgroup) {
         g_assert_true(cgroup_is_unified() ? put("", cgroup, "cgroup.freeze", "1") : put("freezer", cgroup, "freezer.state", "FROZEN"));
 }
 
+/* Version 2 may let a fatal signal through (kernel/signal.c, complete_signal), version 1 keeps even SIGKILL. */
 static void test_a_frozen_group_is_seen_and_thawed(void) {
         pid_t pid = child_in(GROUP);
         g_autoptr(GError) error = NULL;
@@ -363,10 +364,11 @@ static void test_a_frozen_group_is_seen_and_thawed(void) {
         freeze(GROUP);
         g_assert_true(cgroup_is_frozen(GROUP));
         g_assert_cmpint(kill(pid, SIGTERM), ==, 0);
-        g_assert_cmpint(ended_by(pid, false), ==, 0);
+        bool ended = ended_by(pid, false) == SIGTERM;
+        g_assert_true(!ended || cgroup_is_unified());
         g_assert_true(cgroup_thaw(GROUP, &error));
         g_assert_no_error(error);
-        g_assert_cmpint(ended_by(pid, true), ==, SIGTERM);
+        g_assert_true(ended || ended_by(pid, true) == SIGTERM);
         g_assert_false(cgroup_is_frozen(GROUP));
         cgroup_remove(GROUP);
 }
@@ -391,10 +393,10 @@ static void test_a_kill_for_memory_is_counted(void) {
         g_autofree char *directory = path_in("memory", GROUP, NULL);
 
         g_assert_cmpuint(cgroup_oom_kills(GROUP), ==, 0);
-        if (g_mkdir_with_parents(directory, 0755) < 0 || !put("memory", GROUP, limit, "4194304")) {
-                g_test_skip("there is no memory controller");
-                return;
-        }
+        g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+        if (cgroup_is_unified())
+                g_assert_true(put("", "/conbus", "cgroup.subtree_control", "+memory"));
+        g_assert_true(put("memory", GROUP, limit, "4194304"));
         (void) put("memory", GROUP, cgroup_is_unified() ? "memory.swap.max" : "memory.memsw.limit_in_bytes", cgroup_is_unified() ? "0" : "4194304");
         pid_t pid = fork();
         if (pid == 0) {
@@ -418,6 +420,12 @@ static void test_a_move_to_where_one_is(void) {
         g_assert_cmpint(cgroup_stay(nowhere), ==, ENOENT);
 }
 
+static bool has_memory_controller(void) {
+        g_autofree char *text = NULL;
+
+        return cgroup_is_unified() ? g_file_get_contents(TOP "/cgroup.controllers", &text, NULL, NULL) && strstr(text, "memory") : access(TOP "/memory", F_OK) == 0;
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/cgroup/the-id-in-a-path", test_the_id_in_a_path);
@@ -439,6 +447,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/cgroup/a-frozen-group-is-seen-and-thawed", test_a_frozen_group_is_seen_and_thawed);
         g_test_add_func("/cgroup/a-group-that-is-gone-cannot-be-thawed", test_a_group_that_is_gone_cannot_be_thawed);
         g_test_add_func("/cgroup/a-move-to-where-one-is", test_a_move_to_where_one_is);
-        g_test_add_func("/cgroup/a-kill-for-memory-is-counted", test_a_kill_for_memory_is_counted);
+        if (has_memory_controller())
+                g_test_add_func("/cgroup/a-kill-for-memory-is-counted", test_a_kill_for_memory_is_counted);
         return g_test_run();
 }
