@@ -10,7 +10,7 @@ import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SANDBOX = f"{SOURCE}/tests/sandbox"
-DEADLINE = 60
+DEADLINE = 60 * int(os.environ.get("CONBUS_TEST_SLOWNESS", "1"))
 # A container that runs, so that there is something to leave behind: conmon, its payload, an overlay, control groups.
 BUSY = """
 busctl --quiet call io.conbus1 /io/conbus1 io.conbus1.Manager RunContainer 'ssasa{sv}' box '' 2 sleep 1000 1 rootfs s $CONBUS_TEST_ROOTFS
@@ -45,8 +45,7 @@ def left_of(directory):
     with open("/proc/mounts", encoding="utf-8") as mounts:
         found += [f"mount {line.split()[1]}" for line in mounts if name in line]
     for top in ["/sys/fs/cgroup", *(f"/sys/fs/cgroup/{entry}" for entry in os.listdir("/sys/fs/cgroup"))]:
-        if os.path.isdir(f"{top}/{name}"):
-            found.append(f"group {top}/{name}")
+        found += [f"group {group}" for group in (f"{top}/{name}", f"{top}/{name}.scope") if os.path.isdir(group)]
     if os.path.exists(directory):
         found.append(f"directory {directory}")
     return found
