@@ -315,7 +315,7 @@ bool kept_check(const Paths *paths, Container *container, GError **error) {
 
 static void on_stray_removed(const ProcessResult *result, void *userdata) {
         if (result->status != 0)
-                log_warning("remove what is left of a creation: %s", result->errors);
+                log_warning("remove what is left of a container: %s", result->errors);
 }
 
 static void remove_stray(Engine *engine, const char *id) {
@@ -323,7 +323,7 @@ static void remove_stray(Engine *engine, const char *id) {
         ProcessSpec spec = PROCESS_SPEC_INIT;
         g_autoptr(GError) error = NULL;
 
-        log_notice("removing the directories of %s, whose creation was not finished", id);
+        log_notice("removing the directories of %s, whose creation or removal was cut off", id);
         spec.argv = (const char *const *) argv;
         if (!kept_release(engine->paths, id, &error) || !process_begin(engine->event, engine->reaper, &spec, on_stray_removed, NULL, &error))
                 log_warning("remove what is left of %s: %s", id, error->message);
@@ -335,6 +335,7 @@ static bool is_marked(const Paths *paths, const char *id) {
         return access(file, F_OK) == 0;
 }
 
+/* A row is gone for good when a removal is answered, the directory perhaps not yet: after a power cut it may be back. */
 void kept_remove_strays(Engine *engine) {
         g_autofree char *path = g_build_filename(engine->paths->state, "containers", NULL);
         g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
@@ -342,6 +343,6 @@ void kept_remove_strays(Engine *engine) {
         for (const char *name = directory ? g_dir_read_name(directory) : NULL; name; name = g_dir_read_name(directory))
                 if (registry_get(engine->registry, name))
                         (void) unmark(engine->paths, name);
-                else if (is_marked(engine->paths, name))
+                else if (is_marked(engine->paths, name) || store_knows_removal(engine->store, name))
                         remove_stray(engine, name);
 }

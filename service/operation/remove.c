@@ -69,19 +69,31 @@ static GPtrArray *removal(const Paths *paths, const Container *container) {
         return argv;
 }
 
+static void remove_files(Operation *operation) {
+        g_autoptr(GPtrArray) argv = removal(operation->engine->paths, operation->container);
+
+        operation_then(operation, on_files_gone);
+        operation_process_or(operation, tree_remove, (const char *const *) argv->pdata);
+}
+
+/* A disk that cannot be written to is told of at the end; it is no reason to keep the container. */
+static void on_removing_synced(const GError *error, void *userdata) {
+        remove_files(userdata);
+}
+
+/* Without the sync a power cut could leave a container that is not `removing` and has lost its files. One that removes itself goes after a boot in any case. */
 static void on_runtime_empty(Operation *operation) {
         Container *container = operation->container;
         GError *error = NULL;
 
         if (!operation->error && (!kept_release(operation->engine->paths, container->id, &error) || !sessions_remove_all(operation->engine, container, &error)))
                 operation_fail(operation, error);
-        if (operation->error) {
+        if (operation->error)
                 operation_continue(operation);
-                return;
-        }
-        g_autoptr(GPtrArray) argv = removal(operation->engine->paths, container);
-        operation_then(operation, on_files_gone);
-        operation_process_or(operation, tree_remove, (const char *const *) argv->pdata);
+        else if (config_bool(container->config, "auto-remove", false))
+                remove_files(operation);
+        else
+                store_sync(operation->engine->store, on_removing_synced, operation);
 }
 
 static void begin_removing(Operation *operation) {

@@ -52,6 +52,18 @@ static bool first_seq(Store *store, guint64 *ret, GError **error) {
         return true;
 }
 
+bool store_knows_removal(Store *store, const char *container) {
+        g_autoptr(GError) error = NULL;
+        sqlite3_stmt *s = store_statement(store, STATEMENT_FIND_REMOVAL, "SELECT 1 FROM event WHERE id = ? AND action = 'remove' LIMIT 1", &error);
+
+        if (!s)
+                return false;
+        store_bind_text(s, 1, container);
+        bool found = sqlite3_step(s) == SQLITE_ROW;
+        sqlite3_reset(s);
+        return found;
+}
+
 static bool type_is_wanted(const char *const *types, const char *type) {
         return !types || !types[0] || g_strv_contains(types, type);
 }

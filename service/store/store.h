@@ -73,6 +73,7 @@ bool store_find_invocation(Store *store, const guint8 *invocation, Run **ret, GE
 
 /* Events after seq `after`, oldest first, at most limit. until_usec UINT64_MAX: no end; types NULL: all. *ret_gap: some after `after` were trimmed. */
 GPtrArray *store_list_events(Store *store, guint64 after, guint32 limit, guint64 until_usec, const char *const *types, bool *ret_gap, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool store_knows_removal(Store *store, const char *container); /* an event tells of it; false as well when the log cannot be read */
 guint64 store_get_event_seq(Store *store); /* last number given */
 const guint8 *store_get_event_log_id(Store *store); /* 16 bytes */
 

@@ -209,6 +209,20 @@ static void test_what_is_gone_is_said_at_a_run(Fixture *fixture, gconstpointer u
         g_assert_no_error(removed.error);
 }
 
+/* As a power cut leaves it: the row has gone, the directory is back. */
+static void test_strays_of_a_removal_are_removed(Fixture *fixture, gconstpointer unused) {
+        Container *container = fixture_add(fixture, "web", "@a{sv} {}");
+        g_autofree char *state = paths_state_of(&fixture->paths, container->id, NULL);
+        g_auto(Answer) answer = {0};
+
+        fixture_do(fixture, container, VERB_REMOVE, NULL, &answer);
+        g_assert_no_error(answer.error);
+        testing_write(state, "upper/file", "x");
+        kept_remove_strays(fixture->engine);
+        while (access(state, F_OK) == 0)
+                g_assert_cmpint(sd_event_run(fixture->event, TESTING_DEADLINE_USEC), >, 0);
+}
+
 static void test_strays_of_a_creation_are_removed(Fixture *fixture, gconstpointer unused) {
         g_autofree char *stray = g_strdup_printf("%064x", 0xabcu), *lost = g_strdup_printf("%064x", 0xdefu), *place = paths_run_of(&fixture->paths, stray, "kept"), *state = paths_state_of(&fixture->paths, stray, NULL);
         g_autofree char *run = paths_run_of(&fixture->paths, stray, NULL), *layer = paths_state_of(&fixture->paths, lost, NULL);
@@ -248,6 +262,7 @@ int main(int argc, char *argv[]) {
                 {"/kept/a-network-namespace-is-kept", test_a_network_namespace_is_kept},
                 {"/kept/what-is-gone-is-said-at-a-run", test_what_is_gone_is_said_at_a_run},
                 {"/kept/strays-of-a-creation-are-removed", test_strays_of_a_creation_are_removed},
+                {"/kept/strays-of-a-removal-are-removed", test_strays_of_a_removal_are_removed},
         };
 
         if (argc == 3 && g_str_equal(argv[1], "--store-secret")) /* the service is its own child */
