@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Tests of the running service. A test file imports this, defines functions test_*, and calls main(): the file is run again inside tests/sandbox, each function is one TAP case, containers are removed between cases,
 and at the end the service must leave without a complaint on its log and without a process, mount or control group left. main("machine") does the same inside tests/machine, where systemd is PID 1; there a function marked
-@boot(2) runs after the machine has been rebooted, and containers are not removed before the end.
+@boot(2) runs after the machine has been rebooted, and containers are not removed before the end. main("vm") does it in tests/vm, a machine whose power can be cut.
 
 Arguments of a test file: words that the names of the tests to run contain. With CONBUS_SANDBOX_FAKES=1 the same files run on tests/fakes instead of crun and conmon."""
 
@@ -335,17 +335,25 @@ def find_tests():
     return tests
 
 
-def reboot(passed):
+def next_boot(passed, until_power_cut, client):
     """A failure of this boot is remembered for the last one. Does not return: the machine takes this process with it."""
     if not passed:
-        with open(os.environ["CONBUS_MACHINE"] + "/failed", "w", encoding="utf-8"):
-            pass
-    run("systemctl", "reboot")
+        with open(os.environ["CONBUS_MACHINE"] + "/failed", "w", encoding="utf-8") as file:
+            os.fsync(file.fileno())
+    if until_power_cut:
+        until_power_cut(client)
+    else:
+        run("systemctl", "reboot")
     wait_for(lambda: False, "end of the machine")
 
 
-def main(place="sandbox", fakes=False):
-    """place: tests/sandbox or tests/machine. fakes: whatever the environment says, the file needs tests/fakes."""
+def cut_power(seconds):
+    """In tests/vm: the machine has no power any more after that time, wherever it is then."""
+    print(f"vm: cut {int(seconds * 1000)}", flush=True)
+
+
+def main(place="sandbox", fakes=False, until_power_cut=None):
+    """place: tests/sandbox, tests/machine or tests/vm. fakes: whatever the environment says, the file needs tests/fakes. until_power_cut: called at the end of each boot but the last, instead of a reboot; it calls cut_power() and goes on until it is cut off."""
     if fakes:
         os.environ["CONBUS_SANDBOX_FAKES"] = "1"
     if f"CONBUS_{place.upper()}" not in os.environ:
@@ -359,7 +367,7 @@ def main(place="sandbox", fakes=False):
     mine = [(i + 1, name, function) for i, (name, function) in enumerate(tests) if getattr(function, "boot", 1) == this_boot]
     passed = all([run_test(number, name, function, client, keep=boots > 1) for number, name, function in mine])
     if this_boot < boots:
-        reboot(passed)
+        next_boot(passed, until_power_cut, client)
     if boots > 1:
         remove_all(client)
     passed = run_test(len(tests) + 1, "the_service_leaves_nothing_behind", lambda _: check_end(client), client, keep=True) and passed
