@@ -102,7 +102,7 @@ static void test_a_commit_that_fails_leaves_nothing(Fixture *fixture, gconstpoin
 
         fixture_break_store(fixture);
         g_assert_null(create_and_wait(fixture, MOUNT, fd, &answer));
-        testing_expect_error(&answer.error, CONBUS_ERROR_NAME_IN_USE, "");
+        testing_expect_error(&answer.error, CONBUS_ERROR_INTERNAL, "refused");
         g_assert_true(nothing_is_there(fixture));
         g_assert_true(registry_reserve_name(fixture->registry, "web", &error));
 }
