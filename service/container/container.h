@@ -31,6 +31,7 @@ struct Container {
         unsigned n_restarts; /* Restarts among them: an end that one of them brings about is not the last */
         struct Supervision *supervision; /* operation/lifecycle.c: event sources of the run */
         int failed_start_code; /* 125, 126, 127 while a run that crun start refused is taken down; else 0 */
+        bool start_is_doubtful; /* it was found `initialized`: a crun start of an earlier service may be at work */
         bool start_timed_out; /* start-timeout-usec ended the run that is about to end */
         struct Restart *restart; /* operation/policy.c: the timer of a pending restart */
         struct Repair *repair; /* operation/repair.c: a cleanup that failed; else NULL */

@@ -150,6 +150,7 @@ static bool adopt_living(Engine *engine, Container *container, GError **error) {
         messages_adopted(engine, container);
         lifecycle_attach(engine, container, NULL);
         readiness_attach(engine, container);
+        container->start_is_doubtful = container->life.state == STATE_INITIALIZED;
         if (needs_sync(container)) {
                 engine->n_syncs++;
                 operation_submit_first(engine, container, VERB_SYNC, NULL, on_synced, engine);

@@ -214,6 +214,7 @@ static void finish_supervision(struct Supervision *supervision) {
         lifecycle_detach(container);
         container->failed_start_code = 0;
         container->start_timed_out = false;
+        container->start_is_doubtful = false;
         health_ended(container);
         readiness_close(container);
         for (guint i = 0; i < waiting->len; i++) {

@@ -75,18 +75,22 @@ static GError *ended_before_start(Operation *operation) {
         return g_error_new(CONBUS_ERROR, CONBUS_ERROR_NOT_RUNNING, "start %s: run %" G_GUINT64_FORMAT " was killed before it was started", container_title(operation->container), operation->run);
 }
 
-static void on_started(Operation *operation) {
+static void start_failed(Operation *operation, GError *failure) {
+        Container *container = operation->container;
+        bool killed = lifecycle_has_ended(container) && failure->code == CONBUS_ERROR_RUNTIME_FAILED;
+
+        if (killed) {
+                g_error_free(failure);
+                failure = ended_before_start(operation);
+        } else
+                container->failed_start_code = crun_exit_code_of(failure);
+        take_down(operation, failure);
+}
+
+static void start_succeeded(Operation *operation) {
         Container *container = operation->container;
 
-        if (operation->step_error) {
-                bool killed = lifecycle_has_ended(container) && operation->step_error->code == CONBUS_ERROR_RUNTIME_FAILED;
-                GError *error = killed ? ended_before_start(operation) : g_steal_pointer(&operation->step_error);
-                if (!killed)
-                        container->failed_start_code = crun_exit_code_of(error);
-                g_clear_error(&operation->step_error);
-                take_down(operation, error);
-                return;
-        }
+        container->start_is_doubtful = false;
         if (!commit_running(operation)) {
                 /* The payload runs, but nothing may run that is not recorded. */
                 container->failed_start_code = 125;
@@ -97,6 +101,38 @@ static void on_started(Operation *operation) {
         health_started(operation->engine, container);
         lifecycle_release(container);
         operation_continue(operation);
+}
+
+/* The crun start of an earlier service was at work beside ours, and was faster: then ours fails, and the payload runs. */
+static void on_doubt_settled(Operation *operation) {
+        GError *failure = operation->data;
+        g_autofree char *status = NULL;
+        pid_t pid = 0;
+
+        operation->data = NULL;
+        operation->free_data = NULL;
+        bool runs = !operation->step_error && crun_parse_state(operation->output, &status, &pid, NULL) && g_str_equal(status, "running");
+        g_clear_error(&operation->step_error);
+        if (runs) {
+                g_error_free(failure);
+                start_succeeded(operation);
+        } else
+                start_failed(operation, failure);
+}
+
+static void on_started(Operation *operation) {
+        Container *container = operation->container;
+        const char *const arguments[] = {"state", container->id, NULL};
+
+        if (!operation->step_error)
+                start_succeeded(operation);
+        else if (container->start_is_doubtful && !lifecycle_has_ended(container)) {
+                operation->data = g_steal_pointer(&operation->step_error);
+                operation->free_data = free_error;
+                operation_then(operation, on_doubt_settled);
+                operation_crun(operation, arguments);
+        } else
+                start_failed(operation, g_steal_pointer(&operation->step_error));
 }
 
 /* Cancelled between crun create and crun start: an Init that was part of this call goes with it. */

@@ -77,6 +77,8 @@ Process *crun_begin(sd_event *event, Reaper *reaper, const Paths *paths, const c
         spec.argv = (const char *const *) argv->pdata;
         spec.program_fd = program ? sealed_program(program) : -1;
         spec.forget = crun_free;
+        /* One that is killed after it has opened the FIFO at which PID 1 waits leaves behind a PID 1 that spins, and then dies of the next start (EAGAIN) or of none. */
+        spec.survives = g_str_equal(arguments[0], "start");
         spec.timeout_usec = timeout_usec ? timeout_usec : TIMEOUT_USEC;
         *crun = (Crun) {.done = done, .userdata = userdata, .subject = g_strdup_printf("crun %s", arguments[0]), .timeout_usec = spec.timeout_usec};
         Process *process = process_begin(event, reaper, &spec, on_done, crun, error);

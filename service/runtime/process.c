@@ -135,7 +135,7 @@ static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *progr
 
         (void) setsid();
         /* A service that died before the call sends no signal any more. */
-        if (!spec->hold && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service))
+        if (!spec->hold && !spec->survives && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service))
                 _exit(127);
         reset_signals();
         if (hold_fd >= 0)

@@ -35,6 +35,7 @@ typedef struct ProcessSpec {
         guint64 timeout_usec; /* 0: none. Then SIGTERM, and SIGKILL a second later */
         const char *cgroup_file; /* NULL, or the file of a control group that the child writes itself into before exec: cgroup.procs, or tasks (cgroup_make_monitor). Where the group is known only later: process_release_into */
         void (*forget)(void *userdata); /* in place of done, when the owner lets it go; NULL: the userdata is the owner's */
+        bool survives; /* it is not killed when the service dies, for it could not be taken up where it was cut off */
         bool hold; /* the child waits before exec until process_release; if conbusd dies first it ends without exec */
 } ProcessSpec;
 #define PROCESS_SPEC_INIT { .program_fd = -1, .stdin_fd = -1, .output_fd = -1, .errors_fd = -1 }

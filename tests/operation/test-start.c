@@ -336,6 +336,40 @@ static void test_a_full_disk_does_not_keep_the_caller(Fixture *fixture, gconstpo
         expect_failed(fixture, container, 125, STATE_CREATED);
 }
 
+/* --- a service that died in the middle of a start --- */
+
+static void found_initialized(Fixture *fixture, const char *order, Answer *answer, Container **ret) {
+        Container *container = fakes_add(fixture, "web", NULL);
+
+        fixture_do(fixture, container, VERB_INIT, NULL, answer);
+        g_assert_no_error(answer->error);
+        container->start_is_doubtful = true; /* as adoption sets it */
+        fakes_order(order);
+        fixture_do(fixture, container, VERB_START, NULL, answer);
+        g_assert_false(container->start_is_doubtful);
+        *ret = container;
+}
+
+/* The earlier service's crun start has come first; ours finds nothing left to do and says that it has failed. */
+static void test_a_start_that_another_has_done(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0};
+        Container *container;
+
+        found_initialized(fixture, "crun start-done 1 fail unlink exec.fifo: No such file or directory", &answer, &container);
+        g_assert_no_error(answer.error);
+        expect_running(fixture, container, 1);
+        fixture_expect_events(fixture, "init start ");
+}
+
+static void test_a_start_that_nobody_has_done_fails(Fixture *fixture, gconstpointer unused) {
+        g_auto(Answer) answer = {0};
+        Container *container;
+
+        found_initialized(fixture, "crun start 1 fail not today", &answer, &container);
+        testing_expect_error(&answer.error, CONBUS_ERROR_RUNTIME_FAILED, "not today");
+        fixture_expect_start_failed(fixture, container, 125);
+}
+
 /* --- Restart --- */
 
 static void test_a_restart_of_what_runs(Fixture *fixture, gconstpointer unused) {
@@ -483,6 +517,8 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(cancelled_after_its_own_init);
         FAKES_ADD(nothing_runs_that_is_not_recorded);
         FAKES_ADD(a_full_disk_does_not_keep_the_caller);
+        FAKES_ADD(a_start_that_another_has_done);
+        FAKES_ADD(a_start_that_nobody_has_done_fails);
         FAKES_ADD(a_restart_of_what_runs);
         FAKES_ADD(a_restart_of_what_does_not_run);
         FAKES_ADD(a_restart_that_comes_half_way_says_so);

@@ -477,7 +477,7 @@ static void test_a_held_helper_enters_the_groups_it_is_told_of(Fixture *fixture,
 }
 
 /* A service that begins a helper and dies. Returns the helper's pid, which becomes our child. */
-static pid_t begin_and_die(Fixture *fixture, bool hold, const char *script) {
+static pid_t begin_and_die(Fixture *fixture, bool hold, bool survives, const char *script) {
         int numbers[2];
         pid_t helper = 0;
 
@@ -490,6 +490,7 @@ static pid_t begin_and_die(Fixture *fixture, bool hold, const char *script) {
                 Reaper *reaper = reaper_new(event);
                 spec.argv = (const char *const[]) {"sh", "-c", script, NULL};
                 spec.hold = hold;
+                spec.survives = survives;
                 Process *process = process_begin(event, reaper, &spec, on_never, NULL, NULL);
                 (void) !write(numbers[1], &process_pid(process)->pid, sizeof(pid_t));
                 (void) pause();
@@ -504,16 +505,27 @@ static pid_t begin_and_die(Fixture *fixture, bool hold, const char *script) {
 
 static void test_the_end_of_the_service_does_not_release(Fixture *fixture, gconstpointer unused) {
         g_autofree char *script = g_strdup_printf("echo ran >%s/done", fixture->directory);
-        pid_t helper = begin_and_die(fixture, true, script);
+        pid_t helper = begin_and_die(fixture, true, false, script);
 
         testing_run_until(fixture->event, is_reaped, &helper);
         g_assert_false(is_written(fixture));
 }
 
 static void test_a_helper_dies_with_the_service(Fixture *fixture, gconstpointer unused) {
-        pid_t helper = begin_and_die(fixture, false, "exec sleep 1000");
+        pid_t helper = begin_and_die(fixture, false, false, "exec sleep 1000");
 
         testing_run_until(fixture->event, is_reaped, &helper);
+}
+
+static void test_a_helper_may_survive_the_service(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *script = g_strdup_printf("until mkdir %s/go 2>/dev/null; do :; done; echo ran >%s/done", fixture->directory, fixture->directory);
+        g_autofree char *go = g_build_filename(fixture->directory, "go", NULL);
+
+        g_assert_cmpint(mkdir(go, 0700), ==, 0);
+        pid_t helper = begin_and_die(fixture, false, true, script);
+        g_assert_cmpint(rmdir(go), ==, 0);
+        testing_run_until(fixture->event, is_reaped, &helper);
+        g_assert_true(is_written(fixture));
 }
 
 int main(int argc, char *argv[]) {
@@ -561,6 +573,7 @@ int main(int argc, char *argv[]) {
                 {"/process/a-held-helper-runs-in-all-its-groups-or-not-at-all", test_a_held_helper_enters_the_groups_it_is_told_of, "/no/such/cgroup.procs"},
                 {"/process/the-end-of-the-service-does-not-release", test_the_end_of_the_service_does_not_release},
                 {"/process/a-helper-dies-with-the-service", test_a_helper_dies_with_the_service},
+                {"/process/a-helper-may-survive-the-service", test_a_helper_may_survive_the_service},
         };
 
         g_test_init(&argc, &argv, NULL);
