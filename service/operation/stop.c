@@ -226,12 +226,14 @@ static void stop_unknown(Operation *operation) {
                 operation_continue(operation);
 }
 
-/* A stop that health has ordered is for one run. When its turn comes that may be over: then a restart has nothing left to do, while what was to stay down still is to, unless it was started again. */
-static bool is_about_another_run(const Operation *operation) {
+/* A stop that health has ordered is for one run, and for as long as the order stands: a run that is well again before its turn comes goes on. When the run is over by then a restart has nothing left to do, while what was to stay down still is to, unless it was started again. */
+static bool is_not_wanted_any_more(const Operation *operation) {
         const Life *life = &operation->container->life;
 
         if (operation->number == 0 || life->state == STATE_UNKNOWN)
                 return false;
+        if (state_is_active(life->state) && !*life->health_action)
+                return true;
         return life->run != (guint64) operation->number || (operation->not_by_user && !state_is_active(life->state));
 }
 
@@ -239,7 +241,7 @@ void stop_step(Operation *operation) {
         Container *container = operation->container;
         State state = container->life.state;
 
-        if (is_about_another_run(operation)) {
+        if (is_not_wanted_any_more(operation)) {
                 operation_continue(operation);
                 return;
         }

@@ -195,6 +195,24 @@ static void test_a_users_stop_takes_over_a_health_actions(Fixture *fixture, gcon
         fixture_expect(fixture, container, STATE_EXITED);
 }
 
+/* The container is well again before the stop's turn comes, and the order has been taken back. */
+static void test_an_order_of_health_that_was_taken_back(Fixture *fixture, gconstpointer unused) {
+        static const bool by_user[] = {false, true}; /* on-failure restart, and stop */
+
+        for (size_t i = 0; i < G_N_ELEMENTS(by_user); i++) {
+                Container *container = fakes_add_started(fixture, i ? "b" : "a", NULL);
+                Operation *operation = operation_submit(fixture->engine, container, VERB_STOP, NULL, NULL, NULL, NULL, NULL);
+
+                operation->not_by_user = !by_user[i];
+                operation->number = 1;
+                testing_run_idle(fixture->event);
+                g_assert_cmpuint(fixture->engine->n_accepted, ==, 0);
+                fixture_expect(fixture, container, STATE_RUNNING);
+                g_assert_false(container->life.stopped_by_user);
+                g_assert_cmpuint(container->life.run, ==, 1);
+        }
+}
+
 /* --- an end that cannot be recorded: the reply has a latest moment, the container stays stopping --- */
 
 static void test_the_reply_gives_up(Fixture *fixture, gconstpointer unused) {
@@ -438,6 +456,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_longer_stop_does_not_lengthen);
         FAKES_ADD(a_stop_during_a_restart_stops_what_follows);
         FAKES_ADD(a_users_stop_takes_over_a_health_actions);
+        FAKES_ADD(an_order_of_health_that_was_taken_back);
         FAKES_ADD(the_reply_gives_up);
         FAKES_ADD(a_stop_that_has_all_the_time_never_gives_up);
         FAKES_ADD(the_wish_to_stay_down_is_kept);

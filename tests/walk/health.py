@@ -86,6 +86,8 @@ class Judge:
     def take_regular(self, passes):
         if passes:
             self.streak = 0
+            if (self.status, self.config["on_failure"]) != ("unhealthy", "kill"):  # a stop whose turn has not come is taken back
+                self.actions = 0
             self.enter("healthy")
         elif self.config["start_period"] and self.status != "healthy":
             if self.status == "suspended":
