@@ -131,13 +131,14 @@ static void test_a_kill_during_a_pause_is_delivered(Fixture *fixture, gconstpoin
         g_assert_true(cgroup_is_frozen(container->life.cgroup));
         (void) fixture_submit(fixture, container, VERB_KILL, "{'signal': <9>}", &kill);
         testing_run_idle(fixture->event);
-        g_assert_cmpuint(kill.n, ==, 0); /* frozen, it cannot die */
+        if (!cgroup_is_unified())
+                g_assert_cmpuint(kill.n, ==, 0); /* frozen, it cannot die; in version 2 it can */
         gate_open(gate);
         testing_run_until_count(fixture->event, &kill.n, 1);
         g_assert_no_error(kill.error);
         fixture_run_until_state(fixture, container, STATE_EXITED);
         g_assert_cmpuint(pause.n, ==, 1);
-        fixture_expect_events(fixture, "init start kill pause died cleanup ");
+        fixture_expect_events(fixture, cgroup_is_unified() && pause.error ? "init start kill died cleanup " : "init start kill pause died cleanup ");
 }
 
 /* --- resume fails --- */
