@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, HEALTH, Error, GLib, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, HEALTH, Error, GLib, expect, main, options, service_log, wait_for  # noqa: E402
 
 ERROR = "io.conbus1.Error."
 
@@ -275,9 +275,10 @@ def test_an_automatic_removal_is_tried_again(client):
     path = client.create("web", "sh", "-c", "exit 3", auto_remove=True)
     gone = client.begin(path, CONTAINER, "WaitFor", "asa{sv}", ["removed"], {})
     client.call(path, CONTAINER, "Init")
+    failure, before = 'the removal of container "web" failed', service_log()
     with faults.busy_files(path):
         client.call(path, CONTAINER, "Start")
-        wait_for(lambda: "failed" in client.get(path, "LastErrorMessage"), "a removal that fails", poll=True)
+        wait_for(lambda: service_log().count(failure) > before.count(failure), "a removal that fails", poll=True)
         assert client.get(path, "State") == "removing"
     assert client.finish(gone)[:3] == ("removed", 1, 3)
     identity = path.rsplit("/", 1)[1]
