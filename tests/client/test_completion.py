@@ -62,7 +62,7 @@ def test_files(client):
     here = f"{SOURCE}/tests"
     assert complete("run", "--rootfs", "sys", folder=here) == ["system", "systemd"]
     assert complete("run", "--rootfs", "=", "wal", folder=here) == ["walk"]
-    assert complete("run", "--seccomp", "harn", folder=here) == ["harness.py"] and complete("run", "--seccomp", "un", folder=here) == ["unconfined"]
+    assert complete("run", "--seccomp", "harn", folder=here) == ["harness.py"] and complete("run", "--seccomp", "unc", folder=here) == ["unconfined"]
 
 
 def test_containers(client):
