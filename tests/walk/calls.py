@@ -138,7 +138,7 @@ class Call:
             dependencies = container.all_dependencies() if self.recursive else container.dependencies
             if any(self._was_down(other) or self.recursive and self._was(other, "unhealthy") for other in dependencies):
                 allowed.add("DependencyFailed")
-            if self.awaits == "healthy":
+            if self.awaits == "healthy" or self.awaits and container.config["notify"] == "healthy":
                 allowed |= {"NoHealthCheck"} if not container.config["health"] else {"Unhealthy"} if self._was(container, "unhealthy") else set()
         if self.verb in ("Remove", "RemoveForce"):
             if not self.with_dependents and any(self._window(other)[0] is not None for other in container.dependents):
