@@ -258,9 +258,7 @@ static bool is_for_the_unit(Operation *operation) {
         case VERB_START:
                 return !state_is_active(life->state) && life->state != STATE_UNKNOWN;
         case VERB_STOP:
-                if (operation->number != 0 && (life->run != (guint64) operation->number || !state_is_active(life->state)))
-                        return false;
-                return operation->joined_run == 0 || operation->joined_run != life->run || state_is_active(life->state) || life->state == STATE_STOPPED;
+                return operation->number == 0 || (life->run == (guint64) operation->number && state_is_active(life->state));
         case VERB_RESTART:
                 return life->state != STATE_PAUSED && life->state != STATE_UNKNOWN;
         case VERB_REMOVE:
@@ -451,7 +449,8 @@ void managed_step(Operation *operation) {
         operation_leave_queue(operation);
         g_ptr_array_add(operation->engine->by_unit, operation);
         operation_then(operation, leave_list);
-        operation->run = life->run_open ? life->run : 0;
+        if (operation->run == 0 && life->run_open) /* else that of the submission: a stop before it may have ended it */
+                operation->run = life->run;
         if (operation->attachment) {
                 operation_fail_code(operation, CONBUS_ERROR_MANAGED_BY_UNIT, "its unit starts it, so nobody can be attached before; attach afterwards, or use the option force-direct");
                 operation_continue(operation);

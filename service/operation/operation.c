@@ -290,6 +290,8 @@ static void accept_operation(Engine *engine, Container *container) {
 static void join(Operation *operation) {
         const Life *life = &operation->container->life;
 
+        if (operation->verb == VERB_STOP && *life->managed_by && life->run_open)
+                operation->run = life->run; /* which may be over before its unit has been asked */
         if (stop_belongs_to(operation))
                 stop_join(operation);
         else if (operation->verb == VERB_CLEANUP && (life->state == STATE_STOPPING || life->state == STATE_STOPPED))

@@ -283,6 +283,25 @@ static void test_a_stop(Case *test, gconstpointer unused) {
         expect_answer(test, "(1,)");
 }
 
+/* The second one comes while the unit's own stop holds the queue: it is about the same run, and the unit is asked once more. */
+static void test_two_stops(Case *test, gconstpointer unused) {
+        g_auto(Answer) inner = {0}, second = {0};
+
+        claim(test, test->web, test->unit);
+        submit(test, test->web, VERB_STOP, test->client, NULL, &test->answer);
+        expect_call(test, 1, "StopUnit '" UNIT "' 'replace'");
+        submit(test, test->web, VERB_STOP, test->unit, NULL, &inner);
+        submit(test, test->web, VERB_STOP, test->client, NULL, &second);
+        g_assert_cmpint(test->web->life.state, ==, STATE_RUNNING);
+        testing_run_until_count(test->base.event, &inner.n, 1);
+        expect_call(test, 2, "StopUnit '" UNIT "' 'replace'");
+        job_removed(test, 1, "done");
+        expect_answer(test, "(1,)");
+        job_removed(test, 2, "done");
+        testing_run_until_count(test->base.event, &second.n, 1);
+        g_assert_cmpstr(second.result, ==, "(1,)");
+}
+
 static void test_the_unit_has_less_time_than_the_container(Case *test, gconstpointer unused) {
         (void) signal(SIGTERM, SIG_IGN);
         Container *slow = fixture_add(&test->base, "slow", "{'stop-timeout-usec': <uint64 600000000>}");
@@ -500,6 +519,7 @@ int main(int argc, char *argv[]) {
         ADD("the-policy-rests", test_the_policy_rests);
         ADD("a-pending-restart-is-called-off", test_a_pending_restart_is_called_off);
         ADD("a-stop", test_a_stop);
+        ADD("two-stops", test_two_stops);
         ADD("the-unit-has-less-time-than-the-container", test_the_unit_has_less_time_than_the_container);
         ADD("a-stop-of-nothing", test_a_stop_of_nothing);
         ADD("a-stop-after-which-it-goes-on", test_a_stop_after_which_it_goes_on);
