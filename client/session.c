@@ -168,6 +168,8 @@ static void read_socket(Loop *loop) {
         struct iovec parts[2] = {{.iov_base = &stream, .iov_len = 1}, {.iov_base = loop->out, .iov_len = sizeof loop->out}};
         ssize_t n = readv(loop->session->fd, parts, 2);
 
+        if (n < 0 && errno == ECONNRESET) /* of input that nobody has read: told once, and before what has been written */
+                n = readv(loop->session->fd, parts, 2);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         if (n <= 0) {

@@ -76,6 +76,8 @@ static bool receive_packet(Source *source) {
         }
         struct iovec parts[2] = {{.iov_base = &kind, .iov_len = 1}, {.iov_base = ring_reserve(source->ring), .iov_len = RING_FRAME_MAX}};
         ssize_t n = readv(source->output_fd, parts, 2);
+        if (n < 0 && errno == ECONNRESET) /* conmon has left input unread. It is told once, and before what conmon has written (net/unix/af_unix.c) */
+                n = readv(source->output_fd, parts, 2);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return false;
         if (n <= 0) {

@@ -339,6 +339,22 @@ static void test_one_connection_for_both_directions(Fixture *fixture, gconstpoin
         g_assert_false(source_has_ended(fixture->source));
 }
 
+/* The kernel tells first that input was thrown away, and then hands out what was written before. */
+static void test_output_of_a_conmon_that_leaves_input_unread(Fixture *fixture, gconstpointer unused) {
+        source_free(fixture->source);
+        fixture->one_connection = true;
+        make_source(fixture);
+        open_output(fixture);
+        g_assert_true(source_open_input(fixture->source, NULL));
+        g_assert_cmpuint(source_write(fixture->source, (const guint8 *) "unread", 6), ==, 6);
+        fake_conmon_send(fixture->output, 2, "last words", 10);
+        fixture->output = close_fd(fixture->output);
+        testing_run_idle(fixture->event);
+        g_autofree char *frames = frames_of(fixture);
+        g_assert_cmpstr(frames, ==, "1:last words ");
+        g_assert_true(source_has_ended(fixture->source));
+}
+
 #define ADD(name, function) g_test_add("/source/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char *argv[]) {
@@ -361,5 +377,6 @@ int main(int argc, char *argv[]) {
         ADD("end-of-input", test_end_of_input);
         ADD("output-is-held-until-it-may-go-on", test_output_is_held_until_it_may_go_on);
         ADD("one-connection-for-both-directions", test_one_connection_for_both_directions);
+        ADD("output-of-a-conmon-that-leaves-input-unread", test_output_of_a_conmon_that_leaves_input_unread);
         return g_test_run();
 }
