@@ -37,11 +37,22 @@ static void note_failure(struct Pending *pending, Container *dependency, const c
         g_string_append_printf(pending->failed, "%s%s (%s)", pending->failed->len ? ", " : "", dependency->id, why);
 }
 
+static int on_last_done(sd_event_source *source, void *userdata) {
+        Operation *operation = userdata;
+
+        g_clear_pointer(&operation->timer, sd_event_source_disable_unref);
+        on_all_started(operation);
+        return 0;
+}
+
+/* In a turn of its own: a dependency that has waited for its readiness is done in the middle of a commit, and what follows here commits as well. */
 static void one_done(Operation *operation) {
         struct Pending *pending = operation->data;
 
-        if (--pending->n_left == 0)
-                on_all_started(operation);
+        if (--pending->n_left > 0)
+                return;
+        int r = sd_event_add_defer(operation->engine->event, &operation->timer, on_last_done, operation);
+        g_assert(r >= 0);
 }
 
 static void on_dependency_started(Operation *dependency, GVariant *result, const GError *error, void *userdata) {
