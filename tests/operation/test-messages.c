@@ -246,8 +246,9 @@ static void test_ends(Fixture *fixture, gconstpointer unused) {
 /* The reason of a failed start quotes programs, which may write anything. */
 static void test_a_failed_start_says_why(Fixture *fixture, gconstpointer unused) {
         Container *container = fixture_add(fixture, "web", "{'rootfs': <'/no/such\n\x1b[31m/directory'>, 'command': <['true']>}");
+        g_auto(Answer) answer = {0};
 
-        fixture_do(fixture, container, VERB_START, NULL, &(Answer) {0});
+        fixture_do(fixture, container, VERB_START, NULL, &answer);
         g_autoptr(GHashTable) entry = next_entry();
         g_assert_nonnull(entry);
         g_assert_cmpstr(field(entry, "MESSAGE_ID"), ==, conbus_messages[CONBUS_MESSAGE_START_FAILED].id);
