@@ -196,11 +196,8 @@ void executed_expect_none(Fixture *fixture, Container *container) {
 /* --- the service's own end --- */
 
 Container *executed_crash(Fixture *fixture, const char *sql) {
-        g_autoptr(GError) error = NULL;
-
         fixture_crash(fixture, sql);
-        if (!engine_adopt(fixture->engine, &error))
-                g_error("adoption failed: %s", error->message);
+        fixture_adopt(fixture);
         Container *container = registry_get_by_name(fixture->registry, "web");
         g_assert_nonnull(container);
         return container;

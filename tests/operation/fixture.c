@@ -94,6 +94,13 @@ void fixture_close(Fixture *fixture) {
         testing_directory_free(fixture->directory);
 }
 
+void fixture_adopt(Fixture *fixture) {
+        g_autoptr(GError) error = NULL;
+
+        if (!engine_adopt(fixture->engine, &error))
+                g_error("adoption failed: %s", error->message);
+}
+
 Container *fixture_add(Fixture *fixture, const char *name, const char *config) {
         g_autofree char *id = g_strdup_printf("%064x", ++fixture->n_ids);
         g_autoptr(GVariant) parsed = testing_parse(config);
@@ -104,6 +111,15 @@ Container *fixture_add(Fixture *fixture, const char *name, const char *config) {
         commit_set_create(commit, fixture->registry);
         g_assert_true(commit_apply(commit, &error));
         return container;
+}
+
+void fixture_enter(Container *container, State state) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Commit) commit = commit_new(container, NULL);
+
+        commit_enter(commit, state, REASON_USER);
+        if (!commit_apply(commit, &error))
+                g_error("%s", error->message);
 }
 
 /* initialized comes first on the way to each living state. */

@@ -21,8 +21,9 @@ typedef struct Fixture {
 
 void fixture_set_up(Fixture *fixture, gconstpointer unused);
 void fixture_tear_down(Fixture *fixture, gconstpointer unused); /* what still runs is killed */
-/* The service as after kill -9 and a new start: nothing is left but the rows, changed by sql (NULL: not at all) and loaded again. Containers have to be looked up again; engine_adopt is the test's. */
+/* The service as after kill -9 and a new start: nothing is left but the rows, changed by sql (NULL: not at all) and loaded again. Containers have to be looked up again; fixture_adopt is the test's. */
 void fixture_crash(Fixture *fixture, const char *sql);
+void fixture_adopt(Fixture *fixture); /* engine_adopt, which has to succeed */
 
 /* What set_up and tear_down are made of, for fakes.c. */
 void fixture_prepare(Fixture *fixture); /* everything below the store */
@@ -32,6 +33,8 @@ void fixture_close(Fixture *fixture);
 
 /* A container in the state created; config as GVariant text. Borrowed: the registry holds it. */
 Container *fixture_add(Fixture *fixture, const char *name, const char *config);
+/* Into a state as it stands in a row, with nothing done for it. */
+void fixture_enter(Container *container, State state);
 /* Opens a run whose PID 1 is a new child, and enters the state; running gets a start time. Returns the child. */
 pid_t fixture_run(Fixture *fixture, Container *container, State state);
 /* The container as if its run had ended and been cleaned up. edit changes the life before the commit; may be NULL. */

@@ -11,13 +11,6 @@
 
 #define OTHER_BOOT "UPDATE life SET boot_id = 'another'"
 
-static void adopt(Fixture *fixture) {
-        g_autoptr(GError) error = NULL;
-
-        if (!engine_adopt(fixture->engine, &error))
-                g_error("adoption failed: %s", error->message);
-}
-
 static Container *get(Fixture *fixture, const char *name) {
         Container *container = registry_get_by_name(fixture->registry, name);
 
@@ -28,7 +21,7 @@ static Container *get(Fixture *fixture, const char *name) {
 /* The service dies, sql changes what it left, and the next one takes over. */
 static Container *crash(Fixture *fixture, const char *sql) {
         fixture_crash(fixture, sql);
-        adopt(fixture);
+        fixture_adopt(fixture);
         return get(fixture, "web");
 }
 
@@ -156,7 +149,7 @@ static void test_a_conmon_that_is_gone(Fixture *fixture, gconstpointer unused) {
         fixture_crash(fixture, NULL);
         g_assert_cmpint(kill(monitor, SIGKILL), ==, 0);
         fakes_run_until_gone(fixture, monitor);
-        adopt(fixture);
+        fixture_adopt(fixture);
         container = get(fixture, "web");
         fixture_expect(fixture, container, STATE_RUNNING);
         g_assert_false(container->life.supervised);
@@ -250,7 +243,7 @@ static void test_the_exit_file_says_how_it_ended(Fixture *fixture, gconstpointer
                 g_test_message("%s, %s", state_to_string(table[i].state), table[i].file ? table[i].file : "no file");
                 run_unsupervised(fixture, container, table[i].state);
                 end_unseen(fixture, container, table[i].file);
-                adopt(fixture);
+                fixture_adopt(fixture);
                 container = get(fixture, "web");
                 fixture_run_until_state(fixture, container, STATE_EXITED);
                 expect_ended(fixture, container, table[i].code, table[i].signal, table[i].result, table[i].reason);
@@ -269,7 +262,7 @@ static void test_a_conmon_that_is_slow(Fixture *fixture, gconstpointer unused) {
         fixture_crash(fixture, NULL);
         g_assert_cmpint(kill(main, SIGKILL), ==, 0);
         gate_reach(gate);
-        adopt(fixture);
+        fixture_adopt(fixture);
         container = get(fixture, "web");
         testing_run_idle(fixture->event);
         g_assert_cmpint(container->life.state, ==, STATE_RUNNING);
@@ -409,7 +402,7 @@ static void test_a_removal_is_finished(Fixture *fixture, gconstpointer unused) {
 static void test_an_auto_removal_is_done(Fixture *fixture, gconstpointer unused) {
         fixture_exit(fixture, fakes_add(fixture, "web", "{'auto-remove': <true>}"), NULL);
         fixture_crash(fixture, NULL);
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_until(fixture->event, is_empty, fixture);
 }
 

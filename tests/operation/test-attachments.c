@@ -150,16 +150,12 @@ static void test_states_that_refuse(Fixture *fixture, gconstpointer unused) {
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
                 g_autofree char *name = g_strdup_printf("c%zu", i);
                 Container *container = fakes_add(fixture, name, NULL);
-                g_autoptr(GError) error = NULL;
                 g_auto(Answer) answer = {0};
 
                 if (table[i].state == STATE_RUNNING)
                         (void) fixture_run(fixture, container, STATE_RUNNING);
-                else if (table[i].state != STATE_CREATED) {
-                        g_autoptr(Commit) commit = commit_new(container, NULL);
-                        commit_enter(commit, table[i].state, REASON_USER);
-                        g_assert_true(commit_apply(commit, &error));
-                }
+                else if (table[i].state != STATE_CREATED)
+                        fixture_enter(container, table[i].state);
                 client_refuse(fixture, container, NULL, table[i].code, table[i].part);
                 fixture_expect(fixture, container, table[i].state);
         }
@@ -424,13 +420,6 @@ static void crash(Client *client) {
         attachments_on_adopted(fixture->engine, on_adopted, NULL);
 }
 
-static void adopt(Fixture *fixture) {
-        g_autoptr(GError) error = NULL;
-
-        if (!engine_adopt(fixture->engine, &error))
-                g_error("%s", error->message);
-}
-
 static void test_a_client_outlives_the_service(Fixture *fixture, gconstpointer unused) {
         g_auto(Client) client = {0};
 
@@ -438,7 +427,7 @@ static void test_a_client_outlives_the_service(Fixture *fixture, gconstpointer u
         crash(&client);
         client_say(&client, "hello\n");
         client_await(&client, "got hello\n"); /* while nobody is there */
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_until_count(fixture->event, &n_adopted, 1);
         client_say(&client, "end 6\n");
         client_await_end(&client, "exited 1 6");
@@ -450,7 +439,7 @@ static void test_an_adopted_client_can_be_detached(Fixture *fixture, gconstpoint
 
         client_attach(&client, fixture, fakes_add_started(fixture, "web", ECHO), NULL);
         crash(&client);
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_until_count(fixture->event, &n_adopted, 1);
         attachment_cancel(client.attachment);
         client_await_end(&client, "detached 1 -1");
@@ -465,7 +454,7 @@ static void test_the_run_ends_while_the_service_is_away(Fixture *fixture, gconst
         crash(&client);
         client_say(&client, "end 7\n");
         fakes_run_until_gone(fixture, main);
-        adopt(fixture);
+        fixture_adopt(fixture);
         client_await_end(&client, "exited 1 7");
         g_assert_cmpuint(n_adopted, ==, 1);
 }
@@ -482,7 +471,7 @@ static void test_the_run_was_recorded_before_the_service_died(Fixture *fixture, 
         fakes_run_until_gone(fixture, main);
         fixture_crash(fixture, "UPDATE life SET state = 'stopped', run_open = 0, result = 'exit-code', exit_code = 7, main_pid = 0, monitor_pid = 0");
         attachments_on_adopted(fixture->engine, on_adopted, NULL);
-        adopt(fixture);
+        fixture_adopt(fixture);
         client_await_end(&client, "exited 1 7");
         fixture_run_until_state(fixture, registry_get_by_name(fixture->registry, "web"), STATE_EXITED);
 }
@@ -496,7 +485,7 @@ static void test_conmon_dies_while_the_service_is_away(Fixture *fixture, gconstp
         crash(&client);
         g_assert_cmpint(kill(monitor, SIGKILL), ==, 0);
         fakes_run_until_gone(fixture, monitor);
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_until_count(fixture->event, &client.n_ended, 1);
         testing_expect_error(&client.error, CONBUS_ERROR_MONITOR_LOST, "conmon died");
 }
@@ -508,7 +497,7 @@ static void test_without_a_streamer_nothing_is_adopted(Fixture *fixture, gconstp
         fixture_crash(fixture, NULL);
         n_adopted = 0;
         attachments_on_adopted(fixture->engine, on_adopted, NULL);
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_idle(fixture->event);
         g_assert_cmpuint(n_adopted, ==, 0);
         client_attach(&client, fixture, registry_get_by_name(fixture->registry, "web"), NULL); /* a new one is made */

@@ -333,11 +333,8 @@ static void test_states_that_refuse(Fixture *fixture, gconstpointer unused) {
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
                 g_autofree char *name = g_strdup_printf("c%zu", i);
                 Container *container = fakes_add(fixture, name, NULL);
-                if (table[i].state != STATE_CREATED) {
-                        g_autoptr(Commit) commit = commit_new(container, NULL);
-                        commit_enter(commit, table[i].state, REASON_USER);
-                        g_assert_true(commit_apply(commit, NULL));
-                }
+                if (table[i].state != STATE_CREATED)
+                        fixture_enter(container, table[i].state);
                 refuse_as(fixture, container, NULL, NULL, table[i].code, table[i].part);
                 expect_nothing_is_left(fixture, container->life.cgroup);
         }

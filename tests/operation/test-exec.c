@@ -264,15 +264,11 @@ static void test_states_that_refuse(Fixture *fixture, gconstpointer unused) {
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
                 g_autofree char *name = g_strdup_printf("c%zu", i);
                 Container *container = fakes_add(fixture, name, NULL);
-                g_autoptr(GError) error = NULL;
 
                 if (is_living[table[i].state])
                         (void) fixture_run(fixture, container, table[i].state);
-                else if (table[i].state != STATE_CREATED) {
-                        g_autoptr(Commit) commit = commit_new(container, NULL);
-                        commit_enter(commit, table[i].state, REASON_USER);
-                        g_assert_true(commit_apply(commit, &error));
-                }
+                else if (table[i].state != STATE_CREATED)
+                        fixture_enter(container, table[i].state);
                 execute_expect_refused(fixture, container, NULL, table[i].code, table[i].part);
                 fixture_expect(fixture, container, table[i].state);
                 executed_expect_none(fixture, container);

@@ -149,15 +149,8 @@ static void test_the_end_of_the_run_is_stopped(Fixture *fixture, gconstpointer u
         g_assert_cmpstr(run->health, ==, "healthy");
 }
 
-static void enter(Container *container, State state) {
-        g_autoptr(Commit) commit = commit_new(container, NULL);
-
-        commit_enter(commit, state, REASON_USER);
-        g_assert_true(commit_apply(commit, NULL));
-}
-
 static void pause_and_resume(Fixture *fixture, Container *container, bool fail_after) {
-        enter(container, STATE_PAUSED);
+        fixture_enter(container, STATE_PAUSED);
         health_paused(container);
         g_assert_cmpstr(health_status(container), ==, "suspended");
         unsigned n = n_checks(container);
@@ -165,7 +158,7 @@ static void pause_and_resume(Fixture *fixture, Container *container, bool fail_a
         g_assert_cmpuint(n_checks(container), ==, n);
         if (fail_after)
                 checks_fail(fixture);
-        enter(container, STATE_RUNNING);
+        fixture_enter(container, STATE_RUNNING);
         health_resumed(container);
         g_assert_cmpstr(health_status(container), ==, "suspended");
         run_until_checks(fixture, container, n + 1); /* at once */
@@ -491,10 +484,10 @@ static void test_what_does_not_run_is_not_checked(Fixture *fixture, gconstpointe
         expect_refused(fixture, container, CONBUS_ERROR_NOT_RUNNING);
         (void) fixture_run(fixture, container, STATE_INITIALIZED);
         expect_refused(fixture, container, CONBUS_ERROR_INVALID_STATE);
-        enter(container, STATE_RUNNING);
-        enter(container, STATE_PAUSED);
+        fixture_enter(container, STATE_RUNNING);
+        fixture_enter(container, STATE_PAUSED);
         expect_refused(fixture, container, CONBUS_ERROR_INVALID_STATE);
-        enter(container, STATE_STOPPING);
+        fixture_enter(container, STATE_STOPPING);
         expect_refused(fixture, container, CONBUS_ERROR_INVALID_STATE);
 }
 

@@ -395,12 +395,9 @@ static void test_a_restart_is_no_end(Fixture *fixture, gconstpointer unused) {
 
 static void test_a_removal_is_told(Fixture *fixture, gconstpointer unused) {
         Container *container = fixture_add(fixture, "web", FILES);
-        g_autoptr(GError) error = NULL;
 
         follow(fixture, container);
-        g_autoptr(Commit) commit = commit_new(container, NULL);
-        commit_enter(commit, STATE_REMOVING, REASON_USER);
-        g_assert_true(commit_apply(commit, &error));
+        fixture_enter(container, STATE_REMOVING);
         expect_state(fixture, container, LOG_PHASE_REMOVED, 0, container->life.exit_code);
 }
 

@@ -466,14 +466,11 @@ static void test_a_shutdown_leaves_it_to_the_unit(Case *test, gconstpointer unus
 }
 
 static void crash(Case *test, const char *sql) {
-        g_autoptr(GError) error = NULL;
-
         test->base.engine->units = NULL;
         fixture_crash(&test->base, sql);
         test->base.engine->units = test->units;
         test->web = registry_get_by_name(test->base.registry, "web");
-        if (!engine_adopt(test->base.engine, &error))
-                g_error("%s", error->message);
+        fixture_adopt(&test->base);
 }
 
 static void test_the_next_service_knows(Case *test, gconstpointer unused) {

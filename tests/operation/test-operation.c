@@ -304,10 +304,8 @@ static void test_what_is_being_removed_takes_remove_and_sync_alone(Fixture *fixt
         Container *container = fixture_add(fixture, "web", "@a{sv} {}");
         g_autoptr(Container) kept = container_ref(container);
         g_auto(Answer) answer = {0};
-        g_autoptr(Commit) commit = commit_new(container, NULL);
 
-        commit_enter(commit, STATE_REMOVING, REASON_USER);
-        g_assert_true(commit_apply(commit, NULL));
+        fixture_enter(container, STATE_REMOVING);
         for (Verb verb = VERB_INIT; verb < N_VERBS; verb++)
                 if (verb != VERB_REMOVE && verb != VERB_SYNC)
                         fixture_expect_refused(fixture, container, verb, CONBUS_ERROR_REMOVED, "container \"web\": it is being removed");

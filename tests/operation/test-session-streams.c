@@ -460,13 +460,6 @@ static void crash(Client *client) {
         attachments_on_adopted(client->fixture->engine, on_adopted, NULL);
 }
 
-static void adopt(Fixture *fixture) {
-        g_autoptr(GError) error = NULL;
-
-        if (!engine_adopt(fixture->engine, &error))
-                g_error("%s", error->message);
-}
-
 static void test_a_client_outlives_the_service(Fixture *fixture, gconstpointer unused) {
         g_auto(Client) client = {0};
 
@@ -474,7 +467,7 @@ static void test_a_client_outlives_the_service(Fixture *fixture, gconstpointer u
         crash(&client);
         client_say(&client, "hello\n");
         client_await(&client, "got hello\n"); /* while nobody is there */
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_until_count(fixture->event, &n_adopted, 1);
         g_assert_true(attachments_session_has(fixture->engine, session_find(fixture)));
         client_say(&client, "end 6\n");
@@ -482,15 +475,20 @@ static void test_a_client_outlives_the_service(Fixture *fixture, gconstpointer u
         session_await_end(fixture, session_find(fixture), 6);
 }
 
+/* With 7. */
+static void attach_and_end_without_service(Client *client, Fixture *fixture) {
+        attach_and_start(client, fixture);
+        pid_t monitor = session_find(fixture)->monitor.pid;
+        crash(client);
+        client_say(client, "end 7\n");
+        fakes_run_until_gone(fixture, monitor);
+}
+
 static void test_it_ends_while_the_service_is_away(Fixture *fixture, gconstpointer unused) {
         g_auto(Client) client = {0};
 
-        attach_and_start(&client, fixture);
-        pid_t monitor = session_find(fixture)->monitor.pid;
-        crash(&client);
-        client_say(&client, "end 7\n");
-        fakes_run_until_gone(fixture, monitor);
-        adopt(fixture);
+        attach_and_end_without_service(&client, fixture);
+        fixture_adopt(fixture);
         client_await_end(&client, "exited 1 7");
         session_await_end(fixture, session_find(fixture), 7);
 }
@@ -498,14 +496,10 @@ static void test_it_ends_while_the_service_is_away(Fixture *fixture, gconstpoint
 static void test_its_end_was_recorded_before_the_service_died(Fixture *fixture, gconstpointer unused) {
         g_auto(Client) client = {0};
 
-        attach_and_start(&client, fixture);
-        pid_t monitor = session_find(fixture)->monitor.pid;
-        crash(&client);
-        client_say(&client, "end 7\n");
-        fakes_run_until_gone(fixture, monitor);
+        attach_and_end_without_service(&client, fixture);
         fixture_crash(fixture, "UPDATE session SET state = 'stopped', exit_code = 7, main_pid = 0, monitor_pid = 0");
         attachments_on_adopted(fixture->engine, on_adopted, NULL);
-        adopt(fixture);
+        fixture_adopt(fixture);
         client_await_end(&client, "exited 1 7");
 }
 
@@ -517,7 +511,7 @@ static void test_conmon_dies_while_the_service_is_away(Fixture *fixture, gconstp
         crash(&client);
         g_assert_cmpint(kill(monitor, SIGKILL), ==, 0);
         fakes_run_until_gone(fixture, monitor);
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_until_count(fixture->event, &client.n_ended, 1);
         testing_expect_error(&client.error, CONBUS_ERROR_MONITOR_LOST, "conmon died");
 }
@@ -530,7 +524,7 @@ static void test_without_a_streamer_nothing_is_adopted(Fixture *fixture, gconstp
         fixture_crash(fixture, NULL);
         n_adopted = 0;
         attachments_on_adopted(fixture->engine, on_adopted, NULL);
-        adopt(fixture);
+        fixture_adopt(fixture);
         testing_run_idle(fixture->event);
         g_assert_cmpuint(n_adopted, ==, 0);
         g_assert_null(find_streams(fixture, session_find(fixture)));

@@ -15,14 +15,6 @@ static void sync_as(Fixture *fixture, Container *container, const char *result) 
         g_assert_cmpstr(answer.result, ==, result);
 }
 
-static void enter(Container *container, State state) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(Commit) commit = commit_new(container, NULL);
-
-        commit_enter(commit, state, REASON_USER);
-        g_assert_true(commit_apply(commit, &error));
-}
-
 /* --- nothing to correct --- */
 
 static void test_what_agrees_stays(Fixture *fixture, gconstpointer unused) {
@@ -52,7 +44,7 @@ static void test_where_there_is_nothing_crun_is_not_asked(Fixture *fixture, gcon
 static void test_what_is_being_removed_is_left_alone(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add(fixture, "web", NULL);
 
-        enter(container, STATE_REMOVING);
+        fixture_enter(container, STATE_REMOVING);
         sync_as(fixture, container, "('removing', 'removing')");
 }
 
@@ -131,8 +123,8 @@ static void test_unknown_ones_come_back(Fixture *fixture, gconstpointer unused) 
 
         fixture_do(fixture, initialized, VERB_INIT, NULL, &answer);
         fixture_do(fixture, paused, VERB_PAUSE, NULL, &answer);
-        enter(initialized, STATE_UNKNOWN);
-        enter(paused, STATE_UNKNOWN);
+        fixture_enter(initialized, STATE_UNKNOWN);
+        fixture_enter(paused, STATE_UNKNOWN);
         sync_as(fixture, initialized, "('unknown', 'initialized')");
         sync_as(fixture, paused, "('unknown', 'paused')");
 }
@@ -141,8 +133,8 @@ static void test_unknown_ones_without_a_run(Fixture *fixture, gconstpointer unus
         Container *never = fakes_add(fixture, "never", NULL), *once = fakes_add(fixture, "once", NULL);
 
         fixture_exit(fixture, once, NULL);
-        enter(never, STATE_UNKNOWN);
-        enter(once, STATE_UNKNOWN);
+        fixture_enter(never, STATE_UNKNOWN);
+        fixture_enter(once, STATE_UNKNOWN);
         sync_as(fixture, never, "('unknown', 'created')");
         sync_as(fixture, once, "('unknown', 'exited')");
 }
@@ -165,7 +157,7 @@ static void test_a_stop_goes_on(Fixture *fixture, gconstpointer unused) {
 static void test_stopping_stays_stopping(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
 
-        enter(container, STATE_STOPPING);
+        fixture_enter(container, STATE_STOPPING);
         sync_as(fixture, container, "('stopping', 'stopping')");
 }
 

@@ -39,14 +39,6 @@ static guint count_terminals(Fixture *fixture) {
 
 /* --- of containers --- */
 
-static void enter(Container *container, State state) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(Commit) commit = commit_new(container, NULL);
-
-        commit_enter(commit, state, REASON_USER);
-        g_assert_true(commit_apply(commit, &error));
-}
-
 static void test_states_that_refuse(Fixture *fixture, gconstpointer unused) {
         static const struct {
                 State state;
@@ -65,8 +57,8 @@ static void test_states_that_refuse(Fixture *fixture, gconstpointer unused) {
                 Container *container = fakes_add(fixture, name, CONTAINER), *plain = fakes_add(fixture, plain_name, NULL);
 
                 if (table[i].state != STATE_CREATED) {
-                        enter(container, table[i].state);
-                        enter(plain, table[i].state);
+                        fixture_enter(container, table[i].state);
+                        fixture_enter(plain, table[i].state);
                 }
                 refuse(fixture, container, 24, 80, table[i].code, table[i].part);
                 if (table[i].state == STATE_REMOVING)
