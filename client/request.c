@@ -93,3 +93,24 @@ const char *answer_text(sd_bus_message *answer) {
                 return error->message ? error->message : error->name;
         return answer ? "the answer is not understood" : "the bus does not take the call";
 }
+
+static int read_field(sd_bus_message *answer, const char *key, const AnswerField *fields, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(fields[i].key, key) == 0)
+                        return sd_bus_message_read(answer, "v", (char[]) {fields[i].type, '\0'}, fields[i].to);
+        return sd_bus_message_skip(answer, "v");
+}
+
+int answer_read_fields(sd_bus_message *answer, const AnswerField *fields, size_t n) {
+        const char *key;
+        int r = sd_bus_message_enter_container(answer, 'a', "{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(answer, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(answer, "s", &key);
+                if (r >= 0)
+                        r = read_field(answer, key, fields, n);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(answer);
+        }
+        return r;
+}

@@ -33,3 +33,13 @@ bool request_is_pending(const Request *request);
 /* answer may be NULL. */
 bool answer_is(sd_bus_message *answer, const char *name); /* an error, NULL: any */
 const char *answer_text(sd_bus_message *answer); /* why it is of no use */
+
+/* What is wanted of a dictionary a{sv}, as a value of a basic type: where it goes, as for sd_bus_message_read_basic. */
+typedef struct AnswerField {
+        const char *key;
+        char type;
+        void *to;
+} AnswerField;
+
+/* Reads the dictionary that comes next in the answer; others of its keys are passed over. A negative errno. */
+int answer_read_fields(sd_bus_message *answer, const AnswerField *fields, size_t n);

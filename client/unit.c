@@ -90,25 +90,11 @@ static void finish(Unit *unit) {
                 leave(unit, unit->code >= 0 ? unit->code : EXIT_CONBUS);
 }
 
-/* a{sv} as Manager.WaitAny has it. */
+/* The record of a run. */
 static int read_record(sd_bus_message *answer, int *ret_code, int *ret_signal, const char **ret_result) {
-        const char *key;
-        int r = sd_bus_message_enter_container(answer, 'a', "{sv}");
+        const AnswerField fields[] = {{CONBUS_FIELD_EXIT_CODE, 'i', ret_code}, {CONBUS_FIELD_SIGNAL, 'i', ret_signal}, {CONBUS_FIELD_RESULT, 's', ret_result}};
 
-        while (r >= 0 && (r = sd_bus_message_enter_container(answer, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(answer, "s", &key);
-                if (r >= 0 && strcmp(key, "exit-code") == 0)
-                        r = sd_bus_message_read(answer, "v", "i", ret_code);
-                else if (r >= 0 && strcmp(key, "signal") == 0)
-                        r = sd_bus_message_read(answer, "v", "i", ret_signal);
-                else if (r >= 0 && strcmp(key, "result") == 0)
-                        r = sd_bus_message_read(answer, "v", "s", ret_result);
-                else if (r >= 0)
-                        r = sd_bus_message_skip(answer, "v");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(answer);
-        }
-        return r;
+        return answer_read_fields(answer, fields, sizeof fields / sizeof *fields);
 }
 
 static int send_end(void *userdata, sd_bus_slot **ret_slot, sd_bus_message_handler_t handler, Request *request) {
@@ -273,18 +259,10 @@ static int exit_code_of(sd_bus_message *answer) {
 }
 
 static int read_start(sd_bus_message *answer, uint64_t *ret_run, bool *ret_ready) {
-        const char *key;
         int ready = 0, r = sd_bus_message_read(answer, "t", ret_run);
 
         if (r >= 0)
-                r = sd_bus_message_enter_container(answer, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(answer, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(answer, "s", &key);
-                if (r >= 0)
-                        r = strcmp(key, "ready") == 0 ? sd_bus_message_read(answer, "v", "b", &ready) : sd_bus_message_skip(answer, "v");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(answer);
-        }
+                r = answer_read_fields(answer, &(AnswerField) {CONBUS_FIELD_READY, 'b', &ready}, 1);
         *ret_ready = ready;
         return r;
 }
@@ -366,28 +344,16 @@ static int on_changed(sd_bus_message *signal, void *userdata, sd_bus_error *erro
 }
 
 static int read_properties(Unit *unit, sd_bus_message *answer) {
-        const char *key, *id = "", *state = "";
-        int r = sd_bus_message_enter_container(answer, 'a', "{sv}");
+        const char *id = "", *state = "";
+        const AnswerField fields[] = {
+                {CONBUS_CONTAINER_ID, 's', &id},
+                {CONBUS_CONTAINER_STATE, 's', &state},
+                {CONBUS_CONTAINER_RUN, 't', &unit->before},
+                {CONBUS_CONTAINER_STOP_SIGNAL, 'i', &unit->stop_signal},
+                {CONBUS_CONTAINER_STOP_TIMEOUT_USEC, 't', &unit->stop_usec},
+        };
+        int r = answer_read_fields(answer, fields, sizeof fields / sizeof *fields);
 
-        while (r >= 0 && (r = sd_bus_message_enter_container(answer, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(answer, "s", &key);
-                if (r < 0)
-                        break;
-                if (strcmp(key, CONBUS_CONTAINER_ID) == 0)
-                        r = sd_bus_message_read(answer, "v", "s", &id);
-                else if (strcmp(key, CONBUS_CONTAINER_STATE) == 0)
-                        r = sd_bus_message_read(answer, "v", "s", &state);
-                else if (strcmp(key, CONBUS_CONTAINER_RUN) == 0)
-                        r = sd_bus_message_read(answer, "v", "t", &unit->before);
-                else if (strcmp(key, CONBUS_CONTAINER_STOP_SIGNAL) == 0)
-                        r = sd_bus_message_read(answer, "v", "i", &unit->stop_signal);
-                else if (strcmp(key, CONBUS_CONTAINER_STOP_TIMEOUT_USEC) == 0)
-                        r = sd_bus_message_read(answer, "v", "t", &unit->stop_usec);
-                else
-                        r = sd_bus_message_skip(answer, "v");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(answer);
-        }
         unit->id = strdup(id);
         snprintf(unit->state, sizeof unit->state, "%s", state);
         return unit->id ? r : -ENOMEM;

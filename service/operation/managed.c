@@ -58,6 +58,14 @@ static bool commit_owner(Container *container, const char *unit, Actor *actor, G
         return commit_apply(commit, error);
 }
 
+/* It is in nobody's charge any more. */
+static bool let_go(Container *container, Actor *actor, GError **error) {
+        if (!commit_owner(container, "", actor, error))
+                return false;
+        managed_forget(container);
+        return true;
+}
+
 static void on_unit_ended(void *userdata);
 
 static int on_retry(sd_event_source *source, guint64 usec, void *userdata) {
@@ -75,8 +83,7 @@ static void on_unit_ended(void *userdata) {
         g_autoptr(GError) error = NULL;
 
         g_clear_pointer(&managed->watch, service_watch_free);
-        if (commit_owner(container, "", NULL, &error)) {
-                managed_forget(container);
+        if (let_go(container, NULL, &error)) {
                 shutdown_look_again(engine);
                 return;
         }
@@ -100,7 +107,7 @@ void managed_adopt(Engine *engine, Container *container) {
                 return;
         if (engine->units)
                 watch(engine, container);
-        else if (!commit_owner(container, "", NULL, &error))
+        else if (!let_go(container, NULL, &error))
                 log_error("%s: %s", container_title(container), error->message);
 }
 
@@ -110,12 +117,10 @@ bool managed_release(Operation *operation) {
 
         if (!*container->life.managed_by || !option_bool(operation, "force-direct"))
                 return true;
-        if (!commit_owner(container, "", operation->actor, &error)) {
-                operation_fail(operation, error);
-                return false;
-        }
-        managed_forget(container);
-        return true;
+        if (let_go(container, operation->actor, &error))
+                return true;
+        operation_fail(operation, error);
+        return false;
 }
 
 /* --- taking charge --- */
@@ -127,11 +132,7 @@ static void release_others(Operation *operation, const char *unit) {
         for (guint i = 0; i < containers->len; i++) {
                 Container *other = containers->pdata[i];
                 g_autoptr(GError) error = NULL;
-                if (other == operation->container || !g_str_equal(other->life.managed_by, unit))
-                        continue;
-                if (commit_owner(other, "", NULL, &error))
-                        managed_forget(other);
-                else
+                if (other != operation->container && g_str_equal(other->life.managed_by, unit) && !let_go(other, NULL, &error))
                         log_error("%s: %s", container_title(other), error->message);
         }
 }
