@@ -44,15 +44,15 @@ def test_containers_with_every_policy_run_at_shutdown(client):
 
 @boot(2)
 def test_the_shutdown_was_quick_and_in_order(client):
-    with open(TIME, encoding="ascii") as file:
-        took = time.time() - float(file.read())
-    assert took < 30 * SLOWNESS, f"{took:.1f} s from the shutdown to the next boot"
     wait_for(lambda: run("systemctl", "is-active", "conbus.service", check=False).strip() == "active", "the service", poll=True)
     ended = {name: [record for record in records(client, name) if record["run"] == 1][0] for name in ("base", "dependent", "plain", "auto")}
     for name, record in ended.items():
         assert (record["exit-code"], record["result"]) == (0, "success"), (name, record)
     assert ended["dependent"]["finish"] < ended["base"]["finish"]
     stubborn = records(client, "stubborn")[0]
+    with open(TIME, encoding="ascii") as file:
+        took = stubborn["finish"] / 1e6 - float(file.read())  # it is the last; how long a machine takes to boot is not for us to say
+    assert took < 30 * SLOWNESS, f"{took:.1f} s from the shutdown to the last end"
     assert (stubborn["exit-code"], stubborn["signal"]) == (137, 9), stubborn
 
 
