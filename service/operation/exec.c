@@ -286,7 +286,7 @@ static void start(Operation *operation) {
                 return;
         }
         conmon_on_attachable(operation->conmon, on_attachable, operation);
-        conmon_release_into(operation->conmon, (const char *const *) groups);
+        conmon_release(operation->conmon, (const char *const *) groups);
 }
 
 static void add_only(Operation *operation) {

@@ -354,7 +354,7 @@ static bool look_at_scope(Operation *operation, char ***ret_files, GError **erro
 
 static void release(Operation *operation, const char *const *groups) {
         operation->cancel = on_cancel_launch;
-        conmon_release_into(operation->conmon, groups);
+        conmon_release(operation->conmon, groups);
 }
 
 static void on_scope(Operation *operation) {

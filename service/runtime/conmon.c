@@ -451,11 +451,7 @@ void conmon_go_on(Conmon *conmon) {
         send_start(conmon);
 }
 
-void conmon_release(Conmon *conmon) {
-        conmon_release_into(conmon, NULL);
-}
-
-void conmon_release_into(Conmon *conmon, const char *const *cgroup_files) {
+void conmon_release(Conmon *conmon, const char *const *cgroup_files) {
         int r = sd_event_add_io(conmon->event, &conmon->sync_source, conmon->sync_fd, EPOLLIN, on_sync, conmon);
 
         conmon->released = true;

@@ -47,8 +47,7 @@ void conmon_on_end(Conmon *conmon, ConmonEnded ended, void *userdata);
 void conmon_on_attachable(Conmon *conmon, void (*attachable)(void *userdata), void *userdata);
 void conmon_go_on(Conmon *conmon);
 const PidRef *conmon_pid(const Conmon *conmon); /* NULL once it has been reaped */
-void conmon_release(Conmon *conmon);
-void conmon_release_into(Conmon *conmon, const char *const *cgroup_files); /* process_release_into */
+void conmon_release(Conmon *conmon, const char *const *cgroup_files); /* process_release_into */
 /* Kills a launch in progress; launched is called with Cancelled. */
 void conmon_cancel(Conmon *conmon);
 /* SIGKILL to a conmon that must not go on, and to a crun exec that it has begun; a launch in progress is not answered any more. */

@@ -10,4 +10,3 @@
 
 /* False with *ret_busy and no error: conmon has not read the message before. NotRunning: there is no conmon. */
 bool control_fifo_send(const char *path, const char *message, bool *ret_busy, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool control_fifo_is_empty(const char *path); /* also where there is none */

@@ -103,10 +103,6 @@ void reaper_watch(Reaper *reaper, pid_t pid, ReaperEnded ended, void *userdata) 
         reaper_watch_owned(reaper, pid, ended, NULL, userdata);
 }
 
-void reaper_unwatch(Reaper *reaper, pid_t pid) {
-        g_hash_table_remove(reaper->watches, GINT_TO_POINTER(pid));
-}
-
 static gboolean is_owned_by(void *pid, void *watch, void *userdata) {
         return ((Watch *) watch)->userdata == userdata;
 }

@@ -16,7 +16,6 @@ void reaper_free(Reaper *reaper);
 void reaper_watch(Reaper *reaper, pid_t pid, ReaperEnded ended, void *userdata);
 /* The same for a watcher that lives until then and belongs to nobody else: forget is called with it when the reaper goes first. */
 void reaper_watch_owned(Reaper *reaper, pid_t pid, ReaperEnded ended, void (*forget)(void *userdata), void *userdata);
-void reaper_unwatch(Reaper *reaper, pid_t pid);
 void reaper_unwatch_owner(Reaper *reaper, void *userdata); /* every watch with this userdata */
 /* If the child with this pid has already ended: reaps it and calls the watcher. */
 void reaper_check(Reaper *reaper, pid_t pid);

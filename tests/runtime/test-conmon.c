@@ -183,7 +183,7 @@ static void begin(Fixture *fixture) {
 
 static void launch(Fixture *fixture) {
         begin(fixture);
-        conmon_release(fixture->conmon);
+        conmon_release(fixture->conmon, NULL);
         testing_run_until_count(fixture->event, &fixture->n, 1);
 }
 
@@ -290,7 +290,7 @@ static void test_an_end_beside_an_open_pipe_is_seen(Fixture *fixture, gconstpoin
 
 static void test_a_cancelled_launch_is_answered(Fixture *fixture, gconstpointer script) {
         begin(fixture);
-        conmon_release(fixture->conmon);
+        conmon_release(fixture->conmon, NULL);
         conmon_cancel(fixture->conmon);
         g_assert_cmpuint(fixture->n, ==, 0);
         testing_run_until_count(fixture->event, &fixture->n, 1);
@@ -446,7 +446,7 @@ static void test_an_execution_waits_until_it_may_go_on(Fixture *fixture, gconstp
         fixture->exec.waits = true;
         begin(fixture);
         conmon_on_attachable(fixture->conmon, on_attachable, fixture);
-        conmon_release(fixture->conmon);
+        conmon_release(fixture->conmon, NULL);
         testing_run_until_count(fixture->event, &fixture->n_attachable, 1);
         testing_run_idle(fixture->event);
         g_assert_cmpuint(fixture->n, ==, 0);

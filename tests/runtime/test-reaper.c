@@ -88,10 +88,9 @@ static void test_who_has_left_is_not_told(Fixture *fixture, gconstpointer unused
         pid_t one = testing_child_new(), two = testing_child_new(), three = testing_child_new();
         int owner;
 
-        reaper_watch(fixture->reaper, one, on_never, NULL);
+        reaper_watch(fixture->reaper, one, on_never, &owner);
         reaper_watch(fixture->reaper, two, on_never, &owner);
         reaper_watch(fixture->reaper, three, on_ended, fixture);
-        reaper_unwatch(fixture->reaper, one);
         reaper_unwatch_owner(fixture->reaper, &owner);
         kill(one, SIGKILL);
         kill(two, SIGKILL);
