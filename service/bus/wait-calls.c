@@ -252,10 +252,12 @@ bool wait_calls_wait_for(Call *call, const char *id, const char *const *conditio
         return true;
 }
 
-static char *id_of_path(const char *path) {
+/* That of the container with this path or alias, or what the path of one that was removed says. */
+static const char *id_of_path(Call *call, const char *path) {
         static const char prefix[] = "/io/conbus1/container/";
+        Container *container = bus_find_container(call->bus, call->peer, path);
 
-        return g_str_has_prefix(path, prefix) ? g_strdup(path + strlen(prefix)) : NULL;
+        return container ? container->id : g_str_has_prefix(path, prefix) ? path + strlen(prefix) : path;
 }
 
 bool wait_calls_wait_any(Call *call, GVariant *containers, const char *const *conditions, GVariant *options, GError **error) {
@@ -274,11 +276,10 @@ bool wait_calls_wait_any(Call *call, GVariant *containers, const char *const *co
         g_variant_iter_init(&iter, containers);
         while (g_variant_iter_next(&iter, "(&ot)", &path, &wait.run)) {
                 guint64 run = wait.run;
-                g_autofree char *id = id_of_path(path);
                 read_options(options, &wait);
                 wait.run = run;
                 wait.has_run = run != 0;
-                if (!add_wait(wait_call, index++, id ? id : path, &wait, error))
+                if (!add_wait(wait_call, index++, id_of_path(call, path), &wait, error))
                         return false;
         }
         call_arm_timeout(call, options);

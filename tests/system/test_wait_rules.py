@@ -70,7 +70,9 @@ def test_a_timeout_ends_the_wait(client):
     path, other = client.create("lasting", "sleep", "1000"), client.create("idle", "true")
     client.call(path, CONTAINER, "Start")
     both = [(other, 0), (path, 0)]
-    assert client.manager("WaitAny", "a(ot)asa{sv}", both, ["stopped", "running"], {})[:4] == (1, path, 1, "running")
+    aliases = [("/container/idle", 0), ("/container/lasting", 0)]
+    assert [client.manager("WaitAny", "a(ot)asa{sv}", some, ["stopped", "running"], {})[:4] for some in (both, aliases)] == [(1, path, 1, "running")] * 2
+    assert "/container/nobody" in expect("NoSuchContainer", client.manager, "WaitAny", "a(ot)asa{sv}", [("/container/nobody", 0)], ["stopped"], {})
     assert client.manager("WaitAny", "a(ot)asa{sv}", [(path, 0)], ["stopped"], options(timeout_usec=20000)) == (0, "/", 0, "timeout", {})
     assert wait(client, path, "stopped", timeout_usec=20000)[:3] == ("timeout", 1, -1)
     expect("Timeout", client.manager, "WaitAny", "a(ot)asa{sv}", [(path, 0)], ["stopped"], options(reply_timeout_usec=20000))
