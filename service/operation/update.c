@@ -44,19 +44,19 @@ void rename_step(Operation *operation) {
         commit_and_sync(operation, commit);
 }
 
-/* The policy and its maximum go together: a policy without one sets 0, and only on-failure may have one. */
+/* The policy and its maximum go together: a policy without one sets 0, one without a policy counts for the policy that there is, and only on-failure may have one. */
 static GVariant *changes_of(Operation *operation) {
         GVariantDict changes;
         const char *policy = option_string(operation, "restart-policy", NULL);
         gboolean enabled;
         guint32 max = 0;
+        bool has_max = g_variant_lookup(operation->options, "restart-max", "u", &max);
 
         g_variant_dict_init(&changes, NULL);
         if (g_variant_lookup(operation->options, "auto-start", "b", &enabled))
                 g_variant_dict_insert(&changes, "auto-start", "b", enabled);
-        if (policy) {
-                (void) g_variant_lookup(operation->options, "restart-max", "u", &max);
-                g_variant_dict_insert(&changes, "restart-policy", "s", policy);
+        if (policy || has_max) {
+                g_variant_dict_insert(&changes, "restart-policy", "s", policy ? policy : config_string(operation->container->config, "restart-policy", "no"));
                 g_variant_dict_insert(&changes, "restart-max", "u", max);
         }
         return g_variant_ref_sink(g_variant_dict_end(&changes));

@@ -121,6 +121,9 @@ static void test_the_policy_and_its_maximum_go_together(Fixture *fixture, gconst
         g_assert_cmpuint(config_uint32(container->config, "restart-max", 0), ==, 3);
         accept(fixture, container, VERB_UPDATE, "{'restart-policy': <'on-failure'>, 'restart-max': <uint32 5>}");
         g_assert_cmpuint(config_uint32(container->config, "restart-max", 0), ==, 5);
+        accept(fixture, container, VERB_UPDATE, "{'restart-max': <uint32 4>}");
+        g_assert_cmpint(container_policy(container), ==, POLICY_ON_FAILURE);
+        g_assert_cmpuint(config_uint32(container->config, "restart-max", 0), ==, 4);
         accept(fixture, container, VERB_UPDATE, "{'restart-policy': <'on-failure'>}");
         g_assert_cmpuint(config_uint32(container->config, "restart-max", 7), ==, 0);
         accept(fixture, container, VERB_UPDATE, "{'restart-policy': <'always'>}");
@@ -128,7 +131,7 @@ static void test_the_policy_and_its_maximum_go_together(Fixture *fixture, gconst
         accept(fixture, container, VERB_UPDATE, "{'auto-start': <false>, 'restart-policy': <'no'>}");
         g_assert_cmpint(container_policy(container), ==, POLICY_NO);
         g_assert_false(container_auto_start(container));
-        fixture_expect_events(fixture, "update update update update update ");
+        fixture_expect_events(fixture, "update update update update update update ");
         g_autofree char *config = g_variant_print(container->config, false);
         g_assert_nonnull(strstr(config, "'sleep'")); /* the rest is what it was */
 }
@@ -139,6 +142,7 @@ static void test_policies_that_are_refused(Fixture *fixture, gconstpointer unuse
         refuse(fixture, container, VERB_UPDATE, "{'restart-policy': <'sometimes'>}", CONBUS_ERROR_INVALID_CONFIG, "sometimes");
         refuse(fixture, container, VERB_UPDATE, "{'restart-policy': <'always'>, 'restart-max': <uint32 1>}", CONBUS_ERROR_INVALID_CONFIG, "restart-max");
         refuse(fixture, container, VERB_UPDATE, "{'restart-policy': <'no'>, 'restart-max': <uint32 1>}", CONBUS_ERROR_INVALID_CONFIG, "restart-max");
+        refuse(fixture, container, VERB_UPDATE, "{'restart-max': <uint32 1>}", CONBUS_ERROR_INVALID_CONFIG, "on-failure");
         fixture_expect_events(fixture, "");
 }
 
