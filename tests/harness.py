@@ -42,6 +42,11 @@ class Skip(Exception):
     pass
 
 
+def kernel_tells_status():
+    """Whether it still knows how a process has ended that is nobody's child any more (PIDFD_GET_INFO, Linux 6.15)."""
+    return [int(word) for word in os.uname().release.split("-")[0].split(".")[:2]] >= [6, 15]
+
+
 def on_real_runtime(function):
     """Marks a test of what crun makes (namespaces, mounts); on the fakes it is not run."""
     function.on_real_runtime = True

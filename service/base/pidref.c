@@ -127,6 +127,12 @@ bool pidref_exit_status(const PidRef *p, int *ret_status) {
         return true;
 }
 
+bool pidref_status_is_lost(const PidRef *p) {
+        struct pidfd_info_v0 info = {.mask = PIDFD_INFO_EXIT_FLAG};
+
+        return p->fd < 0 || ioctl(p->fd, PIDFD_GET_INFO_V0, &info) < 0;
+}
+
 /* Its parent proves that a number is its own. */
 void pid_kill_children(pid_t parent) {
         g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", (int) parent, (int) parent), *text = NULL;

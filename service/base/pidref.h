@@ -38,6 +38,9 @@ bool pidref_has_ended(const PidRef *p) G_GNUC_WARN_UNUSED_RESULT;
 /* The raw wait status (as waitpid gives) of a process that has been reaped by anybody, through PIDFD_GET_INFO with the exit flag (Linux 6.15). False where the kernel does not know. */
 bool pidref_exit_status(const PidRef *p, int *ret_status) G_GNUC_WARN_UNUSED_RESULT;
 
+/* True when that status will never come: an older kernel, which knows nothing of a process that somebody has reaped, or nothing at all (before 6.13), or no descriptor. */
+bool pidref_status_is_lost(const PidRef *p) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Start time of a process, 0 if there is none. */
 guint64 pid_start_time(pid_t pid);
 /* Its parent, 0 if there is none. */

@@ -3,6 +3,7 @@
  *
  * The trigger is PID 1's pidfd. Sources of the code, best first: the status the kernel gives (waitid when PID 1 became our child because conmon died, PIDFD_GET_INFO once conmon has reaped it), conmon's exit file, nothing (`lost`).
  * While conmon lives the end is committed when its exit file is there, since only then all output has been drained; it is given exit_file_usec, then conmon is killed (its death hands PID 1 over to us, the subreaper) and the same time passes once more.
+ * Once conmon is gone no file comes any more, and nothing is waited for but a status that the kernel still may tell.
  * conmon's own end is no trigger: it stays until its exit command has ended. If conmon dies first and PID 1 lives, the run goes on unsupervised.
  * The commit of an end that the store refuses is tried again each second: nothing is answered before it is durable. */
 
@@ -272,21 +273,23 @@ static void conclude(struct Supervision *supervision) {
 
         if (!supervision->ended || supervision->n_holds > 0)
                 return;
-        g_autofree char *exits = exit_directory(supervision->engine);
-        bool has_file = conmon_read_exit_file(exits, container->id, &file_code);
         if (!supervision->has_status)
                 supervision->has_status = pidref_exit_status(&container->main, &supervision->status);
         if (!supervision->monitor_gone)
                 supervision->monitor_gone = !pidref_is_set(&container->monitor) || pidref_has_ended(&container->monitor);
         if (inherit_main(supervision))
                 return;
-        bool enough = has_file || (supervision->monitor_gone && supervision->has_status) || supervision->n_patience >= 2 ||
-                      (supervision->monitor_gone && supervision->n_patience >= 1);
+        /* After the look at conmon, which may write it and end at any moment. */
+        g_autofree char *exits = exit_directory(supervision->engine);
+        bool has_file = conmon_read_exit_file(exits, container->id, &file_code);
+        bool settled = supervision->has_status || supervision->n_patience >= 1 || pidref_status_is_lost(&container->main);
+        bool enough = has_file || (supervision->monitor_gone && settled) || supervision->n_patience >= 2;
         if (!enough) {
                 read_oom_kills(supervision);
                 wait_for_sources(supervision);
                 return;
         }
+        g_clear_pointer(&supervision->wait_timer, sd_event_source_disable_unref);
         if (!commit_end(supervision, has_file, file_code, &error)) {
                 retry_later(supervision, error);
                 return;

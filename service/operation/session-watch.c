@@ -390,7 +390,8 @@ static void conclude(struct SessionWatch *watch) {
                 if (session->watch != watch || watch->has_status)
                         return;
         }
-        if (has_file || (watch->monitor_gone && (watch->has_status || !known || watch->n_patience >= 1)) || watch->n_patience >= 2)
+        bool settled = watch->has_status || watch->n_patience >= 1 || pidref_status_is_lost(&session->main);
+        if (has_file || (watch->monitor_gone && settled) || watch->n_patience >= 2)
                 decide(watch, has_file, file_code);
         else
                 wait_for_sources(watch, watch->engine->settings.exit_file_usec);

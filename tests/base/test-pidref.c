@@ -189,6 +189,7 @@ static void test_the_status_is_unknown_before_reaping(void) {
         g_assert_false(pidref_exit_status(&ref, &status));
         g_assert_false(pidref_exit_status(&none, &status));
         g_assert_cmpint(status, ==, 42);
+        g_assert_true(pidref_status_is_lost(&none));
         end(pid, SIGKILL);
 }
 
@@ -209,7 +210,9 @@ static void test_the_status_is_known_after_reaping(void) {
         g_assert_true(pidref_open(waiting, &killed, NULL));
         g_assert_cmpint(waitpid(exiting, NULL, 0), ==, exiting);
         end(waiting, SIGTERM);
-        if (!pidref_exit_status(&exited, &status)) {
+        bool known = pidref_exit_status(&exited, &status);
+        g_assert_true(known == !pidref_status_is_lost(&exited));
+        if (!known) {
                 g_test_skip("this kernel does not tell the status of a reaped process (Linux 6.15)");
                 return;
         }

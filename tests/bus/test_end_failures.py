@@ -8,12 +8,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, Skip, expect, main, options, wait_for  # noqa: E402
-
-
-def kernel_tells():
-    """PIDFD_GET_INFO tells the status of a reaped process since Linux 6.15."""
-    return tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= (6, 15)
+from harness import CONTAINER, Skip, expect, kernel_tells_status, main, options, wait_for  # noqa: E402
 
 
 def ended(client, path, answer, run=1):
@@ -25,7 +20,7 @@ def ended(client, path, answer, run=1):
 
 
 def test_an_exit_file_that_disagrees(client):
-    if not kernel_tells():
+    if not kernel_tells_status():
         raise Skip("the kernel does not tell the status of a process that somebody else has reaped")
     census = Census(client)
     for text in ("42", "0", "-1", "3", "37", "300", "garbage", "7x", " ", "7 8", "", "99999999999999999999"):
@@ -42,7 +37,7 @@ def test_an_exit_file_that_disagrees(client):
 
 
 def test_no_exit_file(client):
-    if not kernel_tells():
+    if not kernel_tells_status():
         raise Skip("the kernel does not tell the status of a process that somebody else has reaped")
     census = Census(client)
     for order in (("no-file",), ("die", 9), ("fail", "disk full"), ("silent",)):
@@ -54,7 +49,7 @@ def test_no_exit_file(client):
 
 
 def test_conmon_hangs_at_the_end(client):
-    if not kernel_tells():
+    if not kernel_tells_status():
         raise Skip("the kernel does not tell the status of a process that somebody else has reaped")
     census = Census(client)
     with client.settings(ExitFileUSec=2000000):  # twice that long conmon has to get so far as to hang

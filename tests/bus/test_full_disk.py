@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, PROCESS, Error, GLib, Skip, expect, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, PROCESS, Error, GLib, Skip, expect, kernel_tells_status, main, options, wait_for  # noqa: E402
 
 STATE, RUN = "/var/lib/conbus", "/run/conbus"
 ERROR = "io.conbus1.Error."
@@ -198,7 +198,7 @@ def test_a_full_run_directory(client):
 
 
 def test_an_exit_file_for_which_there_is_no_space(client):
-    if tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) < (6, 15):
+    if not kernel_tells_status():
         raise Skip("the kernel does not tell the status of a process that somebody else has reaped")
     with small_disk(client, RUN) as disk:
         census = Census(client)
