@@ -85,6 +85,7 @@ void lifecycle_detach(Container *container);
 void lifecycle_hold(Container *container); /* an end is noted but not committed: while crun start runs */
 void lifecycle_release(Container *container);
 bool lifecycle_has_ended(Container *container); /* PID 1 is known dead, committed or not */
+guint64 lifecycle_patience(const Container *container); /* how long conmon still has to say how, at most; 0: nobody is waited for */
 /* operation_continue once the run has ended (now, if none is open). */
 void lifecycle_await_end(Operation *operation);
 void lifecycle_forget(Operation *operation);

@@ -237,6 +237,14 @@ static int on_patience_ended(sd_event_source *source, guint64 usec, void *userda
         return 0;
 }
 
+guint64 lifecycle_patience(const Container *container) {
+        const struct Supervision *supervision = container->supervision;
+
+        if (!supervision || !supervision->wait_timer)
+                return 0;
+        return clock_add_usec(supervision->engine->settings.exit_file_usec, KILLED_USEC);
+}
+
 /* Gives the missing source some time; the second time conmon is killed, so that its child becomes ours. */
 static void wait_for_sources(struct Supervision *supervision) {
         Container *container = supervision->container;

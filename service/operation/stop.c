@@ -92,21 +92,45 @@ static bool enter_stopping(Operation *operation) {
         return operation_commit(operation, commit);
 }
 
+static void give_up(Operation *operation, GError *error) {
+        g_clear_pointer(&operation->timer, sd_event_source_disable_unref);
+        operation_fail(operation, error);
+        operation_ref(operation);
+        lifecycle_forget(operation);
+        operation_continue(operation);
+        operation_unref(operation);
+}
+
+static int on_record_is_missing(sd_event_source *source, guint64 usec, void *userdata) {
+        Operation *operation = userdata;
+
+        give_up(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_INTERNAL, "%s %s: it has ended, but that could not be recorded yet; the state stays stopping until it is", verb_to_string(operation->verb), container_title(operation->container)));
+        return 0;
+}
+
+static void arm_timer(Operation *operation, guint64 boottime_usec, sd_event_time_handler_t handler) {
+        g_clear_pointer(&operation->timer, sd_event_source_disable_unref);
+        int r = sd_event_add_time(operation->engine->event, &operation->timer, CLOCK_BOOTTIME, boottime_usec, 1000, handler, operation);
+        g_assert(r >= 0);
+}
+
+/* Of what has died only conmon's word may be missing, for which lifecycle.c gives it some time. */
 static int on_reply_gives_up(sd_event_source *source, guint64 usec, void *userdata) {
         Operation *operation = userdata;
         Container *container = operation->container;
         g_autoptr(GString) left = g_string_new(NULL);
         g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
 
-        g_clear_pointer(&operation->timer, sd_event_source_disable_unref);
+        if (lifecycle_patience(container) > 0) {
+                arm_timer(operation, clock_boottime_in(clock_add_usec(lifecycle_patience(container), operation->engine->settings.kill_usec)), on_record_is_missing);
+                return 0;
+        }
+        if (lifecycle_has_ended(container))
+                return on_record_is_missing(source, usec, userdata);
         for (guint i = 0; i < processes->len; i++)
                 g_string_append_printf(left, "%s%d", i ? ", " : "", (int) ((CgroupProcess *) processes->pdata[i])->pid);
-        operation_fail(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_INTERNAL, "%s %s: these processes do not die of SIGKILL: %s; the state stays stopping until the kernel ends them",
-                                              verb_to_string(operation->verb), container_title(container), left->len ? left->str : "none is left in the control group"));
-        operation_ref(operation);
-        lifecycle_forget(operation);
-        operation_continue(operation);
-        operation_unref(operation);
+        give_up(operation, g_error_new(CONBUS_ERROR, CONBUS_ERROR_INTERNAL, "%s %s: these processes do not die of SIGKILL: %s; the state stays stopping until the kernel ends them",
+                                       verb_to_string(operation->verb), container_title(container), left->len ? left->str : "none is left in the control group"));
         return 0;
 }
 
@@ -114,10 +138,8 @@ static int on_reply_gives_up(sd_event_source *source, guint64 usec, void *userda
 static void arm_give_up(Operation *operation) {
         guint64 deadline = operation->container->life.stop_deadline, patience = operation->engine->settings.kill_usec;
 
-        if (deadline == UINT64_MAX)
-                return;
-        int r = sd_event_add_time(operation->engine->event, &operation->timer, CLOCK_BOOTTIME, clock_add_usec(deadline, patience), 1000, on_reply_gives_up, operation);
-        g_assert(r >= 0);
+        if (deadline != UINT64_MAX)
+                arm_timer(operation, clock_add_usec(deadline, patience), on_reply_gives_up);
 }
 
 static void on_stopped(Operation *operation) {

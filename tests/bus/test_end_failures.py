@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import faults  # noqa: E402
 from census import Census  # noqa: E402
-from harness import CONTAINER, Skip, expect, kernel_tells_status, main, options, wait_for  # noqa: E402
+from harness import CONTAINER, Skip, kernel_tells_status, main, options, wait_for  # noqa: E402
 
 
 def ended(client, path, answer, run=1):
@@ -163,19 +163,22 @@ def test_conmon_hangs_while_the_service_is_down(client):
     census.check()
 
 
-def test_a_run_that_cannot_be_stopped_says_so(client):
-    """Its processes are in no state to die: the freezer holds them where no thaw is asked for. The reply gives up, the state stays stopping, and the kernel's word ends it."""
+def test_a_stop_waits_for_the_word_of_conmon(client):
+    """What is dead does not resist: the reply is not given up at the time for processes that SIGKILL does not end, but comes with the record."""
     census = Census(client)
-    with client.settings(KillUSec=100000, ExitFileUSec=30000000):
+    with client.settings(KillUSec=100000, ExitFileUSec=600000000):
         path = client.create("web", "sleep", "1000")
         gate = faults.Gate("conmon", "ended")
         client.call(path, CONTAINER, "Start")
-        expect("Internal", client.call, path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
+        stop = client.begin(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
         gate.reached()
-        assert client.get(path, "State") == "stopping" and client.get(path, "LastErrorName") == "io.conbus1.Error.Internal"
+        assert client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["stopped"], options(timeout_usec=400000))[0] == "timeout"
+        assert client.get(path, "State") == "stopping" and not stop
         gate.open()
+        assert client.finish(stop) == (1,) and client.get(path, "LastErrorName") == ""
         ended(client, path, (137, 9, "signal"))
     census.check()
+
 
 
 if __name__ == "__main__":

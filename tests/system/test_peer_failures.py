@@ -46,6 +46,16 @@ def test_auto_remove_loses_no_code(client):
     assert client.manager("GetRun", "st", identity(path), 1)[0]["exit-code"] == 5
 
 
+def test_a_stop_waits_for_a_conmon_that_hangs(client):
+    """What is dead is not said to resist SIGKILL: the reply comes when conmon has been given up."""
+    with client.settings(ExitFileUSec=4000000, KillUSec=2000000):
+        path = client.create("held", "sleep", "1000")
+        client.call(path, CONTAINER, "Start")
+        os.kill(client.get(path, "MonitorPID"), signal.SIGSTOP)
+        assert client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0)) == (1,)
+        assert client.call(path, CONTAINER, "Wait") == (1, 137, 9, "signal")
+
+
 def test_the_end_is_told_after_the_output_is_there(client):
     with client.settings(ExitFileUSec=600000000):  # conmon is held up by this test, not by a fault
         check_output_of_a_held_conmon(client)
