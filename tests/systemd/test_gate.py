@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The gate on the system bus of a machine, with its polkit as systemd activates it, and the policies as they are installed."""
 
+import fcntl
 import os
+import pty
+import select
+import shutil
 import subprocess
 import sys
+import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import CONTAINER, MANAGER, main, run, wait_for  # noqa: E402
+from harness import CONTAINER, DEADLINE, MANAGER, Skip, main, options, run, wait_for  # noqa: E402
 
 RULES, PROFILES = "/etc/polkit-1/rules.d/10-conbus-test.rules", "/etc/conbus/profiles.d"
 USER = "conbus-user"
@@ -87,6 +92,102 @@ def test_a_user_creates_from_a_profile_and_manages_his_own(client):
     status, text = as_user("/container/mine", "Remove")
     assert status != 0 and "io.conbus1.remove" in text, text
     assert client.get("/container/mine", "OwnerUID") == int(run("id", "-u", USER))
+
+
+class Asked:
+    """A call of busctl by the user, and polkit's own agent for it on a terminal, at which this is the person. PAM looks at the password, as at any other prompt."""
+
+    password = "correct horse"
+
+    def __init__(self, path, member):
+        words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
+        call = f"read go; exec busctl --timeout=300 --allow-interactive-authorization=yes call io.conbus1 {path} {CONTAINER} {member}"
+        self.caller = subprocess.Popen([*words, "sh", "-c", call], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: R1732
+        self.terminal, other = pty.openpty()
+        ready, end = os.pipe()
+        command = ["pkttyagent", "--process", str(self.caller.pid), "--notify-fd", str(end)]
+        self.agent = subprocess.Popen([*words, *command], stdin=other, stdout=other, stderr=other, pass_fds=[end], start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # noqa: R1732
+        os.close(other)
+        os.close(end)
+        assert select.select([ready], [], [], DEADLINE)[0], "the agent was not registered"
+        os.close(ready)
+        self.caller.stdin.write("go\n")
+        self.caller.stdin.flush()
+
+    def prompt(self):
+        """What the terminal shows, up to the question for the password."""
+        text = ""
+        while not text.endswith("Password: "):
+            assert select.select([self.terminal], [], [], DEADLINE)[0], f"no prompt: {text}"
+            text += os.read(self.terminal, 4096).decode()
+        return text
+
+    def give(self, password=password):
+        os.write(self.terminal, password.encode() + b"\n")
+
+    def finish(self):
+        said = self.caller.communicate(timeout=DEADLINE)[0]
+        return self.caller.returncode, said
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        for process in self.caller, self.agent:
+            process.kill()
+            process.wait()
+        os.close(self.terminal)
+
+
+def need_agent():
+    if not shutil.which("pkttyagent"):
+        raise Skip("pkttyagent is not installed in this machine")
+    make_user()
+    rules('polkit.addAdminRule(function(action, subject) { return ["unix-user:0"]; });\n')
+    run("chpasswd", input=f"root:{Asked.password}\n")
+
+
+def test_a_prompt_is_answered_with_a_password(client):
+    need_agent()
+    path = client.create("web", "sleep", "1000")
+    with Asked(path, "Start") as asked:
+        text = asked.prompt()
+        assert "io.conbus1.manage" in text and '"web"' in text and client.get(path, "State") == "created", text
+        asked.give()
+        assert asked.finish() == (0, "t 1\n")
+    with Asked(path, "Restart") as asked:
+        asked.prompt()
+        asked.give("wrong")
+        status, said = asked.finish()
+        assert status != 0 and "denied" in said and client.get(path, "Run") == 1, said
+    client.call(path, CONTAINER, "Kill", "si", "leader", 9)
+
+
+def test_object_and_state_are_looked_up_after_the_prompt(client):
+    need_agent()
+    path = client.create("blue", "sleep", "1000")
+    with Asked("/container/blue", "Start") as asked:
+        assert '"blue"' in asked.prompt()
+        client.call(path, CONTAINER, "Rename", "s", "bluish")
+        asked.give()
+        status, said = asked.finish()
+        assert status != 0 and '"blue"' in said, said  # nobody has that name now
+    with Asked(path, "Start") as asked:
+        assert '"bluish"' in asked.prompt()
+        client.call(path, CONTAINER, "Rename", "s", "navy")
+        asked.give()
+        assert '"navy"' in asked.prompt(), "an answer for one question is none for another"
+        client.call(path, CONTAINER, "Start")
+        asked.give()
+        asked.prompt()  # it has a unit now, which a rule might look at
+        asked.give()
+        status, said = asked.finish()
+        assert status != 0 and "it runs already" in said and client.get(path, "Run") == 1, said
+    with Asked(path, "Pause") as asked:
+        asked.prompt()
+        client.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+        asked.give()
+        assert asked.finish()[0] != 0
 
 
 def test_polkit_is_activated_for_the_question(client):
