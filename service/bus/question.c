@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Details of a check, the same set for every action so that a message of the policy file can name each of them: verb, container, id, image, owner (uid), own (yes or no), profile, unit, and label.KEY for each label. */
+/* Details of a check, the same set for every action so that a message of the policy file can name each of them: verb, container, id, image, owner (uid), own (yes or no), profile, unit (of the run: its scope), managed-by (the service unit that owns the lifecycle), and label.KEY for each label. */
 
 #include "bus/question.h"
 #include "runtime/units.h"
@@ -58,6 +58,7 @@ Question *question_new(const Actor *actor, const char *action, const char *verb,
         add(&details, "own", is_own(actor, target) ? "yes" : "no");
         add(&details, "profile", container ? config_string(container->config, "profile", "") : "");
         add(&details, "unit", unit);
+        add(&details, "managed-by", container ? container->life.managed_by : "");
         if (container)
                 add_labels(&details, container);
         return question_take(action_for(actor, action, target), g_variant_builder_end(&details), container ? container->id : "");
@@ -75,6 +76,7 @@ Question *question_new_create(const char *action, const char *verb, const NewCon
         add(&details, "own", "yes");
         add(&details, "profile", wanted->profile);
         add(&details, "unit", "");
+        add(&details, "managed-by", "");
         return question_take(action, g_variant_builder_end(&details), "");
 }
 

@@ -47,8 +47,10 @@ static void check_detail(const Question *question, const char *key, const char *
 
 static void test_details_name_everything(void) {
         g_autoptr(Container) container = container_with(1000, "{'profile': <'small'>, 'labels': <{'team': 'web', 'empty': ''}>}");
+        g_free(container->life.managed_by);
+        container->life.managed_by = g_strdup("conbus-container@web.service");
         g_autoptr(Question) question = ask(container, 1000, "remove");
-        const char *const expected[][2] = {{"verb", "start"}, {"container", "web"}, {"id", "00ff"}, {"image", ""}, {"owner", "1000"}, {"own", "yes"}, {"profile", "small"}, {"unit", ""}, {"label.team", "web"}, {"label.empty", ""}};
+        const char *const expected[][2] = {{"verb", "start"}, {"container", "web"}, {"id", "00ff"}, {"image", ""}, {"owner", "1000"}, {"own", "yes"}, {"profile", "small"}, {"unit", ""}, {"managed-by", "conbus-container@web.service"}, {"label.team", "web"}, {"label.empty", ""}};
 
         for (size_t i = 0; i < G_N_ELEMENTS(expected); i++)
                 check_detail(question, expected[i][0], expected[i][1]);

@@ -13,6 +13,7 @@ import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import CONTAINER, DEADLINE, MANAGER, Skip, main, options, run, wait_for  # noqa: E402
+from units import managed, wait_free  # noqa: E402
 
 RULES, PROFILES = "/etc/polkit-1/rules.d/10-conbus-test.rules", "/etc/conbus/profiles.d"
 USER = "conbus-user"
@@ -79,6 +80,17 @@ def test_a_rule_sees_the_unit(client):
     client.call(path, CONTAINER, "Start")
     assert as_user(path, "SetAutoStart", "s", "enabled") == (0, "")
     client.call(path, CONTAINER, "Kill", "si", "leader", 9)
+
+
+def test_a_rule_sees_the_owning_unit(client):
+    make_user()
+    (path, unit), other = managed(client, "web"), client.create("db", "sleep", "1000")
+    rules(f'polkit.addRule(function(action, subject) {{ if (action.id == "io.conbus1.manage" && action.lookup("managed-by") == "{unit}") return polkit.Result.YES; }});\n')
+    assert as_user(path, "Restart") == (0, "t 2\n")
+    assert as_user(other, "Start")[0] != 0
+    run("systemctl", "stop", unit)
+    wait_free(client, path)
+    assert as_user(path, "Start")[0] != 0, "nobody owns it any more"
 
 
 def test_a_user_creates_from_a_profile_and_manages_his_own(client):
