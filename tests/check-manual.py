@@ -175,12 +175,23 @@ def every_option_of_the_service_is_described():
     return missing("conbusd.8", "OPTIONS", options) if options else ["conbusd --help is not understood"]
 
 
+def every_use_of_conbus_unit_is_described():
+    page, uses = "conbus-container@.service.8", subprocess.run([f"{os.environ['CONBUS_BUILD_DIR']}/client/conbus-unit"], capture_output=True, encoding="utf-8", timeout=60, check=False).stderr
+    uses = re.findall(r"conbus-unit (\S+)$", uses, flags=re.M)
+    codes = set(re.findall(r"\b12\d\b", read("client/unit.c")))
+    complaints = [f"{page}: SYNOPSIS: {use} is missing" for use in uses if not re.search(rf"/conbus-unit {re.escape(use)}$", section(page, "SYNOPSIS"), flags=re.M)]
+    complaints += missing(page, "EXIT STATUS", sorted(codes - {"128"}))
+    told = re.search(r"^SuccessExitStatus=(\d+)$", read("data/conbus-container@.service.in"), flags=re.M)[1]
+    complaints += [] if f"{told} counts as success" in section(page, "EXIT STATUS") else [f"{page}: {told} is not said to be success"]
+    return complaints if len(uses) == 2 and len(codes) == 4 else ["client/unit.c is not understood"]
+
+
 def nothing_is_left_open():
     """Words between at signs that nothing was put in the place of, and references to pages of ours that are not there."""
     complaints, here = [], {page.name for page in PAGES.iterdir()}
     for name in sorted(n for n in here if re.search(r"\.[1-8]$", n)):
         complaints += [f"{name}: {word}" for word in re.findall(r"@[a-z-]+@", (PAGES / name).read_text(encoding="utf-8"))]
-        complaints += [f"{name}: there is no page {page}({number})" for page, number in re.findall(r"\b((?:io\.)?conbus[\w.-]*)\(([1-8])\)", rendered(name)) if f"{page}.{number}" not in here]
+        complaints += [f"{name}: there is no page {page}({number})" for page, number in re.findall(r"\b((?:io\.)?conbus[\w.@-]*)\(([1-8])\)", rendered(name)) if f"{page}.{number}" not in here]
     return complaints
 
 
@@ -197,4 +208,4 @@ def nothing_is_complained_of():
 
 if __name__ == "__main__":
     sys.exit(rules.main([every_member_has_its_place, no_member_is_made_up, every_error_is_explained, every_key_has_its_entry, every_feature_state_and_action_is_there, every_setting_is_described, every_part_of_a_profile_is_described,
-                         every_command_is_described, every_option_of_the_service_is_described, nothing_is_left_open, nothing_is_complained_of]))
+                         every_command_is_described, every_option_of_the_service_is_described, every_use_of_conbus_unit_is_described, nothing_is_left_open, nothing_is_complained_of]))
