@@ -263,6 +263,14 @@ def service_log():
         return log.read()
 
 
+def is_swept():
+    """In control groups of version 1 without a release agent, as tests/machine has them, nobody tells systemd that a group has become empty: what had ended before that stays listed, as inactive, until systemd looks at all units again."""
+    left = leftovers()
+    if any(" loaded inactive dead " in line for line in left) and not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        run("systemctl", "daemon-reload")
+    return not left
+
+
 def check_end(client):
     if in_machine():
         run("systemctl", "stop", "conbus.service")
@@ -278,7 +286,7 @@ def check_end(client):
         assert set(summaries) == {"0"}, "valgrind complained:\n" + "\n".join(reports[:200])
     if in_machine():  # systemd ends its jobs after the service has left
         with contextlib.suppress(AssertionError):  # what is still there says more
-            wait_for(lambda: not leftovers(), "end of the scopes", poll=True)
+            wait_for(is_swept, "end of the scopes", poll=True)
     left = leftovers()
     assert not left, f"left behind: {left}"
 
