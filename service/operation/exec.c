@@ -216,11 +216,10 @@ static bool begin_conmon(Operation *operation, const char *directory, GError **e
         Session *session = exec->session;
         const SessionDescriptors *descriptors = session->descriptors;
         bool own_stdio = descriptors && descriptors->has_stdio;
-        g_autofree char *process = g_build_filename(directory, "process.json", NULL), *console = g_build_filename(directory, CONSOLE, NULL), *group = NULL;
+        g_autofree char *process = g_build_filename(directory, "process.json", NULL), *console = g_build_filename(directory, CONSOLE, NULL);
+        g_autofree char *group = operation->engine->units ? NULL : cgroup_monitor_file(operation->container->id);
         char number[32];
 
-        if (!operation->engine->units && !cgroup_make_monitor(operation->container->id, &group, error))
-                return false;
         ConmonExec plan = {.session = number,
                            .process = process,
                            .cgroup = config_string(session->request, "cgroup", NULL),

@@ -373,13 +373,9 @@ static void launch(Operation *operation) {
         g_autofree char *persist = run_path(operation, "persist");
         g_autofree char *exits = g_build_filename(operation->engine->paths->run, "exits", NULL);
         g_autofree char *log = paths_state_of(operation->engine->paths, container->id, "log");
-        g_autofree char *group = NULL;
+        g_autofree char *group = operation->engine->units ? NULL : cgroup_monitor_file(container->id);
         GError *error = NULL;
 
-        if (!operation->engine->units && !cgroup_make_monitor(container->id, &group, &error)) {
-                undo(operation, error);
-                return;
-        }
         ConmonLaunch plan = {.id = container->id,
                              .name = container->name,
                              .bundle = bundle,

@@ -21,11 +21,10 @@
 
 static const char *const hierarchies[] = {"pids", "freezer", "memory", "systemd", "cpu", "cpuacct", "blkio", "devices", "cpuset", NULL};
 
-bool cgroup_is_unified(void) {
-        struct statfs st;
-
-        return statfs(ROOT, &st) == 0 && st.f_type == CGROUP2_SUPER_MAGIC;
-}
+typedef struct View {
+        bool unified, present; /* present: there are control groups at all */
+        const char *main;      /* the hierarchy that stands for membership; NULL on v2 */
+} View;
 
 static bool exists(const char *path) {
         return access(path, F_OK) == 0;
@@ -35,16 +34,35 @@ static char *group_path(const char *hierarchy, const char *cgroup, const char *f
         return hierarchy ? g_build_filename(ROOT, hierarchy, cgroup, file, NULL) : g_build_filename(ROOT, cgroup, file, NULL);
 }
 
-/* NULL on v2. */
-static const char *main_hierarchy(void) {
-        if (cgroup_is_unified())
-                return NULL;
+static View look(void) {
+        struct statfs st;
+
+        if (statfs(ROOT, &st) == 0 && st.f_type == CGROUP2_SUPER_MAGIC)
+                return (View) {.unified = true, .present = true};
         for (const char *const *name = hierarchies; *name; name++) {
                 g_autofree char *procs = group_path(*name, "", "cgroup.procs");
                 if (exists(procs))
-                        return *name;
+                        return (View) {.present = true, .main = *name};
         }
-        return "pids";
+        return (View) {.main = "pids"};
+}
+
+/* What is mounted does not change, and every look takes a lock of the whole tree, which whoever makes or removes a group holds. */
+static const View *view(void) {
+        static View found;
+
+        if (!found.present)
+                found = look();
+        return &found;
+}
+
+bool cgroup_is_unified(void) {
+        return view()->unified;
+}
+
+/* NULL on v2. */
+static const char *main_hierarchy(void) {
+        return view()->main;
 }
 
 static bool line_has_controller(const char *controllers, const char *name) {
@@ -145,20 +163,17 @@ int cgroup_stay(const char *const *argv) {
         return write_text(argv[1], "0") ? 0 : errno;
 }
 
-bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) {
+char *cgroup_monitor_file(const char *id) {
         g_autofree char *cgroup = cgroup_path_for_monitor(id);
         const char *hierarchy = main_hierarchy();
-        g_autofree char *root = group_path(hierarchy, "", "cgroup.procs");
 
-        if (!exists(root)) {
+        if (!view()->present) {
                 log_debug("there are no control groups here; conmon stays in ours");
-                *ret_file = NULL;
-                return true;
+                return NULL;
         }
-        if (!make_group(hierarchy, cgroup))
-                return error_errno(error, errno, "make the control group %s of conmon", cgroup);
-        *ret_file = group_path(hierarchy, cgroup, cgroup_is_unified() ? "cgroup.procs" : "tasks");
-        return true;
+        if (g_strcmp0(hierarchy, "cpuset") == 0) /* which takes nobody before it has been filled in */
+                (void) make_group(hierarchy, cgroup);
+        return group_path(hierarchy, cgroup, cgroup_is_unified() ? "cgroup.procs" : "tasks");
 }
 
 bool cgroup_kill_monitor(const char *id, GError **error) {

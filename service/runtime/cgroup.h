@@ -20,9 +20,10 @@ char *cgroup_path_for(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 
 char *cgroup_path_for_monitor(const char *id) G_GNUC_WARN_UNUSED_RESULT; /* "/conbus/monitor-<id>" */
 
-/* Makes the monitor's own cgroup (in the v1 hierarchy that stands for membership, or in v2). *ret_file is where a process with one thread writes "0" to enter it, NULL where there are no control groups.
- * It does so itself: moving another process waits for an RCU grace period (cgroup_threadgroup_rwsem), 5 to 50 ms in which the loop would stand still; its own thread moves without (kernel/cgroup/cgroup.c, cgroup_procs_write_start, Linux 5.16), and in v2, which moves whole processes, it is the child that waits. */
-bool cgroup_make_monitor(const char *id, char **ret_file, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Where a process with one thread writes "0" to enter the monitor's own cgroup (in the v1 hierarchy that stands for membership, or in v2), NULL where there are no control groups. A child of ours does so itself, and makes the group if it is not there (ProcessSpec.cgroup_file):
+ * making one waits for the kernel's lock on all of them, which is held for as long as anybody waits for a move, up to 40 ms when many containers start; and moving another process waits for an RCU grace period (cgroup_threadgroup_rwsem), 5 to 50 ms. The loop would stand still.
+ * Its own thread moves without (kernel/cgroup/cgroup.c, cgroup_procs_write_start, Linux 5.16), and in v2, which moves whole processes, it is the child that waits. */
+char *cgroup_monitor_file(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 bool cgroup_kill_monitor(const char *id, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* conmon and what it began: crun create outlives it */
 /* The first move of a process between control groups waits for a grace period of the kernel's RCU, 5 to 15 ms; those that come within the next one do not. So whoever is about to need one, as crun create is, is spared most of the wait by a move that began before.
  * The file for cgroup_stay, or NULL where there are no control groups; and what a child does with it, argv[1] (ProcessSpec.call): it moves to where it is. 0 or an errno. */
@@ -33,7 +34,7 @@ int cgroup_stay(const char *const *argv);
 char *cgroup_scope_of(const char *id) G_GNUC_WARN_UNUSED_RESULT;
 /* Where systemd has put a process (v1: its own hierarchy, name=systemd). NULL when the process is gone. */
 char *cgroup_of_unit_process(pid_t pid) G_GNUC_WARN_UNUSED_RESULT;
-/* Where a conmon enters a scope that is ours by delegation: the files that it writes "0" to, as for cgroup_make_monitor. v2: that of SCOPE/monitor, which is made, since a group whose children have controllers holds no processes.
+/* Where a conmon enters a scope that is ours by delegation: the files that it writes "0" to, as for cgroup_monitor_file. v2: that of SCOPE/monitor, which is made, since a group whose children have controllers holds no processes.
  * v1: those of every hierarchy that has the scope. NULL when that cannot be. */
 char **cgroup_monitor_files(const char *scope, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void cgroup_remove_monitor(const char *id); /* best effort, when conmon is gone */

@@ -24,7 +24,7 @@ typedef struct ConmonLaunch {
         const char *id, *name, *bundle, *persist_dir, *exit_dir;
         const char *log_driver; /* "k8s-file" with log_path, "journald", "none" or "passthrough" */
         const char *log_path;
-        const char *cgroup_file; /* of the group that conmon enters before it begins (cgroup_make_monitor); NULL where it is moved, or stays */
+        const char *cgroup_file; /* of the group that conmon enters before it begins (cgroup_monitor_file); NULL where it is moved, or stays */
         bool terminal, stdin_open, stdin_once, systemd_cgroup;
         const char *notify_socket; /* unused by conmon itself; NULL */
         guint64 timeout_usec; /* for crun create or exec; 0: 240 s */

@@ -98,13 +98,30 @@ static bool enter_group_once(const char *file) {
         return entered;
 }
 
-/* An empty group may be removed at any time, by the end of who was in it before (ENODEV: between the open and the write). */
-static void enter_group(const char *file, int exec_fd) {
-        char directory[PATH_MAX];
+static bool make_directory(const char *path) {
+        return mkdir(path, 0755) == 0 || errno == EEXIST;
+}
 
-        (void) snprintf(directory, sizeof directory, "%.*s", (int) (strrchr(file, '/') - file), file);
+static bool make_group(const char *file) {
+        char directory[PATH_MAX];
+        int length = (int) (strrchr(file, '/') - file);
+
+        (void) snprintf(directory, sizeof directory, "%.*s", length, file);
+        if (make_directory(directory))
+                return true;
+        char *end = strrchr(directory, '/');
+        if (errno != ENOENT || end == directory)
+                return false;
+        *end = '\0'; /* that of all containers is not there either */
+        bool made = make_directory(directory);
+        *end = '/';
+        return made && make_directory(directory);
+}
+
+/* The first one in makes it, and an empty group may be removed at any time, by the end of who was in it before (ENODEV: between the open and the write). */
+static void enter_group(const char *file, int exec_fd) {
         for (int i = 0; i < GROUP_ATTEMPTS && !enter_group_once(file); i++)
-                if ((errno != ENOENT && errno != ENODEV) || (mkdir(directory, 0755) < 0 && errno != EEXIST) || i == GROUP_ATTEMPTS - 1)
+                if ((errno != ENOENT && errno != ENODEV) || !make_group(file) || i == GROUP_ATTEMPTS - 1)
                         die(exec_fd);
 }
 

@@ -33,7 +33,7 @@ typedef struct ProcessSpec {
         gsize capture_limit; /* bytes read back of each stream; 0: 64 KiB */
         int output_fd, errors_fd; /* instead of the memfd; -1: captured */
         guint64 timeout_usec; /* 0: none. Then SIGTERM, and SIGKILL a second later */
-        const char *cgroup_file; /* NULL, or the file of a control group that the child writes itself into before exec: cgroup.procs, or tasks (cgroup_make_monitor). Where the group is known only later: process_release_into */
+        const char *cgroup_file; /* NULL, or the file of a control group that the child writes itself into before exec: cgroup.procs, or tasks (cgroup_monitor_file). Where the group is known only later: process_release_into */
         void (*forget)(void *userdata); /* in place of done, when the owner lets it go; NULL: the userdata is the owner's */
         bool survives; /* it is not killed when the service dies, for it could not be taken up where it was cut off */
         bool hold; /* the child waits before exec until process_release; if conbusd dies first it ends without exec */

@@ -196,11 +196,9 @@ static void begin_scope(Streamer *streamer, const StreamerSource *source) {
 static bool run(Streamer *streamer, sd_event *event, Reaper *reaper, const Paths *paths, const StreamerSource *source, int control_fd, int directory_fd, GError **error) {
         g_autoptr(GPtrArray) argv = g_ptr_array_new();
         const int fds[] = {control_fd, directory_fd, source->monitor ? source->monitor->fd : -1};
-        g_autofree char *group = NULL;
+        g_autofree char *group = !streamer->units && source->monitor ? cgroup_monitor_file(source->group_id) : NULL;
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
-        if (!streamer->units && source->monitor && !cgroup_make_monitor(source->group_id, &group, error))
-                return false;
         g_ptr_array_add(argv, paths->stream);
         if (source->log) {
                 g_ptr_array_add(argv, (void *) "--log");

@@ -266,7 +266,7 @@ static void test_it_enters_its_control_group_before_it_runs(Fixture *fixture, gc
 static void test_without_its_control_group_it_does_not_run(Fixture *fixture, gconstpointer unused) {
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
-        spec.cgroup_file = "/no/such/cgroup.procs";
+        spec.cgroup_file = "/proc/no/such/cgroup.procs";
         run_shell(fixture, spec, "echo ran");
         g_assert_cmpint(WEXITSTATUS(fixture->status), ==, 127);
         g_assert_nonnull(strstr(fixture->errors, "No such file or directory"));
@@ -570,7 +570,7 @@ int main(int argc, char *argv[]) {
                 {"/process/a-detached-helper-goes-on-without-a-word", test_a_detached_helper_goes_on_without_a_word},
                 {"/process/a-held-helper-runs-when-it-is-released", test_a_held_helper_runs_when_it_is_released},
                 {"/process/a-held-helper-enters-the-groups-it-is-told-of", test_a_held_helper_enters_the_groups_it_is_told_of},
-                {"/process/a-held-helper-runs-in-all-its-groups-or-not-at-all", test_a_held_helper_enters_the_groups_it_is_told_of, "/no/such/cgroup.procs"},
+                {"/process/a-held-helper-runs-in-all-its-groups-or-not-at-all", test_a_held_helper_enters_the_groups_it_is_told_of, "/proc/no/such/cgroup.procs"},
                 {"/process/the-end-of-the-service-does-not-release", test_the_end_of_the_service_does_not_release},
                 {"/process/a-helper-dies-with-the-service", test_a_helper_dies_with_the_service},
                 {"/process/a-helper-may-survive-the-service", test_a_helper_may_survive_the_service},
