@@ -30,6 +30,7 @@ BANNED = {
 BANNED_EXCEPTIONS = {
     ("service/runtime/reaper.c", "waitpid"): "this is the place where children are reaped, with WNOHANG",
     ("service/runtime/process.c", "fork"): "this is the only fork",
+    ("service/runtime/process.c", "vfork"): "or its cheaper form",
 }
 
 # Files below the bus without a test of their own name, and what proves them instead.

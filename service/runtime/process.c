@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Helpers: fork, a child that only makes system calls until exec, output in memfds, the end from the reaper. */
+/* Helpers: fork, a child that only makes system calls until exec, output in memfds, the end from the reaper.
+ *
+ * Most are made by vfork(2): no page tables are copied, and neither side has its pages copied afterwards. The service stands still until the child has executed its program, and the child uses the memory of the service, so it is for those
+ * whose way to exec is short (is_quick): they wait for nobody, enter no control group, and do nothing themselves. What run_child writes to is its own frame, above that of the caller, and errno. */
 
 #include "runtime/process.h"
 #include "base/clock.h"
@@ -147,16 +150,17 @@ static void await_release(int fd, int exec_fd) {
                 enter_group(file, exec_fd);
 }
 
-static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, int hold_fd, pid_t service) {
+static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *program, const char *const *environment, int output, int errors, int exec_fd, const int hold_pipe[2], pid_t service) {
         int program_fd = spec->program_fd;
 
+        close_fd(hold_pipe[1]);
         (void) setsid();
         /* A service that died before the call sends no signal any more. */
         if (!spec->hold && !spec->survives && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service))
                 _exit(127);
         reset_signals();
-        if (hold_fd >= 0)
-                await_release(hold_fd, exec_fd);
+        if (hold_pipe[0] >= 0)
+                await_release(hold_pipe[0], exec_fd);
         if (spec->cgroup_file)
                 enter_group(spec->cgroup_file, exec_fd);
         if (children_nofile != RLIM_INFINITY) {
@@ -273,6 +277,10 @@ static bool prepare(Process *process, const ProcessSpec *spec, int exec_pipe[2],
         return true;
 }
 
+static bool is_quick(const ProcessSpec *spec) {
+        return !spec->hold && !spec->call && !spec->spare && !spec->cgroup_file;
+}
+
 static bool start(Process *process, const ProcessSpec *spec, GError **error) {
         static const char *const plain[] = {DEFAULT_PATH, "LANG=C.UTF-8", NULL};
         autofd int null = spec->stdin_fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
@@ -284,12 +292,10 @@ static bool start(Process *process, const ProcessSpec *spec, GError **error) {
                 return false;
         if (spec->stdin_fd < 0)
                 child.stdin_fd = null;
-        pid_t service = getpid(), pid = fork();
-        if (pid == 0) {
-                close_fd(hold_pipe[1]);
+        pid_t service = getpid(), pid = is_quick(spec) ? vfork() : fork();
+        if (pid == 0)
                 run_child(&child, process->program, spec->environment ? spec->environment : plain, spec->output_fd >= 0 ? spec->output_fd : process->output_fd,
-                          spec->errors_fd >= 0 ? spec->errors_fd : process->errors_fd, exec_pipe[1], hold_pipe[0], service);
-        }
+                          spec->errors_fd >= 0 ? spec->errors_fd : process->errors_fd, exec_pipe[1], hold_pipe, service);
         int number = errno;
         close_fd(exec_pipe[1]);
         close_fd(hold_pipe[0]);
