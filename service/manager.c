@@ -10,6 +10,7 @@
 #include "bus/wait-calls.h"
 #include "departure.h"
 #include "manager-interface.h"
+#include "runtime/priority.h"
 #include "settings.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -387,6 +388,7 @@ static bool start(Manager *manager, GError **error) {
                 return error_errno(error, -r, "make the event loop");
         (void) sd_event_set_watchdog(manager->event, true);
         raise_nofile_limit();
+        priority_raise();
         (void) mallopt(M_TRIM_THRESHOLD, SPARE_HEAP);
         (void) mallopt(M_TOP_PAD, SPARE_HEAP / 2);
         (void) mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK); /* as it is, the first large block that is freed would raise it (mallopt(3)) */

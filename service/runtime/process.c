@@ -7,6 +7,7 @@
 #include "runtime/process.h"
 #include "base/clock.h"
 #include "base/auto.h"
+#include "runtime/priority.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -45,6 +46,10 @@ static rlim_t children_nofile = RLIM_INFINITY;
 
 void process_set_nofile_limit(guint64 soft) {
         children_nofile = soft;
+}
+
+static bool is_quick(const ProcessSpec *spec) {
+        return !spec->hold && !spec->call && !spec->spare && !spec->cgroup_file;
 }
 
 /* --- in the child: nothing but system calls --- */
@@ -159,6 +164,8 @@ static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *progr
         if (!spec->hold && !spec->survives && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service))
                 _exit(127);
         reset_signals();
+        if (!is_quick(spec))
+                priority_restore();
         if (hold_pipe[0] >= 0)
                 await_release(hold_pipe[0], exec_fd);
         if (spec->cgroup_file)
@@ -180,6 +187,8 @@ static void G_GNUC_NORETURN run_child(const ProcessSpec *spec, const char *progr
         }
         if (spec->spare && spec->spare(spec->argv))
                 _exit(0);
+        if (is_quick(spec))
+                priority_restore();
         if (program_fd >= 0)
                 (void) execveat(program_fd, "", (char *const *) spec->argv, (char *const *) environment, AT_EMPTY_PATH);
         (void) execve(program, (char *const *) spec->argv, (char *const *) environment);
@@ -275,10 +284,6 @@ static bool prepare(Process *process, const ProcessSpec *spec, int exec_pipe[2],
             (spec->hold && pipe2(hold_pipe, O_CLOEXEC) < 0))
                 return error_errno(error, errno, "prepare to run %s", process->program);
         return true;
-}
-
-static bool is_quick(const ProcessSpec *spec) {
-        return !spec->hold && !spec->call && !spec->spare && !spec->cgroup_file;
 }
 
 static bool start(Process *process, const ProcessSpec *spec, GError **error) {

@@ -128,5 +128,18 @@ def test_system_calls_of_a_read_and_a_start(client):
     client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
 
 
+@on_real_runtime
+def test_the_service_goes_first_and_nothing_that_it_starts(client):
+    path = client.create("plain", "sleep", "1000")
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    may = before == 0 and not subprocess.run(["nice", "-n", "-10", "true"], stderr=subprocess.PIPE, check=True).stderr
+    client.call(path, CONTAINER, "Start")
+    assert os.getpriority(os.PRIO_PROCESS, client.service_pid()) == (-10 if may else before)
+    for what in ("MainPID", "MonitorPID"):
+        nice = os.getpriority(os.PRIO_PROCESS, client.get(path, what))
+        assert nice == before, f"{what} has the nice value {nice}"
+    client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
+
+
 if __name__ == "__main__":
     main()
