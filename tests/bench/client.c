@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A client of conbus that measures what a client sees, through sd-bus. Prints one line for each sample, in microseconds.
  *
- *   client lifecycle ROOTFS N            CreateContainer, Start, WaitFor stopped, Remove of /bin/true
- *   client start-stop ROOTFS N           "START STOP" of one that sleeps; stopped by SIGKILL
- *   client death ROOTFS N                SIGKILL of PID 1 until a Wait is answered
+ *   client lifecycle ROOTFS N MODE       CreateContainer, Start, Wait, Remove of /bin/true; MODE is the key rootfs-mode
+ *   client start-stop ROOTFS N MODE      "START STOP" of one that sleeps; stopped by SIGKILL
+ *   client death ROOTFS N MODE           SIGKILL of PID 1 until a Wait is answered
  *   client create ROOTFS N PREFIX        makes N containers that sleep, named PREFIX0 …
  *   client start PREFIX N                starts them all at once; prints "TOTAL PROPERTY-MEDIAN PROPERTY-MAX DAEMON-MEDIAN DAEMON-MAX": meanwhile a second connection reads a property again and again, and in turns with it asks the bus daemon for something, which nobody else has a part in
  *   client exec NAME N                   Exec of /bin/true in a container that runs, Wait, Remove of the process
@@ -72,13 +72,13 @@ static void verb(sd_bus *bus, const char *path, const char *member) {
         sd_bus_message_unref(call(bus, new_call(bus, path, CONTAINER, member)));
 }
 
-static char *create(sd_bus *bus, const char *rootfs, const char *name, const char *program, const char *argument) {
+static char *create(sd_bus *bus, const char *rootfs, const char *mode, const char *name, const char *program, const char *argument) {
         sd_bus_message *message = new_call(bus, "/io/conbus1", MANAGER, "CreateContainer");
         const char *path;
 
         check(sd_bus_message_append(message, "ss", name, ""), "CreateContainer", NULL);
-        int r = argument ? sd_bus_message_append(message, "a{sv}", 3, "rootfs", "s", rootfs, "network", "s", "none", "command", "as", 2, program, argument)
-                         : sd_bus_message_append(message, "a{sv}", 3, "rootfs", "s", rootfs, "network", "s", "none", "command", "as", 1, program);
+        int r = argument ? sd_bus_message_append(message, "a{sv}", 4, "rootfs", "s", rootfs, "rootfs-mode", "s", mode, "network", "s", "none", "command", "as", 2, program, argument)
+                         : sd_bus_message_append(message, "a{sv}", 4, "rootfs", "s", rootfs, "rootfs-mode", "s", mode, "network", "s", "none", "command", "as", 1, program);
         check(r, "CreateContainer", NULL);
         sd_bus_message *answer = call(bus, message);
         check(sd_bus_message_read(answer, "o", &path), "CreateContainer", NULL);
@@ -111,9 +111,9 @@ static void kill_main(sd_bus *bus, const char *path) {
 
 /* --- what is measured --- */
 
-static void lifecycle(sd_bus *bus, const char *rootfs) {
+static void lifecycle(sd_bus *bus, const char *rootfs, const char *mode) {
         int64_t begin = now_usec();
-        char *path = create(bus, rootfs, "", "/bin/true", NULL);
+        char *path = create(bus, rootfs, mode, "", "/bin/true", NULL);
 
         verb(bus, path, "Start");
         verb(bus, path, "Wait");
@@ -122,8 +122,8 @@ static void lifecycle(sd_bus *bus, const char *rootfs) {
         free(path);
 }
 
-static void start_stop(sd_bus *bus, const char *rootfs) {
-        char *path = create(bus, rootfs, "", "/bin/sleep", "1000");
+static void start_stop(sd_bus *bus, const char *rootfs, const char *mode) {
+        char *path = create(bus, rootfs, mode, "", "/bin/sleep", "1000");
         int64_t begin = now_usec();
 
         verb(bus, path, "Start");
@@ -159,8 +159,8 @@ static void process_until(sd_bus *bus, const unsigned *left) {
         }
 }
 
-static void death(sd_bus *bus, const char *rootfs) {
-        char *path = create(bus, rootfs, "", "/bin/sleep", "1000");
+static void death(sd_bus *bus, const char *rootfs, const char *mode) {
+        char *path = create(bus, rootfs, mode, "", "/bin/sleep", "1000");
         unsigned left = 0;
 
         verb(bus, path, "Start");
@@ -176,7 +176,7 @@ static void death(sd_bus *bus, const char *rootfs) {
 }
 
 static void waits(sd_bus *bus, const char *rootfs, int n_connections, int n_each) {
-        char *path = create(bus, rootfs, "", "/bin/sleep", "1000");
+        char *path = create(bus, rootfs, "overlay", "", "/bin/sleep", "1000");
         sd_bus **connections = calloc((size_t) n_connections, sizeof *connections);
         unsigned left = 0;
 
@@ -323,19 +323,19 @@ int main(int argc, char *argv[]) {
         sd_bus *bus = connect_bus();
 
         sd_bus_message_unref(call(bus, new_call(bus, "/io/conbus1", MANAGER, "ListContainers"))); /* it is awake and knows us */
-        for (int i = 0; argc == 4 && i < atoi(argv[3]); i++) {
+        for (int i = 0; argc == 5 && i < atoi(argv[3]); i++) {
                 if (strcmp(what, "lifecycle") == 0)
-                        lifecycle(bus, argv[2]);
+                        lifecycle(bus, argv[2], argv[4]);
                 else if (strcmp(what, "start-stop") == 0)
-                        start_stop(bus, argv[2]);
+                        start_stop(bus, argv[2], argv[4]);
                 else if (strcmp(what, "death") == 0)
-                        death(bus, argv[2]);
+                        death(bus, argv[2], argv[4]);
         }
         if (strcmp(what, "create") == 0 && argc == 5)
                 for (int i = 0; i < atoi(argv[3]); i++) {
                         char name[256];
                         snprintf(name, sizeof name, "%s%d", argv[4], i);
-                        free(create(bus, argv[2], name, "/bin/sleep", "100000"));
+                        free(create(bus, argv[2], "overlay", name, "/bin/sleep", "100000"));
                 }
         else if (strcmp(what, "start") == 0)
                 start_all(bus, argv[2], atoi(argv[3]));

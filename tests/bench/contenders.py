@@ -11,6 +11,7 @@ import time
 
 SANDBOX = os.environ.get("CONBUS_SANDBOX", "")
 ROOTFS = os.environ.get("CONBUS_TEST_ROOTFS", "")
+MODES = ("read-only", "overlay")  # of a root file system: as it is, or an overlay over it for each container
 PROGRAMS = os.environ.get("CONBUS_BUILD_DIR", "") + "/tests/bench"
 
 
@@ -62,45 +63,47 @@ class Conbus:
         for *_, path in self.busctl("/io/conbus1", "Manager", "ListContainers")[0]:
             self.container(path, "RemoveWith", "a{sv}", 2, "force", "b", "true", "timeout-usec", "t", 0)
 
-    def lifecycle(self, n):
-        return self.client("lifecycle", ROOTFS, n)[0]
+    def lifecycle(self, n, mode):
+        return self.client("lifecycle", ROOTFS, n, mode)[0]
 
-    def start_stop(self, n):
-        return self.client("start-stop", ROOTFS, n)
+    def start_stop(self, n, mode):
+        return self.client("start-stop", ROOTFS, n, mode)
 
     def death(self, n):
-        return self.client("death", ROOTFS, n)[0]
+        return self.client("death", ROOTFS, n, "read-only")[0]
 
 
 class Floor:
     name = "floor"
 
     def __init__(self, conbus):
-        """The floor runs what conbus runs: its config.json, with the filter that the service has learnt by then, and with the root file system as it is instead of an overlay; `compiling` is the same without that filter."""
+        """The floor runs what conbus runs: its config.json, with the filter that the service has learnt by then; `compiling` is the same without that filter."""
         self.directory = f"{SANDBOX}/floor"
         os.makedirs(self.directory)
-        conbus.lifecycle(1)
-        path = conbus.create("template", "/bin/true")
-        conbus.container("template", "Init")
-        spec = json.loads(conbus.container("template", "GetSpec")[0])
-        conbus.remove_all()
-        spec["root"] = {"path": ROOTFS, "readonly": True}
-        container = path.rsplit("/", 1)[1]
-        for name, command in (("true", ["/bin/true"]), ("sleep", ["/bin/sleep", "100000"]), ("compiling", ["/bin/sleep", "100000"])):
-            spec["process"]["args"] = command
-            if name == "compiling":
-                spec.get("annotations", {}).pop("run.oci.seccomp_bpf_data", None)
-            with open(f"{self.directory}/{name}.json", "w", encoding="utf-8") as file:
-                file.write(json.dumps(spec).replace(container, "@ID@").replace(container[:12], "floor"))
+        conbus.lifecycle(1, "read-only")
+        for mode in MODES:
+            path = conbus.create("template", "/bin/true", config=("key", "rootfs-mode", "s", mode))
+            conbus.container("template", "Init")
+            spec = json.loads(conbus.container("template", "GetSpec")[0])
+            conbus.remove_all()
+            if mode == "overlay":
+                spec["root"]["path"] = f"{self.directory}/bundles/@ID@/rootfs"
+            container = path.rsplit("/", 1)[1]
+            for name, command in (("true", ["/bin/true"]), ("sleep", ["/bin/sleep", "100000"]), ("compiling", ["/bin/sleep", "100000"])):
+                spec["process"]["args"] = command
+                if name == "compiling":
+                    spec.get("annotations", {}).pop("run.oci.seccomp_bpf_data", None)
+                with open(f"{self.directory}/{name}-{mode}.json", "w", encoding="utf-8") as file:
+                    file.write(json.dumps(spec).replace(container, "@ID@").replace(container[:12], "floor"))
 
-    def measure(self, template, what, n):
-        return numbers(run(f"{PROGRAMS}/floor", self.directory, f"{self.directory}/{template}.json", what, n))
+    def measure(self, template, what, n, mode="read-only"):
+        return numbers(run(f"{PROGRAMS}/floor", self.directory, f"{self.directory}/{template}-{mode}.json", what, n, *([ROOTFS] if mode == "overlay" else [])))
 
-    def lifecycle(self, n):
-        return self.measure("true", "lifecycle", n)[0]
+    def lifecycle(self, n, mode):
+        return self.measure("true", "lifecycle", n, mode)[0]
 
-    def start_stop(self, n, template="sleep"):
-        return self.measure(template, "start-stop", n)
+    def start_stop(self, n, mode, template="sleep"):
+        return self.measure(template, "start-stop", n, mode)
 
     def learn_process(self, name):
         """The process of a bare conmon exec: that of the container that runs under this name, with another command."""
@@ -126,7 +129,7 @@ class Connection(http.client.HTTPConnection):
 
 
 class Podman:
-    """The persistent REST service of podman with a storage of its own; the same root file system under an overlay, no network."""
+    """The persistent REST service of podman with a storage of its own; the same root file system, no network. Always under an overlay, whatever the mode is: podman makes files of its own in a root file system (etc/hosts, run/.containerenv), which all contenders share."""
 
     name = "peer"
 
@@ -160,7 +163,7 @@ class Podman:
     def remove_all(self):
         run(*self.words, "rm", "--all", "--force", "--time", "0")
 
-    def lifecycle(self, n):
+    def lifecycle(self, n, mode):
         samples = []
         for _ in range(n):
             begin = clock()
@@ -171,7 +174,7 @@ class Podman:
             samples.append(clock() - begin)
         return samples
 
-    def start_stop(self, n):
+    def start_stop(self, n, mode):
         starts, stops = [], []
         for _ in range(n):
             self.create("once", "/bin/sleep", "100000")

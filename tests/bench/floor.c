@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The floor: the same conmon and crun commands that conbusd runs, by posix_spawn(3) and pidfds, and nothing else: no bus, no store, no overlay. Prints one line for each sample, in microseconds.
+/* The floor: the same conmon and crun commands that conbusd runs, by posix_spawn(3) and pidfds, and nothing else: no bus, no store. Prints one line for each sample, in microseconds.
  *
  *   floor DIRECTORY TEMPLATE lifecycle|start-stop|death|exec N     one after the other; start-stop prints "START STOP" (by SIGKILL, so that the payload has no say), death "READABLE EXIT-FILE"
  *   floor DIRECTORY TEMPLATE conmon-exec N                                 /bin/true in a container that runs, under a conmon of its own, until that says the code
  *   floor DIRECTORY TEMPLATE parallel N                                    N starts at once; prints the time until the last has started
  *
- * TEMPLATE is a config.json in which every @ID@ is replaced by the container's id. */
+ * TEMPLATE is a config.json in which every @ID@ is replaced by the container's id. With a further argument, BASE, each container gets an overlay over that directory, on DIRECTORY/bundles/ID/rootfs, and its removal takes it away. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,6 +30,7 @@
 typedef struct Place {
         const char *directory;
         char *template;
+        const char *base; /* of overlays, or NULL */
         int exits; /* inotify of DIRECTORY/exits */
 } Place;
 
@@ -105,6 +107,28 @@ static void write_config(const Container *container) {
                 die("write %s", path);
 }
 
+static void mount_overlay(const Container *container) {
+        static const char *const names[] = {"upper", "work", "rootfs", NULL};
+        char path[4200], options[16384];
+
+        for (const char *const *name = names; *name; name++) {
+                snprintf(path, sizeof path, "%s/%s", container->bundle, *name);
+                if (mkdir(path, 0755) < 0)
+                        die("make %s", path);
+        }
+        snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", container->place->base, container->bundle, container->bundle);
+        if (mount("overlay", path, "overlay", 0, options) < 0 || mount(NULL, path, NULL, MS_PRIVATE, NULL) < 0)
+                die("mount %s", path);
+}
+
+static void unmount_overlay(const Container *container) {
+        char path[4200];
+
+        snprintf(path, sizeof path, "%s/rootfs", container->bundle);
+        if (umount2(path, UMOUNT_NOFOLLOW) < 0)
+                die("unmount %s", path);
+}
+
 static void create(Container *container, const Place *place) {
         static const char digits[] = "0123456789abcdef";
         static unsigned count;
@@ -125,6 +149,8 @@ static void create(Container *container, const Place *place) {
         if (mkdir(container->bundle, 0700) < 0 || mkdir(persist, 0700) < 0)
                 die("make %s", container->bundle);
         write_config(container);
+        if (place->base)
+                mount_overlay(container);
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, start) < 0)
                 die("make the pipes");
         char *const argv[] = {"conmon", "--sync", "--api-version", "--no-sync-log", "-c", container->id, "-u", container->id, "-r", "/usr/bin/crun", "-b", container->bundle, "-p", pidfile, "-n", container->id,
@@ -179,10 +205,12 @@ static void await_exit_file(Container *container) {
 }
 
 static void clean(Container *container) {
-        static const char *const names[] = {"config.json", "pidfile", "log", "crun.log", "attach", "ctl", "winsz", "persist/exit", "persist", NULL};
+        static const char *const names[] = {"config.json", "pidfile", "log", "crun.log", "attach", "ctl", "winsz", "persist/exit", "persist", "upper", "work/work", "work", "rootfs", NULL};
         char path[4200];
 
         crun(container, "delete", "--force");
+        if (container->place->base)
+                unmount_overlay(container);
         for (const char *const *name = names; *name; name++) {
                 snprintf(path, sizeof path, "%s/%s", container->bundle, *name);
                 (void) remove(path);
@@ -380,11 +408,11 @@ int main(int argc, char *argv[]) {
         static const char *const names[] = {"bundles", "exits", "crun", NULL};
         char path[4096];
 
-        if (argc != 5) {
-                fputs("usage: floor DIRECTORY TEMPLATE lifecycle|start-stop|death|exec|conmon-exec|parallel N\n", stderr);
+        if (argc != 5 && argc != 6) {
+                fputs("usage: floor DIRECTORY TEMPLATE lifecycle|start-stop|death|exec|conmon-exec|parallel N [BASE]\n", stderr);
                 return 2;
         }
-        Place place = {.directory = argv[1], .template = read_file(argv[2]), .exits = inotify_init1(IN_CLOEXEC)};
+        Place place = {.directory = argv[1], .template = read_file(argv[2]), .base = argv[5], .exits = inotify_init1(IN_CLOEXEC)};
         int n = atoi(argv[4]);
         for (const char *const *name = names; *name; name++) {
                 snprintf(path, sizeof path, "%s/%s", argv[1], *name);

@@ -63,7 +63,7 @@ def growth(conbus, floor, podman, scale):
         rows.append(start_row(conbus, n))
         for name, words in READS.items():
             series.setdefault(name, []).append(Row(f"{name}, {n} stored containers", "us", "", {"conbus": list(conbus.client("call", 10 if n < 10000 else 3, *words)[0])}))
-        series.setdefault("create + start + wait + remove", []).append(Row(f"create + start + wait + remove, {n} stored containers", "us", "", {"conbus": list(conbus.lifecycle(4 + 4 * scale))}))
+        series.setdefault("create + start + wait + remove", []).append(Row(f"create + start + wait + remove, {n} stored containers", "us", "", {"conbus": list(conbus.lifecycle(4 + 4 * scale, "overlay"))}))
         rows.extend(found[-1] for found in series.values())
     for name, found in series.items():
         judge(found, name)

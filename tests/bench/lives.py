@@ -3,7 +3,7 @@
 
 import os
 
-from contenders import ROOTFS
+from contenders import MODES, ROOTFS
 from rows import Row, at_most, at_most_floor, interleave
 
 
@@ -11,22 +11,31 @@ def n_of(one, podman):
     return 4 if one is not podman else 1
 
 
-def life(conbus, floor, podman, scale):
-    row = Row("create + start + wait + remove of /bin/true", "us", "at most 1.10x the floor, at least 4x faster than podman", met=lambda m: m["conbus"] <= 1.1 * m["floor"] and m["peer"] >= 4 * m["conbus"])
-    interleave((conbus, floor, podman), 5 * scale, lambda one: row.add(one.name, one.lifecycle(n_of(one, podman))))
-    start = Row("start alone", "us", "at most 1.10x the floor", met=at_most_floor(1.1))
-    stop = Row("stop alone (SIGKILL)", "us", "at most 1.10x the floor", met=at_most_floor(1.1))
+def title(row, mode):
+    return row if mode == "read-only" else f"{row}, on an overlay of its own"
+
+
+def life_in(mode, conbus, floor, podman, scale):
+    row = Row(title("create + start + wait + remove of /bin/true", mode), "us", "at most 1.10x the floor, at least 4x faster than podman",
+              met=lambda m: m["conbus"] <= 1.1 * m["floor"] and m["peer"] >= 4 * m["conbus"])
+    interleave((conbus, floor, podman), 5 * scale, lambda one: row.add(one.name, one.lifecycle(n_of(one, podman), mode)))
+    start = Row(title("start alone", mode), "us", "at most 1.10x the floor", met=at_most_floor(1.1))
+    stop = Row(title("stop alone (SIGKILL)", mode), "us", "at most 1.10x the floor", met=at_most_floor(1.1))
     compiling = Row("start alone, crun compiles the filter", "us", "")
 
     def both(one):
-        starts, stops = one.start_stop(n_of(one, podman))
+        starts, stops = one.start_stop(n_of(one, podman), mode)
         start.add(one.name, starts)
         stop.add(one.name, stops)
-        if one is floor:
-            compiling.add(one.name, one.start_stop(4, "compiling")[0])
+        if one is floor and mode == "read-only":
+            compiling.add(one.name, one.start_stop(4, mode, "compiling")[0])
 
     interleave((conbus, floor, podman), 5 * scale, both)
-    return [row, start, compiling, stop]
+    return [row, start, *([compiling] if compiling.samples else []), stop]
+
+
+def life(conbus, floor, podman, scale):
+    return [row for mode in MODES for row in life_in(mode, conbus, floor, podman, scale)]
 
 
 def processor_time():
@@ -38,17 +47,21 @@ def processor_time():
     return 0
 
 
-def work(conbus, floor, podman, scale):
-    """Processor time is nearly the same on a busy machine and an idle one."""
-    row = Row("processor time of such a life, all processes", "us", "at most 1.10x the floor", met=at_most_floor(1.1))
+def work_in(mode, conbus, floor, scale):
+    row = Row(title("processor time of such a life, all processes", mode), "us", "at most 1.10x the floor", met=at_most_floor(1.1))
 
     def measure(one):
         before = processor_time()
-        one.lifecycle(20)
+        one.lifecycle(20, mode)
         row.add(one.name, [(processor_time() - before) // 20])
 
     interleave((conbus, floor), 3 * scale, measure)
-    return [row]
+    return row
+
+
+def work(conbus, floor, podman, scale):
+    """Processor time is nearly the same on a busy machine and an idle one."""
+    return [work_in(mode, conbus, floor, scale) for mode in MODES]
 
 
 def death(conbus, floor, podman, scale):
