@@ -212,6 +212,7 @@ bool engine_adopt(Engine *engine, GError **error) {
 
         kept_remove_strays(engine);
         monitors_adopt(engine);
+        captures_adopt(engine);
         for (guint i = 0; i < containers->len; i++) {
                 Container *container = containers->pdata[i];
                 bool same_boot = g_str_equal(container->life.boot_id, boot_id);

@@ -11,7 +11,9 @@
 #include "runtime/dying.h"
 #include "runtime/output-pipe.h"
 #include <sys/wait.h>
+#include <unistd.h>
 
+#define PREFIX "conbus-capture-"
 #define PATIENCE_USEC (5 * G_USEC_PER_SEC)
 
 struct Capture {
@@ -32,11 +34,11 @@ struct Capture {
         void *userdata;
 };
 
-static void remove_files(Capture *capture) {
+static void remove_files(const char *directory) {
         static const char *const names[] = {"process.json", "crun.log", "", NULL};
 
         for (const char *const *name = names; *name; name++) {
-                g_autofree char *path = g_build_filename(capture->directory, *name, NULL);
+                g_autofree char *path = g_build_filename(directory, *name, NULL);
                 (void) remove(path);
         }
 }
@@ -47,7 +49,7 @@ static void capture_free(Capture *capture) {
         g_clear_error(&capture->error);
         for (unsigned i = 0; i < G_N_ELEMENTS(capture->streams); i++)
                 output_pipe_free(capture->streams[i]);
-        remove_files(capture);
+        remove_files(capture->directory);
         g_queue_remove(&capture->engine->captures, capture);
         quota_give(capture->engine, capture->actor);
         actor_unref(capture->actor);
@@ -175,6 +177,46 @@ void captures_free(Engine *engine) {
         }
 }
 
+/* --- after a crash --- */
+
+static void on_stray_dead(unsigned n_left, void *userdata) {
+        Capture *stray = userdata;
+
+        if (n_left > 0)
+                log_warning("%s: %u processes of what was executed do not die of SIGKILL", container_title(stray->container), n_left);
+        cgroup_remove(stray->group);
+        capture_free(stray);
+}
+
+/* crun has gone with the service that had begun it, the command has not. */
+static void end_stray(Engine *engine, Container *container, const char *name) {
+        Capture *stray = g_new0(Capture, 1);
+
+        *stray = (Capture) {.engine = engine, .container = container_ref(container), .dying = dying_new(engine->event, on_stray_dead, stray), .group = g_build_filename(container->life.cgroup, name, NULL)};
+        stray->directory = g_build_filename(engine->paths->run, "exec", name, NULL);
+        g_queue_push_tail(&engine->captures, stray);
+        dying_add(stray->dying, stray->group);
+        kill_group(stray);
+        if (!dying_await(stray->dying, PATIENCE_USEC))
+                on_stray_dead(0, stray);
+}
+
+void captures_adopt(Engine *engine) {
+        g_autofree char *path = g_build_filename(engine->paths->run, "exec", NULL);
+        g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+        g_autoptr(GPtrArray) containers = registry_list(engine->registry);
+
+        for (const char *name = directory ? g_dir_read_name(directory) : NULL; name; name = g_dir_read_name(directory)) {
+                g_autofree char *stray = g_build_filename(path, name, NULL);
+                if (!g_str_has_prefix(name, PREFIX))
+                        continue;
+                for (guint i = 0; i < containers->len; i++)
+                        if (*((Container *) containers->pdata[i])->life.cgroup)
+                                end_stray(engine, containers->pdata[i], name);
+                remove_files(stray);
+        }
+}
+
 /* --- beginning --- */
 
 static bool write_process(Capture *capture, GVariant *request, const char *path, GError **error) {
@@ -222,7 +264,7 @@ Capture *capture_begin(Engine *engine, Container *container, GVariant *request, 
         *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .dying = dying_new(engine->event, on_dead, capture), .done = done, .userdata = userdata};
         quota_take(engine, actor);
         g_queue_push_tail(&engine->captures, capture);
-        capture->name = g_strdup_printf("conbus-capture-%u", ++last);
+        capture->name = g_strdup_printf(PREFIX "%d-%u", (int) getpid(), ++last); /* not one that a former service has left behind */
         capture->directory = g_build_filename(engine->paths->run, "exec", capture->name, NULL);
         capture->group = *container->life.cgroup ? g_build_filename(container->life.cgroup, capture->name, NULL) : g_strdup("");
         if (begin(capture, request, error))

@@ -113,6 +113,7 @@ void sessions_forget(Container *container); /* the service leaves */
 
 /* capture.c */
 void captures_free(Engine *engine); /* the service leaves: they are killed and not answered; their groups go with that of the container */
+void captures_adopt(Engine *engine); /* what a service that was killed has left behind is ended */
 
 /* session-watch.c */
 bool session_commit_running(Session *session, Actor *actor, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* with the process of session->main */

@@ -75,6 +75,16 @@ def test_a_caller_that_leaves(client):
     wait_for(lambda: len(client.call(path, CONTAINER, "GetProcesses")[0]) == 1 and nothing_left(client, path), "its end", poll=True)
 
 
+def test_the_service_is_killed_meanwhile(client):
+    path = container(client)
+    box = client.begin(path, CONTAINER, "ExecCapture", "asa{sv}", ["sleep", "1000"], {})
+    wait_for(lambda: len(client.call(path, CONTAINER, "GetProcesses")[0]) == 2, "the command", poll=True)
+    client.kill_service(9)
+    expect("NoReply", client.finish, box)
+    wait_for(lambda: len(client.call(path, CONTAINER, "GetProcesses")[0]) == 1 and nothing_left(client, path), "its end", poll=True)
+    assert capture(client, path, "echo", "again") == (0, 0, b"again\n", b"", False)
+
+
 def test_what_cannot_be_executed(client):
     path = container(client)
     expect("RuntimeCommandNotFound", capture, client, path, "/no/such")
