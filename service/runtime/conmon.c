@@ -4,6 +4,7 @@
  * Two descriptors go in: the sync pipe (a packet with PID 1's number or with what crun said) and the start pipe (conmon blocks on one byte). conmon takes an end of file on the start pipe as "go", so a service that died after the fork would let
  * it run unrecorded; it is therefore held before exec (process.c), where an end of file means "do not". The byte waits in the start pipe when exec happens.
  * For crun exec there can be a third, the attach pipe: conmon says on it that its socket is there and blocks on a second byte of the start pipe; after the end the sync pipe brings the code, which is in the exit file as well.
+ * conmon 2.1 gives up where nobody can read its packets, and a process that it has just put into the container would go on without it, and its code be lost with it: so it gets the reading end of the sync pipe, too, which thus outlives the service.
  * crun inherits conmon's stdio for the container and keeps it open, so nothing here is read to an end of file: the sync pipe is packets, and conmon's own words go to a memfd. */
 
 #include "runtime/conmon.h"
@@ -349,8 +350,8 @@ static bool spawn(Conmon *conmon, Reaper *reaper, const ConmonLaunch *launch, GP
         static const char *const pipes[] = {"SYNC", "START", "ATTACH"};
         const ConmonExec *exec = launch->exec;
         autofd int sync = -1, start = -1, attach = -1, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        int fds[CONMON_FDS_MAX + G_N_ELEMENTS(pipes) + 1];
-        unsigned n_given = exec ? exec->n_fds : 0, n_pipes = n_pipes_of(launch);
+        int fds[CONMON_FDS_MAX + G_N_ELEMENTS(pipes) + 2];
+        unsigned n_given = exec ? exec->n_fds : 0, n_pipes = n_pipes_of(launch), n_fds = n_given + n_pipes;
         g_autoptr(GPtrArray) environment = g_ptr_array_new_with_free_func(g_free);
 
         if (!make_pipe("sync", &conmon->sync_fd, &sync, error) || !make_pipe("start", &conmon->start_fd, &start, error) ||
@@ -363,12 +364,15 @@ static bool spawn(Conmon *conmon, Reaper *reaper, const ConmonLaunch *launch, GP
         fds[n_given] = sync;
         fds[n_given + 1] = start;
         fds[n_given + 2] = attach;
-        fds[n_given + n_pipes] = crun_fd;
+        if (crun_fd >= 0)
+                fds[n_fds++] = crun_fd; /* crun_path() knows the place */
+        if (exec)
+                fds[n_fds++] = conmon->sync_fd;
         g_ptr_array_add(environment, g_strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
         for (unsigned i = 0; i < n_pipes; i++)
                 g_ptr_array_add(environment, g_strdup_printf("_OCI_%sPIPE=%u", pipes[i], 3 + n_given + i));
         g_ptr_array_add(environment, NULL);
-        ProcessSpec spec = {.argv = (const char *const *) argv->pdata, .environment = (const char *const *) environment->pdata, .fds = fds, .n_fds = n_given + n_pipes + (crun_fd >= 0), .program_fd = -1, .stdin_fd = -1, .output_fd = null, .errors_fd = conmon->errors_fd, .hold = true, .cgroup_file = launch->cgroup_file};
+        ProcessSpec spec = {.argv = (const char *const *) argv->pdata, .environment = (const char *const *) environment->pdata, .fds = fds, .n_fds = n_fds, .program_fd = -1, .stdin_fd = -1, .output_fd = null, .errors_fd = conmon->errors_fd, .hold = true, .cgroup_file = launch->cgroup_file};
         if (exec && exec->stdio) {
                 spec.stdin_fd = exec->stdio[0];
                 spec.output_fd = exec->stdio[1];

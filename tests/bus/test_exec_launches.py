@@ -136,6 +136,22 @@ def test_conmon_dies_in_a_launch(client):
     finish(client, path, census)
 
 
+def test_the_service_dies_in_a_launch(client):
+    """conmon does not miss it, and keeps the code."""
+    census = Census(client)
+    path = container(client)
+    for program, point in (("conmon", "create"), ("crun", "exec"), ("crun", "exec-done"), ("conmon", "created")):
+        process, _ = execute(client, path, "sh", "-c", "exit 6", start=False)
+        gate = Gate(program, point)
+        client.begin(process, PROCESS, "Start")
+        gate.reached()
+        client.kill_service()
+        gate.open()
+        assert wait(client, process) == (6, 0), (program, point)
+        client.call(process, PROCESS, "Remove", "s", "normal")
+    finish(client, path, census)
+
+
 def test_conmon_dies_in_a_launch_without_a_service(client):
     """Neither lost nor hidden: the process is there as one without a conmon, and ends with the container or before."""
     census = Census(client)

@@ -53,8 +53,8 @@ static void answer(Conmon *conmon, int data, const char *message) {
         g_autofree char *escaped = message ? g_strescape(message, "`") : NULL;
         g_autofree char *text = escaped ? g_strdup_printf("{\"data\": %d, \"message\": \"%s\"}\n", data, escaped) : g_strdup_printf("{\"data\": %d}\n", data);
 
-        if (conmon->sync_fd >= 0)
-                (void) send(conmon->sync_fd, text, strlen(text), MSG_NOSIGNAL);
+        if (conmon->sync_fd >= 0 && send(conmon->sync_fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+                give_up("[conmon:e]: Unable to send container stderr message to parent: %s", strerror(errno));
 }
 
 /* --- crun create --- */
