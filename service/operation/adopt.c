@@ -182,8 +182,10 @@ static bool adopt_ended(Engine *engine, Container *container) {
 static bool adopt_same_boot(Engine *engine, Container *container, GError **error) {
         State state = container->life.state;
 
-        if (!container->life.run_open)
+        if (!container->life.run_open) {
+                health_adopt_rest(engine, container);
                 return true;
+        }
         if (!state_is_active(state) && state != STATE_UNKNOWN)
                 return undo_launch(engine, container, error);
         return restore_processes(container) ? adopt_living(engine, container, error) : adopt_ended(engine, container);

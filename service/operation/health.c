@@ -411,6 +411,11 @@ void health_adopt_ended(Engine *engine, Container *container) {
                 (void) health_of(engine, container);
 }
 
+void health_adopt_rest(Engine *engine, Container *container) {
+        if (container_has_health(container) && *container->life.health)
+                set_status(health_of(engine, container), "stopped", NULL);
+}
+
 static void end_check(struct Health *health, ConbusError code, const char *why) {
         g_autoptr(GError) error = NULL;
 

@@ -387,6 +387,17 @@ static void test_a_cleanup_is_done(Fixture *fixture, gconstpointer unused) {
         fixture_expect_events(fixture, "cleanup ");
 }
 
+static void test_the_health_of_an_ended_one_is_said(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add(fixture, "web", "{'health': <{'test': <['CMD', 'true']>}>}");
+
+        fixture_exit(fixture, container, NULL);
+        container = crash(fixture, "UPDATE life SET health = 'healthy'");
+        g_assert_cmpstr(container->life.health, ==, "stopped");
+        fixture_expect_events(fixture, "health-status ");
+        container = crash(fixture, NULL);
+        fixture_expect_events(fixture, "health-status ");
+}
+
 static bool is_empty(void *userdata) {
         return registry_count(((Fixture *) userdata)->registry, N_STATES) == 0;
 }
@@ -609,6 +620,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_stop_whose_signal_was_not_sent);
         FAKES_ADD(a_health_actions_stop_is_followed_by_its_restart);
         FAKES_ADD(a_cleanup_is_done);
+        FAKES_ADD(the_health_of_an_ended_one_is_said);
         FAKES_ADD(a_removal_is_finished);
         FAKES_ADD(an_auto_removal_is_done);
         FAKES_ADD(a_planned_restart_comes);
