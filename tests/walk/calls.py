@@ -5,7 +5,8 @@ import json
 import os
 import time
 
-from life import check, expected
+from life import check, expected, run_is_open
+from processes import COMMANDS, ENDLESS, ended_by
 from waits import NEVER, Request, answers, refusal
 from wire import Variant
 from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME
@@ -13,10 +14,12 @@ from world import CONTAINER, HEALTH, MANAGER, MANAGER_PATH, NAME
 PREFIXES = ("io.conbus1.Error.", "org.freedesktop.DBus.Error.")
 LEFT = ("NoReply", "ServiceUnknown", "Disconnected", "NameHasNoOwner")  # the service died before it could answer
 GONE = ("Removed", "UnknownObject", "UnknownMethod", "NoSuchContainer")
+EXECS = ("Exec", "ExecCapture")
+FAILED_EXECS = {"RuntimeFailed", "UnitFailed", "MonitorFailed", "RuntimePermissionDenied", "RuntimeCommandNotFound"}
 LAUNCHES = ("Init", "Start", "Restart")
 KEPT = {"Init", "Start", "Restart", "Stop"}  # whose failures LastErrorName remembers
 SIGNATURES = {"InitWith": "a{sv}", "StartWith": "a{sv}", "StopWith": "a{sv}", "RestartWith": "a{sv}", "RemoveWith": "a{sv}", "Kill": "si", "Rename": "s", "SetRestartPolicy": "su", "Cleanup": "a{sv}",
-              "WaitFor": "asa{sv}", "OpenWait": "asa{sv}", "WaitAny": "a(ot)asa{sv}"}
+              "Exec": "asa{sv}", "ExecCapture": "asa{sv}", "WaitFor": "asa{sv}", "OpenWait": "asa{sv}", "WaitAny": "a(ot)asa{sv}"}
 
 
 class Cause:
@@ -36,7 +39,7 @@ class Call:
         self.world, self.sender, self.container, self.member, self.values = peer.world, peer.name, container, member, values
         self.verb, self.request, self.entries = verb, request, entries
         self.path = container.path if container else None
-        self.awaits = self._awaited(step or {})
+        self.step, self.awaits = step or {}, self._awaited(step or {})
         self.recursive, self.with_dependents = bool(step and step.get("recursive")), bool(step and step.get("dependents"))
         self.watched = [container, *container.all_dependencies(), *container.all_dependents()] if container else [entry for entry, _ in entries]
         self.first = {other.path: peer.position(other.path) for other in self.watched}
@@ -162,16 +165,22 @@ class Call:
             return
         run_ended = len({life["Result"] for life in window}) > 1 or len({life["Run"] for life in window}) > 1 or any(self.container.outcomes(life) for life in window)
         allowed |= set(GONE) if was_gone else set()
-        if run_ended and self.verb in ("Init", "Start", "Restart", "Kill", "Pause", "Resume", "Cleanup", "Check"):
+        if run_ended and self.verb in ("Init", "Start", "Restart", "Kill", "Pause", "Resume", "Cleanup", "Check", *EXECS):
             allowed |= {"NotRunning"}
+        if self.verb in EXECS and (run_ended or self.container.disturbed):
+            allowed |= FAILED_EXECS
+        if self.verb in EXECS and self.values[0][0] == "missing":
+            allowed |= {"RuntimeCommandNotFound"}
+        if self.verb == "ExecCapture" and self.values[0] == ENDLESS:
+            allowed |= {"Timeout"}
         if self.verb in ("Init", "Start", "Restart") and self.container.disturbed:
-            allowed |= {"MonitorFailed", "RuntimeFailed"}
+            allowed |= {"MonitorFailed", "RuntimeFailed"} | ({"UnitFailed"} if self.container.killed_monitors else set())  # its scope could not be started
         if was_gone and self.verb == "Check":
             allowed |= {"Cancelled"}
         if self.verb == "Rename":
             allowed |= {"NameInUse"} if self.world.is_taken(self.values[0], self.container) else set()
         check(error in allowed, f"{self} fails with {error} ({body[0] if body else ''}); {sorted(states)} allows {sorted(allowed)}")
-        if self.verb in KEPT and error in ("MonitorFailed", "RuntimeFailed", "DependencyFailed"):
+        if self.verb in KEPT and error in ("MonitorFailed", "RuntimeFailed", "UnitFailed", "DependencyFailed"):
             check(was_gone or any(life["LastErrorName"].endswith("." + error) for life in window), f"{self} failed with {error}, but LastErrorName does not say so")
 
     def _check_others(self):
@@ -190,6 +199,22 @@ class Call:
         dying = len({life["Run"] for life in window}) > 1 or any(life["State"] != "running" or self.container.outcomes(life) for life in window)
         allowed = {0 if passes else 1 for passes in self.container.verdicts.since(self.codes)}
         check(dying or code in allowed, f"{self} says {code}, the file allows {sorted(allowed)}")
+
+    def _check_exec(self, body):
+        path, pid = body
+        check(path in self.world.processes and path.startswith(self.path + "/process/"), f"{self} returns {path}, which was never announced")
+        if "start" in self.values[1] and not self.values[1]["start"].value:
+            check(pid == 0, f"{self} says that it runs")
+        else:
+            check(any(f"{self.path}/process/{event.get('session')}" == path for event in self._events("exec")), f"{self} returns {path}, but no event says that it runs")
+
+    def _check_capture(self, body, window):
+        code = COMMANDS[self.step["command"]][1]
+        allowed = {(code, 0)}
+        if any(self.container.outcomes(life) for life in window) or len({life["Run"] for life in window}) > 1 or any(not run_is_open(life) for life in window):
+            allowed |= {ended_by(number) for number in (9, 15, 1, 10, 12)}
+        check(body[:2] in allowed, f"{self} says {body[:2]}; possible: {sorted(allowed, key=str)}")
+        check(self._events("exec"), f"{self} succeeds without an event")
 
     def _check_effect(self, body, window):
         last = window[-1]
@@ -211,6 +236,10 @@ class Call:
             check(self._window()[-1] is None, f"{self} succeeds before it is gone")
         elif self.verb == "Check":
             self._check_health(body, window)
+        elif self.verb == "Exec":
+            self._check_exec(body)
+        elif self.verb == "ExecCapture":
+            self._check_capture(body, window)
         elif self.verb == "Rename":
             check(self._events("rename") or any(life["Name"] == self.values[0] for life in window), f"{self} has no effect")
         elif self.verb == "SetRestartPolicy":
@@ -325,16 +354,30 @@ class Pipe:
         answer = json.loads(lines[0])
         call.reply_time = time.monotonic()
         call.world.trace(f"    {call} => {lines[0][:120]}")
-        lives = call.container.lives_of(call.reply_epoch)
         body = (answer["condition"], answer["run"], answer["exit-code"], answer["signal"], answer["result"])
+        if call.reply_epoch != call.world.epoch:
+            self._check_later(*body)
+            return
+        lives = call.container.lives_of(call.reply_epoch)
         check_answer(call, call.container, call.request, (call.sent, call.end, call.end), "", body, len(lives) - 1, lives[-1] is None, exact=False)
+
+    def _check_later(self, condition, run, code, signal, result):
+        """Told by a successor of the service, which was handed the pipe. What happened while there was none nobody has seen, so only ends can be judged."""
+        call, container = self.call, self.call.container
+        lives, record = container.lives_since(call.reply_epoch), container.finished.get(run)
+        met = any(other == condition and number in (run, 0) for _, other, number in answers(call.request, lives, call.sent, call.end, len(lives) - 1, lambda index: True))
+        if condition in ("stopped", "exited"):
+            check(met or container.lossy, f"{call} answers {condition} of run {run} after a restart of the service, which did not happen")
+            check(record is not None, f"{call} answers {condition} of run {run}, which has no end")
+        check((code, signal, result) in (record, (-1, 0, "")), f"{call} answers {code} {signal} {result} after a restart of the service, the record says {record}")
+        check(record != (code, signal, result) or condition != "timeout", f"{call} has a code though it timed out")
 
     def is_overdue(self):
         call = self.call
-        if call.reply_epoch != call.world.epoch or call.request.timeout is not None:
+        if call.request.timeout is not None:
             return False
-        lives = call.container.lives
-        possible = answers(call.request, lives, call.sent, call.end, len(lives) - 1, call.container.restarts_in(call.reply_epoch))
+        lives, same = call.container.lives_since(call.reply_epoch), call.reply_epoch == call.world.epoch
+        possible = answers(call.request, lives, call.sent, call.end, len(lives) - 1, call.container.restarts_in(call.reply_epoch) if same else lambda index: True)
         return possible and all(condition is not NEVER for _, condition, _ in possible)
 
 

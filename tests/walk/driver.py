@@ -8,7 +8,9 @@ import time
 
 import health
 from calls import LAUNCHES, Call, Pipe, options
+from exec_steps import ExecSteps, kill
 from life import ACTIVE, check, decide, run_is_open
+from process_calls import ProcessCall
 from sequence import PAYLOAD
 from waits import Request
 from wire import Variant
@@ -20,11 +22,11 @@ LURK = 0.1  # seconds
 CHUNK = 16  # calls that one client has open at most before the walk waits for some answer
 
 
-class Driver(World):
+class Driver(ExecSteps, World):
     def __init__(self, fakes, trace):
-        self.answered, self.pipes, self.peers, self.names, self.n_sequences, self.n_steps = [], [], [], [], 0, 0
+        self.answered, self.pipes, self.peers, self.names, self.n_sequences, self.n_steps, self.n_executed, self.n_captured = [], [], [], [], 0, 0, 0, 0
         self.mirror, self.n_checked, self.n_open_pipes = {}, 0, 0
-        self.base = make_base(f"{os.environ['CONBUS_SANDBOX']}/walk-rootfs")
+        self.base = make_base(f"{os.environ.get('CONBUS_SANDBOX') or os.environ['CONBUS_MACHINE']}/walk-rootfs")
         super().__init__(fakes, trace)
         self.wait(lambda: self.synced, "the service")
         self.known_seq = self.seq
@@ -310,7 +312,7 @@ class Driver(World):
     def unsettled(self, present):
         open_calls = [str(call) for peer in self.peers for call in peer.pending.values() if call.verb]
         busy = [f"{container.life['Name']} {container.life['State']} {container.life['Operation']} next={container.life['NextRestartTimestamp']}" for container in present if not self.is_settled(container)]
-        return "rest; still open: " + "; ".join(open_calls + busy + [str(answer.call if isinstance(answer, Pipe) else answer) for answer in self.answered] + ([] if self.synced else ["not synced"]))
+        return "rest; still open: " + "; ".join(open_calls + busy + [f"{process.name} {process.life['State']}" for process in self.processes_of(present)] + [str(answer.call if isinstance(answer, Pipe) else answer) for answer in self.answered] + ([] if self.synced else ["not synced"]))
 
     def settle(self, present):
         for container in present:
@@ -322,7 +324,7 @@ class Driver(World):
             self.let_dependents_start(present)
             self.let_launches_end(self.open_launches())
             self.stop_endless(present)
-            return self.synced and not self.leaving and not self.answered and not self.n_open_pipes and not any(call.verb for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
+            return self.end_processes(present) and self.synced and not self.leaving and not self.answered and not self.n_open_pipes and not any(call.verb or isinstance(call, ProcessCall) for peer in self.peers for call in peer.pending.values()) and all(self.is_settled(container) for container in present)
 
         while True:
             self.wait(quiet, lambda: self.unsettled(present))
@@ -345,14 +347,14 @@ class Driver(World):
                 continue
             if not container.verdicts.passes:
                 self.set_verdict(container, False)
-            if container.life["State"] == "paused" and not any(call.container is container and call.verb == "Resume" for peer in self.peers for call in peer.pending.values()):
+            if container.life["State"] == "paused" and not self.is_open(container, "Resume"):
                 self.send(self.peers[0], container, "Resume", (), "Resume")
 
     def let_dependents_start(self, present):
         """A policy that restarts what depends on a paused container tries for ever."""
         for container in present:
             if not container.gone and container.life["State"] == "paused" and any(not other.gone and other.life["NextRestartTimestamp"] for other in container.all_dependents()):
-                if not any(call.container is container and call.verb == "Resume" for peer in self.peers for call in peer.pending.values()):
+                if not self.is_open(container, "Resume"):
                     self.send(self.peers[0], container, "Resume", (), "Resume")
 
     def stop_endless(self, present):
@@ -360,7 +362,7 @@ class Driver(World):
         for container in present:
             life, code = container.life, container.config["brief"]
             endless = life["RestartPolicy"] in ("always", "unless-stopped") or (life["RestartPolicy"] == "on-failure" and code and not life["RestartMax"])
-            if code is not None and endless and not container.gone and life["NextRestartTimestamp"] and not any(call.container is container and call.verb == "Stop" for peer in self.peers for call in peer.pending.values()):
+            if code is not None and endless and not container.gone and life["NextRestartTimestamp"] and not self.is_open(container, "Stop"):
                 self.send(self.peers[0], container, "Stop", (), "Stop")
 
     def finish_doubtful(self, present):
@@ -385,6 +387,11 @@ class Driver(World):
         records = [self.begin("ListRuns", "su", container.life["Id"], 0) if container.life["Run"] or container.finished else ["none", None] for container in present]
         answers = [None if container.gone else self.begin("ShouldRestart", path=container.path, interface=CONTAINER) for container in present]
         checks = [self.begin_health(container) if container.config["health"] and not container.gone else None for container in present]
+        groups = [None if container.gone or container.life["State"] != "running" else self.begin_processes(container) for container in present]
+        for container, box in zip(present, groups, strict=True):
+            if box:
+                self.compare_processes(container, self.finish(box)[0])
+            container.executions.compare(container, [process for process in self.processes.values() if process.container is container])
         for container, box, answer, results in zip(present, records, answers, checks, strict=True):
             self.compare_records(container, self.finish(box)[0] if box[1:] != [None] else [])
             if answer:
@@ -406,6 +413,7 @@ class Driver(World):
             check(properties[key] == value, f"{key} is {properties[key]}, the last signal said {value}")
         check(not life["MainPID"] or os.path.exists(f"/proc/{life['MainPID']}"), "PID 1 is gone and nobody noticed")
         check(bool(life["MainPID"]) == (life["State"] in ACTIVE) == run_is_open(life), "State, MainPID and Result contradict one another")
+        check(not life["Processes"], "processes are left")
         check(life["Supervised"] == (life["State"] in ACTIVE and life["Run"] not in container.killed_monitors), "Supervised is not true")
         check(not (container.config["auto_remove"] and life["State"] == "exited" and container.finished) or any(not other.gone for other in container.dependents), "auto-remove did not remove it")
         check(answer == decide(life), f"ShouldRestart says {answer}, the model {decide(life)}")
@@ -429,6 +437,9 @@ class Driver(World):
                 self.send(self.peers[0], container, "RemoveWith", (options(force=True, timeout_usec=0, dependents=True),), "RemoveForce", step={"dependents": True})
         self.wait(lambda: all(container.gone for container in present), "removal")
         self.wait(lambda: not self.answered and not self.n_open_pipes and not self.pipes and not any(peer.pending for peer in self.peers), lambda: "answer of " + "; ".join(str(call) for peer in self.peers for call in peer.pending.values()))
+        for container in present:
+            self.n_executed += len(container.executions.begun)
+            self.n_captured += container.executions.n_captured
         self.forget_gone()
         self.names.clear()
 
@@ -460,10 +471,3 @@ class Ping:
 
     def __str__(self):
         return "Ping"
-
-
-def kill(pid, signal):
-    try:
-        os.kill(pid, signal)
-    except ProcessLookupError:
-        pass

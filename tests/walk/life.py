@@ -6,6 +6,7 @@ A life is the properties as the signals of one commit left them. `explain` takes
 ACTIVE = ("initialized", "running", "paused", "stopping")
 STAMPS = {"StateTimestamp", "StartTimestamp", "FinishTimestamp", "LastErrorTimestamp"}
 STATE = {"State", "StateReason", "StateTimestamp", "Operation"}
+PLACE = {"ControlGroup", "Unit", "Slice"}  # the latter two where there is a service manager
 ERRORS = {"LastErrorName", "LastErrorMessage", "LastErrorTimestamp"}
 STOP_VERBS = {"Stop", "Restart", "Remove"}  # Remove ends what is initialized
 START_VERBS = {"Start", "Restart"}
@@ -31,6 +32,8 @@ TABLE = {
     "RemoveForce": ("ok",) * 8,
     "Sync": ("ok",) * 8,
     "Check": (NR, IS, "ok", IS, IS, NR, NR, IS),
+    "Exec": (NR, IS, "ok", IS, IS, NR, NR, IS),
+    "ExecCapture": (NR, IS, "ok", IS, IS, NR, NR, IS),
 }
 
 
@@ -108,6 +111,7 @@ class Rules:
         self.auto_remove, self.first_backoff, self.backoff_max = config["auto_remove"], config["restart_sec"], config["backoff_max"]
         self.notify = config["notify"]
         self.health, self.health_restart = config["health"], False  # health_restart: the stop that is under way is that of a restart by health; None: perhaps
+        self.health_owes = False  # health has planned a restart, and no run has been started since: a launch that a restart of the service has undone is made again
         self.world, self.backoffs = world, {0}  # what the service may count as the last back-off; more than one after a restart of the service, which may have planned unseen
 
     def explain(self, old, new, facts):
@@ -147,6 +151,8 @@ class Rules:
             return "nothing"
         if rest <= ERRORS:
             return "failure"
+        if rest <= {"Processes"}:
+            return "processes"
         if "Run" in rest:
             return "open"
         if "Name" in rest or "RestartPolicy" in rest or "RestartMax" in rest or "ConfigGeneration" in rest:
@@ -169,6 +175,10 @@ class Rules:
 
     def _nothing(self, old, new, facts):
         return set(), ()
+
+    def _processes(self, old, new, facts):
+        """Each of them has a life of its own (processes.py)."""
+        return {"Processes"}, ()
 
     def _failure(self, old, new, facts):
         check(self.world.causes(LAUNCH_VERBS | STOP_VERBS) or old["RestartPolicy"] != "no" or self.health or facts.dependent_is_due, "an error is remembered, but nothing that could fail is under way")
@@ -201,12 +211,13 @@ class Rules:
     def _init(self, old, new, facts):
         check(run_is_open(old), "initialized without an open run")
         check(not new["StoppedByUser"] and new["Supervised"] and new["MainPID"] > 0 and not new["LastErrorName"], "what Init resets is not reset")
-        return STATE | ERRORS | {"StoppedByUser", "Supervised", "MainPID", "ControlGroup"}, ("init",)
+        return STATE | ERRORS | {"StoppedByUser", "Supervised", "MainPID"} | PLACE, ("init",)
 
     def _start(self, old, new, facts):
         check(new["StartTimestamp"] > 0 and len(facts.started) == 1 and facts.started[0] == (new["Run"], new["MainPID"]), "RunStarted is missing or wrong")
         check(self.world.causes(START_VERBS) or old["StateReason"] == "policy" or facts.dependent_is_due, "a start that nobody asked for")
         check(facts.dependencies_were_up, "it is started before what it depends on runs")
+        self.health_owes = False
         return STATE | {"StartTimestamp"}, ("start",)
 
     def _ready(self, old, new, facts):
@@ -270,7 +281,7 @@ class Rules:
         check(self.world.was_disturbed(), "a launch failed without a reason")
         if new["NextRestartTimestamp"]:
             self._check_plan(old, new)
-        return STATE | {"FinishTimestamp", "ExitCode", "Result", "MonitorPID", "NextRestartTimestamp", "Supervised", "ControlGroup"}, ("died",)
+        return STATE | {"FinishTimestamp", "ExitCode", "Result", "MonitorPID", "NextRestartTimestamp", "Supervised"} | PLACE, ("died",)
 
     def _failed_attempt(self, old, new, facts):
         check(self.world.was_disturbed() or self.world.dependencies, "an attempt of the policy failed without a reason")
@@ -309,16 +320,19 @@ class Rules:
         planned, due = new["NextRestartTimestamp"] != 0, {True} if self.health_restart else {decide(old)[0]}
         if self.health_restart is None or self._acts(old, "restart"):
             due.add(True)
+        if self.health_owes and old["StartTimestamp"] == 0 and not old["StoppedByUser"]:
+            due.add(True)
         if old["StartTimestamp"] == 0 and old["RestartCount"]:  # the policy's own attempt, which counts as one that failed if it came to its end in its hands
             due.add(not old["StoppedByUser"] and attempts_left(old))
         if not own or verbs - own:
             check(planned in due or (own and not planned), f"a restart is {'planned' if planned else 'not planned'}, but the policy says {due}")
         else:
             check(not planned, "a restart is planned in the middle of another operation")
+        self.health_owes = planned and (self.health_owes or self.health_restart is not False or bool(self._acts(old, "restart")))
         self.health_restart = False
         if planned:
             self._check_plan(old, new)
-        return STATE | {"NextRestartTimestamp", "ControlGroup"}, ("cleanup",)
+        return STATE | PLACE | {"NextRestartTimestamp"}, ("cleanup",)
 
     def _removing(self, old, new, facts):
         mine = self.auto_remove and old["State"] == "exited" and not old["NextRestartTimestamp"]
@@ -364,7 +378,7 @@ class Rules:
         check(not kill or kill["actor"] or self._acts(old, "kill"), "health kills without a reason")
         check(not kill or not kill["actor"] or kill["signal"] not in WISHES or new["StoppedByUser"], "a Kill that is a wish to stop is none")
         # These come without a change of a property as well.
-        free = {"kill", "sync"} | ({"restart"} if rule != "open" else set())
+        free = {"kill", "sync", "exec", "exec-died"} | ({"restart"} if rule != "open" else set())
         seen = [event["action"] for event in facts.events]
         check([action for action in seen if action not in free] == list(events), f"the events of {rule} are {seen}, not {list(events)}")
         died = facts.event("died")

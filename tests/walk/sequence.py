@@ -7,7 +7,7 @@ import random
 
 PAYLOAD = ("sh", "-c", "trap 'exit 0' USR1; trap 'exit 3' USR2; trap 'exit 7' TERM; trap '' HUP; while :; do sleep 100000 & wait; done")
 STEPS = {"start": 14, "init": 4, "stop": 8, "restart": 6, "kill": 6, "pause": 3, "resume": 3, "rename": 2, "policy": 3, "remove": 3, "cleanup": 3, "sync": 2,
-         "wait": 22, "end": 12, "conmon": 1.5, "service": 0.3, "vanish": 0.4, "settle": 4, "turn": 8}
+         "exec": 7, "capture": 1.5, "process": 10, "wait": 22, "end": 12, "conmon": 1.5, "service": 0.3, "vanish": 0.4, "settle": 4, "turn": 8}
 HEALTH_STEPS = {"verdict": 14, "check": 12}  # of a container with a health check
 SIGNALS = (9, 15, 1, 10, 12)
 CONDITIONS = ("stopped", "exited", "running", "initialized", "paused", "created", "removed", "ready", "removing")
@@ -15,9 +15,10 @@ HEALTH_CONDITIONS = ("healthy", "unhealthy")
 
 
 class Batch:
-    def __init__(self, seed, n_sequences, n_peers):
+    def __init__(self, seed, n_sequences, n_peers, weights=None, signals=(9, 9, 15)):
+        """weights: other ones than those of STEPS; signals: what the service may get."""
         self.seed, self.containers, self.steps = seed, [], []
-        lanes = [make_sequence(number, self.containers, n_peers) for number in range(seed, seed + n_sequences)]
+        lanes = [make_sequence(number, self.containers, n_peers, {**STEPS, **(weights or {})}, signals) for number in range(seed, seed + n_sequences)]
         choose = random.Random(seed)
         while any(lanes):
             lane = choose.choices(lanes, [len(lane) for lane in lanes])[0]
@@ -53,13 +54,22 @@ class Batch:
         return "\n".join([f"container {i}: {config}" for i, config in enumerate(self.containers)] + [" ".join(f"{key}={value}" for key, value in step.items()) for step in self.steps])
 
 
-def make_sequence(seed, containers, n_peers):
+def make_sequence(seed, containers, n_peers, weights, signals):
     """Adds its containers to the list, returns its steps."""
     choose, first = random.Random(seed), len(containers)
     for _ in range(choose.choice((1, 1, 1, 2, 3))):
         depends = [other for other in range(first, len(containers)) if choose.random() < 0.6]
         containers.append({"sequence": seed, "depends": depends, **make_config(choose)})
-    return [make_step(choose, index, containers[index], n_peers) for index in choose.choices(range(first, len(containers)), k=choose.randrange(4, 15))]
+    steps = [make_step(choose, index, containers[index], n_peers, weights, signals) for index in choose.choices(range(first, len(containers)), k=choose.randrange(4, 15))]
+    return [step for last in steps for step in [*lead_up(choose, last), last]]
+
+
+def lead_up(choose, step):
+    """What is executed at any moment mostly finds nothing that runs."""
+    common = {"container": step["container"], "peer": step["peer"]}
+    if step["kind"] in ("exec", "capture") and choose.random() < 0.7:
+        return [{"kind": "start", **common}, {"kind": "settle", **common}]
+    return [{"kind": "settle", **common}] if step["kind"] == "process" and choose.random() < 0.4 else []
 
 
 def make_config(choose):
@@ -83,8 +93,8 @@ def make_health(choose):
             "startup": startup, "sick": choose.random() < 0.3}
 
 
-def make_step(choose, index, config, n_peers):
-    kinds = {**STEPS, **HEALTH_STEPS} if config["health"] else STEPS
+def make_step(choose, index, config, n_peers, weights, signals):
+    kinds = {**weights, **HEALTH_STEPS} if config["health"] else weights
     kind = choose.choices(list(kinds), list(kinds.values()))[0]
     step = {"kind": kind, "container": index, "peer": choose.randrange(n_peers)}
     if kind in ("start", "init", "restart"):
@@ -102,7 +112,7 @@ def make_step(choose, index, config, n_peers):
     if kind == "end":
         step["signal"] = choose.choice((9, 10, 12, 12))
     if kind == "service":
-        step["signal"], step["pending"] = choose.choice((9, 9, 15)), choose.random() < 0.5
+        step["signal"], step["pending"] = choose.choice(signals), choose.random() < 0.5
     if kind == "rename":
         step["name"] = f"n{choose.randrange(16)}"
     if kind == "policy":
@@ -110,11 +120,37 @@ def make_step(choose, index, config, n_peers):
         step["max"] = choose.choice((0, 2)) if step["policy"] == "on-failure" else 0
     if kind == "cleanup":
         step["only_stopped"] = choose.random() < 0.3
+    if kind in ("exec", "capture"):
+        make_exec(choose, step)
+    if kind == "process":
+        make_process_step(choose, step)
     if kind == "wait":
         make_wait(choose, step, CONDITIONS + 2 * HEALTH_CONDITIONS if config["health"] else CONDITIONS)
     if kind == "turn":
         step["count"] = choose.choice((1, 1, 3, 10))
     return step
+
+
+def make_exec(choose, step):
+    if step["kind"] == "capture":
+        step["command"] = choose.choice(("true", "false", "sh", "/bin/sh", "sleep", "missing"))
+        return
+    step["command"] = choose.choice(("true", "sh", "/bin/sh", "/bin/sh", "sleep", "sleep", "sleep", "missing"))
+    step["start"] = choose.random() < 0.7
+    if choose.random() < 0.3:
+        step["auto_remove"] = choose.random() < 0.5
+
+
+def make_process_step(choose, step):
+    """back: which of those that there are, the latest is 0."""
+    step["action"] = choose.choice(("start", "start", "wait", "wait", "wait", "stop", "kill", "remove", "end", "end", "conmon"))
+    step["back"] = choose.choice((0, 0, 0, 1, 2))
+    if step["action"] in ("kill", "end"):
+        step["signal"] = choose.choice(SIGNALS)
+    if step["action"] == "stop":
+        step["grace"] = choose.choice((0, 10_000, 60_000))
+    if step["action"] == "remove":
+        step["mode"] = choose.choice(("normal", "force"))
 
 
 def make_wait(choose, step, conditions):

@@ -8,6 +8,7 @@ N_SEQUENCES of consecutive seeds go through one service together, their steps in
 CONBUS_WALK_SECONDS  how long (default on tests/fakes 60 and until there have been ENOUGH sequences, 20 on the real conmon and crun)
 CONBUS_WALK_SEED     begins with the batch of this seed; the number is printed at the beginning, and that of the batch at a failure
 CONBUS_WALK_REPLAY   does this batch again and again instead; a failure prints it, whole and with what could be left out left out
+CONBUS_WALK_WEIGHTS  how often there are steps of a kind, beside what sequence.py says: service=7,exec=30
 CONBUS_WALK_TRACE=1  prints every step as it is done"""
 
 import os
@@ -19,6 +20,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.p
 import harness  # noqa: E402
 from driver import N_PEERS, Driver  # noqa: E402
 from life import Wrong  # noqa: E402
+from report import Trace, report, summary  # noqa: E402
 from sequence import Batch  # noqa: E402
 
 FAKES = os.environ.get("CONBUS_SANDBOX_FAKES") == "1"
@@ -26,18 +28,9 @@ SECONDS = float(os.environ.get("CONBUS_WALK_SECONDS") or (60 if FAKES else 20))
 ENOUGH = 2000 if FAKES and not os.environ.get("CONBUS_WALK_SECONDS") else 0
 MOST_SECONDS = 360  # a machine that is too slow for so many
 N_SEQUENCES = 48  # at once
+WEIGHTS = {kind: float(weight) for kind, weight in (words.split("=") for words in os.environ.get("CONBUS_WALK_WEIGHTS", "").split(",") if words)}
 MINIMISE_SECONDS, ATTEMPTS = 60, 3
-
-
-class Trace(list):
-    """Printed when something is wrong; only the present batch is kept."""
-
-    def append(self, line):
-        if line.startswith("batch "):
-            self.clear()
-        super().append(line)
-        if os.environ.get("CONBUS_WALK_TRACE"):
-            print(f"# {line}", flush=True)
+COMMAND = f"{'CONBUS_SANDBOX_FAKES=1 ' if FAKES else ''}tests/walk/test_walk.py"
 
 
 def attempt(batch):
@@ -82,18 +75,11 @@ def minimise(batch, end):
     return batch, best or first
 
 
-def report(batch, wrong, trace):
-    print(f"# batch {batch.seed}: {wrong}")
-    for line in [*str(batch).splitlines(), "trace:", *trace]:
-        print(f"# {line[:400]}")
-    print(f"# again: {'CONBUS_SANDBOX_FAKES=1 ' if FAKES else ''}CONBUS_WALK_REPLAY='{batch.to_text()}' tests/walk/test_walk.py", flush=True)
-
-
 def batches(first):
     """Of the seeds from the first on; with CONBUS_WALK_REPLAY that batch again and again."""
     replayed = os.environ.get("CONBUS_WALK_REPLAY")
     while True:
-        yield Batch.from_text(replayed) if replayed else Batch(first, N_SEQUENCES, N_PEERS)
+        yield Batch.from_text(replayed) if replayed else Batch(first, N_SEQUENCES, N_PEERS, WEIGHTS)
         first += N_SEQUENCES
 
 
@@ -116,14 +102,14 @@ def test_walk(client):
                 break
             driver.perform(batch)
     except Exception as wrong:
-        report(batch, wrong, trace)
+        report(batch, wrong, trace, COMMAND)
         shorter, best = minimise(batch, time.monotonic() + MINIMISE_SECONDS)
         if best:
             print(f"# with {len(shorter.steps)} of {len(batch.steps)} steps:")
-            report(shorter, *best)
+            report(shorter, *best, COMMAND)
         raise
     finally:
-        print(f"# {driver.n_sequences} sequences in {time.monotonic() - begun:.0f} s from CONBUS_WALK_SEED={first}, {driver.n_steps} steps, {driver.n_checked} answers, {driver.n_services - 1} restarts of the service, commits: {dict(sorted(driver.rules_seen.items()))}", flush=True)
+        print(f"# {summary(driver, time.monotonic() - begun, first)}", flush=True)
 
 
 if __name__ == "__main__":

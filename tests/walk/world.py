@@ -10,12 +10,14 @@ import time
 import health
 from connection import BUS, Connection
 from life import ACTIVE, STAMPS, STOP_VERBS, Facts, Rules, Wrong, check, run_is_open
+from processes import Executions, Process, ended_by
 
-NAME, MANAGER, CONTAINER, HEALTH, PROPERTIES = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health", "org.freedesktop.DBus.Properties"
+NAME, MANAGER, CONTAINER, HEALTH, PROCESS, PROPERTIES = "io.conbus1", "io.conbus1.Manager", "io.conbus1.Container", "io.conbus1.Health", "io.conbus1.Process", "org.freedesktop.DBus.Properties"
 MANAGER_PATH = "/io/conbus1"
 RULE_OWNER = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg2=''"
 RULES_OBSERVER = ("type='signal',path_namespace='/io/conbus1'", RULE_OWNER)
-RULES_PEER = (f"type='signal',member='PropertiesChanged',arg0='{CONTAINER}'", f"type='signal',member='PropertiesChanged',arg0='{HEALTH}'", f"type='signal',interface='{MANAGER}',member='Event'",
+RULES_PEER = (f"type='signal',member='PropertiesChanged',arg0='{CONTAINER}'", f"type='signal',member='PropertiesChanged',arg0='{HEALTH}'", f"type='signal',member='PropertiesChanged',arg0='{PROCESS}'",
+              f"type='signal',interface='{MANAGER}',member='Event'",
               "type='signal',path='/io/conbus1',interface='org.freedesktop.DBus.ObjectManager'")
 OLDEST_EXIT_INFO = (6, 15)  # Linux whose pidfds tell the status of a process that somebody else has reaped
 EXITS = {10: (0, 0), 12: (3, 0), 15: (7, 0), 9: (137, 9)}  # what the payload makes of a signal; HUP it ignores
@@ -27,7 +29,7 @@ class Peer:
     def __init__(self, world):
         self.world, self.connection = world, Connection(RULES_PEER)
         self.name, self.service, self.epoch, self.seq = self.connection.name, world.service, world.epoch, world.seq
-        self.positions = {path: len(container.lives) - 1 for path, container in world.containers.items()}
+        self.positions = {path: len(container.lives) - 1 for path, container in {**world.containers, **world.processes}.items()}
         self.pending = {}  # serial -> Call
 
     def position(self, path):
@@ -75,6 +77,7 @@ class Container:
         self.lives, self.history, self.last = [life], {}, life  # history: epoch -> lives
         self.facts = Facts()
         self.log = []  # (epoch, index, event) of everything that was announced
+        self.executions = Executions()
         self.started, self.finished = set(), {}
         self.dependencies, self.dependents = [], []  # direct ones
         self.marks = {}  # path of a dependency -> its last life when the present operation began
@@ -98,6 +101,10 @@ class Container:
 
     def lives_of(self, epoch):
         return self.lives if epoch == self.world.epoch else self.history.get(epoch, [])
+
+    def lives_since(self, epoch):
+        """Of that service and its successors, as far as they were told."""
+        return [life for past, lives in self.history.items() if past >= epoch for life in lives] + self.lives
 
     def restarts_in(self, epoch):
         return lambda index: any(call.may_be_in_line(epoch, index) for call in self.restarts)
@@ -188,8 +195,12 @@ class Container:
         check(seq == self.seq + 1 or (self.has_gap and self.seq < seq), f"StateChanged has the number {seq} after {self.seq}")
         self.seq, self.has_gap = seq, False
         self.facts.transitions.append((old, new, reason, run))
+        self.world.trace(f"      {self.token} {old} -> {new} {reason} run {run}")
         if new == "paused":
             self.freezes.setdefault(run, []).append(self.life["StateTimestamp"])
+        if (old, new) in (("stopped", "exited"), ("stopped", "created")):
+            running = [process.name for process in self.world.processes_of([self]) if process.life["State"] == "running"]
+            check(not running, f"it is cleaned up, and {running} run on")
         if new in ("stopping", "stopped"):
             self.stops.setdefault(run, self.life["StateTimestamp"])
 
@@ -209,6 +220,13 @@ class Container:
         self.log.append((self.world.epoch, len(self.lives) - 1, event))
         if event["action"] == "kill":
             self.ends.setdefault(event.get("run", 0), set()).update(self.world.outcomes_of(event["signal"]))
+            for process in self.world.processes_of([self]):
+                process.ends.add(ended_by(event["signal"]))
+        elif event["action"] in ("exec", "exec-died"):
+            self.executions.take(event)
+            process = self.world.processes.get(f"{self.path}/process/{event.get('session')}")
+            if process and self.world.synced:
+                process.on_event(event)
         self.facts.events.append(event)
 
     def on_gone(self):
@@ -240,6 +258,7 @@ class Container:
         for key in ("MainPID", "InvocationId", "StartTimestamp"):
             if life["State"] in ACTIVE and self.life["State"] in ACTIVE and life["Run"] == self.life["Run"] and self.life["State"] != "initialized":
                 check(life[key] == self.life[key], f"after the restart of the service {key} is another")
+        self.world.trace(f"      {self.token} is {life['State']} run {life['Run']}")
         self.rules.resume(life)
         # What led there may have been told in part only, by a service that was killed.
         self.lives[-1], self.facts, self.base = life, Facts(), len(self.lives) - 1
@@ -252,6 +271,8 @@ class Container:
             self.started.add(event["run"])
         elif event["action"] == "remove":
             self.facts.events.append(event)
+        elif event["action"] in ("exec", "exec-died"):
+            self.executions.take(event)
         self.log.append((self.world.epoch, 0, event))
 
 
@@ -260,7 +281,7 @@ class World:
         self.fakes, self._trace = fakes, trace
         self.has_exit_info = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= OLDEST_EXIT_INFO
         self.service, self.epoch, self.seq, self.known_seq, self.synced, self.crashed, self.killed = None, 0, 0, 0, False, False, False
-        self.containers, self.by_id, self.configs = {}, {}, {}
+        self.containers, self.by_id, self.configs, self.processes = {}, {}, {}, {}
         self.rules_seen, self.n_services, self.n_left, self.pid = {}, 0, 0, 0
         self.reading, self.leaving = {}, set()  # leaving: clients that the bus has not missed yet
         self.observer = Connection(RULES_OBSERVER)
@@ -311,6 +332,11 @@ class World:
         for path, container in self.containers.items():
             interfaces = objects.get(path)
             container.on_read(life_of(interfaces) if interfaces else None)
+        there = {path: interfaces[PROCESS] for path, interfaces in objects.items() if PROCESS in interfaces}
+        for path, process in self.processes.items():
+            process.on_read(there.get(path))
+        for path in there.keys() - self.processes.keys():
+            self._add_process(path, there[path], known=False)
 
     def _on_events(self, body):
         events, _, gap = body
@@ -339,14 +365,23 @@ class World:
         elif member == "PropertiesChanged" and body[0] == HEALTH:
             if container:
                 container.on_properties({"Health": body[1]["Status"]})
+        elif member == "PropertiesChanged" and body[0] == PROCESS:
+            if path in self.processes:
+                self.processes[path].on_properties(body[1])
+        elif member == "Exited":
+            if path in self.processes and self.synced:
+                self.processes[path].on_exited(*body)
         elif member == "Event":
             self._on_event(flat_event(body))
         elif member == "InterfacesAdded":
             if CONTAINER in body[1]:
                 self._on_added(body[0], body[1])
+            elif PROCESS in body[1]:
+                self._add_process(body[0], body[1][PROCESS], known=True)
         elif member == "InterfacesRemoved":
-            if body[0] in self.containers:
-                self.containers[body[0]].on_gone()
+            for objects in (self.containers, self.processes):
+                if body[0] in objects:
+                    objects[body[0]].on_gone()
         elif container and member in ("StateChanged", "RunStarted", "RunFinished", "ReadyChanged", "StatusChanged"):
             self._on_container_signal(container, member, body)
 
@@ -370,6 +405,15 @@ class World:
         container = Container(self, path, self.configs[life["Name"]], life)
         self.containers[path] = self.by_id[life["Id"]] = container
 
+    def _add_process(self, path, life, known):
+        """known: it was announced, else found by a successor of the service that has made it."""
+        container = self.containers.get(path.split("/process/")[0])
+        if container:
+            check(known or container.lossy, f"the process {path} was never announced")
+            check(not known or not self.synced or (life["State"], life["Pid"], life["ExitCode"]) == ("created", 0, -1), f"a fresh process is {life}")
+            self.processes[path] = Process(container, path, life)
+            self.processes[path].lossy = self.processes[path].service_killed = not known
+
     def _on_event(self, event):
         check(event["seq"] == self.seq + 1 or not self.synced and event["seq"] > self.seq, f"Event {event['seq']} follows {self.seq}")
         self.seq = event["seq"]
@@ -380,6 +424,8 @@ class World:
     def _on_successor(self, name):
         for container in self.containers.values():
             container.on_service_left(self.crashed)
+        for process in self.processes.values():
+            process.on_service_left(self.crashed)
         self.service, self.epoch = name, epoch_of(name)
         self.synced = not self.reading
         self.n_services += 1
@@ -396,8 +442,13 @@ class World:
 
     def forget_gone(self):
         for path in [path for path, container in self.containers.items() if container.gone]:
+            for process in [process for process in self.processes.values() if process.container is self.containers[path]]:
+                del self.processes[process.path]
             del self.by_id[self.containers[path].life["Id"]]
             del self.containers[path]
+
+    def processes_of(self, containers):
+        return [process for process in self.processes.values() if process.container in containers and not process.gone]
 
     def is_settled(self, container):
         life = container.life
