@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The random walk: sequences of calls, ends, kills and restarts of the service against the model of behaviour.md, until the time is over.
 
-A sequence is what one seed makes: one to three fresh containers, some with a health check or dependencies among them, 4 to 14 random steps with them, rest, a comparison of everything that can be read with the model, and the removal of the containers. It is counted when all that has passed.
+A sequence is what one seed makes: one to three fresh containers, some with a health check or dependencies among them, 4 to 14 random steps with them and with what is executed in them, rest, a comparison of everything that can be read with the model, and the removal of the containers. It is counted when all that has passed.
 N_SEQUENCES of consecutive seeds go through one service together, their steps interleaved (a batch); the service lives on from batch to batch, unless a step kills it, which then happens to all sequences of the batch.
 
 CONBUS_WALK_SECONDS  how long (default on tests/fakes 60 and until there have been ENOUGH sequences, 20 on the real conmon and crun)
