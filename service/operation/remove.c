@@ -72,8 +72,12 @@ static GPtrArray *removal(const Paths *paths, const Container *container) {
 static void remove_files(Operation *operation) {
         g_autoptr(GPtrArray) argv = removal(operation->engine->paths, operation->container);
 
+        g_clear_error(&operation->step_error);
         operation_then(operation, on_files_gone);
-        operation_process_or(operation, tree_remove, (const char *const *) argv->pdata);
+        if (tree_remove_small((const char *const *) argv->pdata))
+                operation_continue(operation);
+        else
+                operation_process_or(operation, tree_remove, (const char *const *) argv->pdata);
 }
 
 /* A disk that cannot be written to is told of at the end; it is no reason to keep the container. */

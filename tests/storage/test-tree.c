@@ -98,6 +98,44 @@ static void test_what_is_deep_is_left(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpint(access(shallow, F_OK), <, 0); /* the rest goes all the same */
 }
 
+static bool remove_small(const char *path) {
+        return tree_remove_small((const char *const[]) {"rm", "-rf", "--", path, NULL});
+}
+
+static void test_small_goes_at_once(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *other = g_build_filename(fixture->directory, "other", NULL);
+
+        make_deep(fixture->tree, 5);
+        make_file(fixture->tree, "one");
+        g_assert_true(remove_small(fixture->tree));
+        g_assert_cmpint(access(fixture->tree, F_OK), <, 0);
+        g_assert_true(remove_small(other));
+}
+
+/* One directory, and the 32nd and further files are one too many. */
+static void test_many_are_left(Fixture *fixture, gconstpointer unused) {
+        for (unsigned i = 0; i < 40; i++) {
+                g_autofree char *name = g_strdup_printf("%u", i);
+                make_file(fixture->tree, name);
+        }
+        g_assert_false(remove_small(fixture->tree));
+        g_assert_cmpint(access(fixture->tree, F_OK), ==, 0);
+        g_assert_true(remove_small(fixture->tree)); /* each time it does its part */
+        g_assert_cmpint(access(fixture->tree, F_OK), <, 0);
+}
+
+static void test_large_is_left(Fixture *fixture, gconstpointer unused) {
+        g_autofree char *large = g_build_filename(fixture->tree, "large", NULL);
+
+        make_file(fixture->tree, "large");
+        make_file(fixture->tree, "small");
+        g_assert_cmpint(truncate(large, 1024 * 1024 + 1), ==, 0);
+        g_assert_false(remove_small(fixture->tree));
+        g_assert_cmpint(access(large, F_OK), ==, 0);
+        g_assert_cmpint(truncate(large, 1024 * 1024), ==, 0);
+        g_assert_true(remove_small(fixture->tree));
+}
+
 #define ADD(name, function) g_test_add("/tree/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char *argv[]) {
@@ -107,5 +145,8 @@ int main(int argc, char *argv[]) {
         ADD("several-go", test_several_go);
         ADD("links-are-not-followed", test_links_are_not_followed);
         ADD("what-is-deep-is-left", test_what_is_deep_is_left);
+        ADD("small-goes-at-once", test_small_goes_at_once);
+        ADD("many-are-left", test_many_are_left);
+        ADD("large-is-left", test_large_is_left);
         return g_test_run();
 }

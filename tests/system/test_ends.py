@@ -282,15 +282,33 @@ def test_death_at_each_step_of_stop(client):
     crash_walk(client, begin, check)
 
 
-def test_death_at_each_step_of_remove(client):
+def walk_through_removals(client, fill):
     def begin(bus, path, prepare):
-        return bus.call(path, CONTAINER, "Start") if prepare else bus.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+        if not prepare:
+            return bus.call(path, CONTAINER, "RemoveWith", "a{sv}", options(force=True, timeout_usec=0))
+        fill(f"/var/lib/conbus/containers/{path.rsplit('/', 1)[1]}")
+        return bus.call(path, CONTAINER, "Start")
 
     def check(bus, path, died, _):
         record = bus.manager("GetRun", "st", path.rsplit("/", 1)[1], 1)[0]
         assert record["run"] == 1
 
     crash_walk(client, begin, check)
+    wait_for(lambda: not os.listdir("/var/lib/conbus/containers") + os.listdir("/run/conbus/containers"), "all files to be gone", poll=True)
+
+
+def test_death_at_each_step_of_remove(client):
+    walk_through_removals(client, lambda directory: None)
+
+
+def test_death_at_each_step_of_a_large_removal(client):
+    """Many files are removed by a child."""
+    def fill(directory):
+        os.makedirs(f"{directory}/many")
+        for number in range(100):
+            open(f"{directory}/many/{number}", "w", encoding="ascii").close()
+
+    walk_through_removals(client, fill)
 
 
 def test_a_run_that_ends_while_the_service_starts(client):
