@@ -213,7 +213,8 @@ void policy_forget(Container *container); /* the container goes */
 
 /* readiness.c */
 bool readiness_prepare(Engine *engine, Container *container, guint64 run, char **ret_directory, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* notify=ready: the socket */
-void readiness_started(Engine *engine, Container *container); /* start timeout, ready at once for notify=started */
+bool readiness_comes_with_start(const Container *container); /* notify=started: the commit of `running` says so, too */
+void readiness_started(Engine *engine, Container *container); /* start timeout, ready at once for notify=started if that has not been said */
 void readiness_set_ready(Engine *engine, Container *container); /* notify=healthy: the health layer says so */
 void readiness_close(Container *container);
 void readiness_attach(Engine *engine, Container *container); /* at adoption */

@@ -211,8 +211,12 @@ void readiness_set_ready(Engine *engine, Container *container) {
         apply(readiness_of(engine, container), true, NULL);
 }
 
+bool readiness_comes_with_start(const Container *container) {
+        return g_str_equal(config_string(container->config, "notify", "started"), "started");
+}
+
 void readiness_started(Engine *engine, Container *container) {
-        if (g_str_equal(config_string(container->config, "notify", "started"), "started"))
+        if (readiness_comes_with_start(container))
                 readiness_set_ready(engine, container);
         else
                 arm_timeout(engine, container);

@@ -16,6 +16,7 @@ static bool commit_running(Operation *operation) {
 
         commit->life.start_usec = clock_realtime_usec();
         commit->life.ever_started = true;
+        commit->life.ready = readiness_comes_with_start(container);
         commit->life.boot_due = false;
         commit->life.health_action = "";
         Run *run = commit_edit_run(commit);
