@@ -26,13 +26,19 @@ static GVariant *outline(GVariant *actor) {
 GVariant *discreet(GVariant *details, const Actor *reader, bool whole) {
         g_autoptr(GVariant) sunk = g_variant_ref_sink(details);
         g_autoptr(GVariant) actor = g_variant_lookup_value(sunk, "actor", G_VARIANT_TYPE_VARDICT);
-        GVariantDict dict;
+        GVariantBuilder told;
+        GVariantIter all;
+        const char *key;
+        GVariant *value;
 
         if (whole || (actor && is_own(actor, reader)))
                 return g_steal_pointer(&sunk);
-        g_variant_dict_init(&dict, sunk);
-        (void) g_variant_dict_remove(&dict, "output");
-        if (actor)
-                g_variant_dict_insert_value(&dict, "actor", outline(actor));
-        return g_variant_ref_sink(g_variant_dict_end(&dict));
+        g_variant_builder_init(&told, G_VARIANT_TYPE_VARDICT);
+        g_variant_iter_init(&all, sunk);
+        while (g_variant_iter_loop(&all, "{&sv}", &key, &value))
+                if (g_str_equal(key, "actor"))
+                        g_variant_builder_add(&told, "{sv}", key, actor ? outline(actor) : value);
+                else if (!g_str_equal(key, "output"))
+                        g_variant_builder_add(&told, "{sv}", key, value);
+        return g_variant_ref_sink(g_variant_builder_end(&told));
 }
