@@ -4,6 +4,7 @@
  * Same boot. A run that reached `initialized`: its PID 1 is found by pid and start time and watched again; if it has ended meanwhile, the exit file and the kernel say how, and the end is committed like any other. A launch that never reached its commit
  * (run open, state still created, stopped or exited) is undone: its conmon is killed, its container deleted, its run ends as start-failed. Then what was in progress goes on: a stop with its remaining grace (lifecycle_attach arms it), a cleanup, a removal, a pending restart.
  * The crash may have come between crun start and the commit of `running`, or between the freezer and the commit of `paused`: an `initialized` container, and one that is frozen though it should not be or the reverse, gets a Sync at the head of its queue.
+ * A removal may have been answered, though after a power cut no more than its beginning is in the store: it is finished before anybody is told of the container (engine_when_adopted).
  *
  * New boot. Nothing lives: open runs are lost with reason `boot`, and the boot rule of the policies applies once: the commit that makes life.boot_id the present one says in life.boot_due that a start is due, and the commits of that start take it back. */
 
@@ -137,10 +138,10 @@ static void finish_policy_restart(Engine *engine, Container *container) {
         operation->is_due = true;
 }
 
-static void on_synced(Operation *operation, GVariant *result, const GError *error, void *userdata) {
+static void on_settled(Operation *operation, GVariant *result, const GError *error, void *userdata) {
         Engine *engine = userdata;
 
-        engine->n_syncs--;
+        engine->n_adopting--;
         adoption_look(engine);
 }
 
@@ -152,8 +153,8 @@ static bool adopt_living(Engine *engine, Container *container, GError **error) {
         readiness_attach(engine, container);
         container->start_is_doubtful = container->life.state == STATE_INITIALIZED;
         if (needs_sync(container)) {
-                engine->n_syncs++;
-                operation_submit_first(engine, container, VERB_SYNC, NULL, on_synced, engine);
+                engine->n_adopting++;
+                operation_submit_first(engine, container, VERB_SYNC, NULL, on_settled, engine);
         }
         if (container->life.state == STATE_INITIALIZED && container->life.reason == REASON_POLICY)
                 finish_policy_restart(engine, container);
@@ -191,14 +192,21 @@ static bool adopt_same_boot(Engine *engine, Container *container, GError **error
         return restore_processes(container) ? adopt_living(engine, container, error) : adopt_ended(engine, container);
 }
 
-static void resume(Engine *engine, Container *container) {
+static void resume_removal(Engine *engine, Container *container) {
         g_autoptr(GError) error = NULL;
+
+        if (operation_submit(engine, container, VERB_REMOVE, NULL, NULL, on_settled, engine, &error))
+                engine->n_adopting++;
+        else
+                log_error("go on with the removal of %s: %s", container_title(container), error->message);
+}
+
+static void resume(Engine *engine, Container *container) {
         State state = container->life.state;
 
-        if (state == STATE_REMOVING) {
-                if (!operation_submit(engine, container, VERB_REMOVE, NULL, NULL, NULL, NULL, &error))
-                        log_error("go on with the removal of %s: %s", container_title(container), error->message);
-        } else if (state == STATE_STOPPED)
+        if (state == STATE_REMOVING)
+                resume_removal(engine, container);
+        else if (state == STATE_STOPPED)
                 lifecycle_ensure_cleanup(engine, container);
         else if (state == STATE_EXITED && container->life.next_restart_usec != 0)
                 policy_arm(engine, container);
@@ -244,12 +252,12 @@ static void tell_adopted(Engine *engine) {
 }
 
 void adoption_look(Engine *engine) {
-        if (engine->adopted && engine->n_syncs == 0 && attachments_are_ready(engine))
+        if (engine->adopted && engine->n_adopting == 0 && attachments_are_ready(engine))
                 tell_adopted(engine);
 }
 
 static int on_late(sd_event_source *source, guint64 usec, void *userdata) {
-        log_warning("%u crun and the conbus-streams do not all say what became of their containers; they are not waited for", ((Engine *) userdata)->n_syncs);
+        log_warning("%u crun and removals and the conbus-streams do not all say what became of their containers; they are not waited for", ((Engine *) userdata)->n_adopting);
         tell_adopted(userdata);
         return 0;
 }

@@ -92,7 +92,7 @@ struct Engine {
         GQueue checks_waiting; /* of struct Health: due, but CHECKS_MAX run already */
         unsigned n_checks;
         sd_event_source *pump_source; /* begins one queued operation in a fresh turn of the loop; NULL: none is waiting for one */
-        unsigned n_syncs; /* of adoption, not through yet */
+        unsigned n_adopting; /* operations that adoption waits for */
         void (*adopted)(void *userdata); /* NULL once it has been called: engine_when_adopted */
         void *adopted_userdata;
         sd_event_source *adopted_timer;
@@ -157,6 +157,7 @@ struct Operation {
         bool dependencies_seen; /* dependencies_step has started them already */
         bool keep_rootfs; /* the next run uses it */
         bool undoes_launch; /* of its conmon nothing stays */
+        bool removing_is_synced; /* a removal, which no power cut undoes any more */
         bool to_created; /* teardown ends in created: nothing ever ran */
         State from_state; /* where Init or Start began */
         bool has_slot;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Remove: `removing` is stored first, then everything shrinks, then the row goes; the records of runs stay. A service that dies in between resumes it (adopt.c). */
+/* Remove: `removing` is stored first and synced, then everything shrinks, then the row goes; the records of runs stay. A service that dies in between resumes it, before anybody is told of the container (adopt.c): so what has been synced once is not undone by a power cut, and the end of the row needs no sync of its own. */
 
 #include "operation/internal.h"
 #include "operation/kept.h"
@@ -52,7 +52,10 @@ static void on_files_gone(Operation *operation) {
         }
         let_dependencies_go(operation);
         repair_forget(container);
-        store_sync(operation->engine->store, on_synced, operation);
+        if (operation->removing_is_synced)
+                on_synced(NULL, operation);
+        else
+                store_sync(operation->engine->store, on_synced, operation);
 }
 
 /* Nothing of it is mounted any more. Anonymous volumes of a container that removes itself are as passing as it is. */
@@ -82,7 +85,10 @@ static void remove_files(Operation *operation) {
 
 /* A disk that cannot be written to is told of at the end; it is no reason to keep the container. */
 static void on_removing_synced(const GError *error, void *userdata) {
-        remove_files(userdata);
+        Operation *operation = userdata;
+
+        operation->removing_is_synced = !error;
+        remove_files(operation);
 }
 
 /* Without the sync a power cut could leave a container that is not `removing` and has lost its files. One that removes itself goes after a boot in any case. */

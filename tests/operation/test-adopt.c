@@ -585,6 +585,18 @@ static void test_it_is_told_when_everything_is_known(Fixture *fixture, gconstpoi
         g_assert_cmpuint(n_known, ==, 2);
 }
 
+/* Its answer may have come before the power cut. */
+static void test_a_removal_is_finished_before_that(Fixture *fixture, gconstpointer unused) {
+        n_known = 0;
+        (void) fakes_add(fixture, "web", NULL);
+        (void) crash(fixture, "UPDATE life SET boot_id = 'another', state = 'removing'");
+        g_assert_nonnull(get(fixture, "web"));
+        engine_when_adopted(fixture->engine, on_known, NULL);
+        g_assert_cmpuint(n_known, ==, 0);
+        testing_run_until_count(fixture->event, &n_known, 1);
+        g_assert_true(is_empty(fixture));
+}
+
 /* --- the store --- */
 
 static void test_what_cannot_be_stored_stops_the_adoption(Fixture *fixture, gconstpointer unused) {
@@ -632,6 +644,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(the_boot_rule_does_not_start_what_goes);
         FAKES_ADD(the_boot_rule_comes_before_an_auto_removal);
         FAKES_ADD(it_is_told_when_everything_is_known);
+        FAKES_ADD(a_removal_is_finished_before_that);
         FAKES_ADD(what_cannot_be_stored_stops_the_adoption);
         return g_test_run();
 }
