@@ -14,7 +14,7 @@ if "CONBUS_SANDBOX" not in os.environ:
 from harness import CONTAINER, Skip, main, on_real_runtime  # noqa: E402
 
 # Measured on Debian 12 in the debug build, and a third more: another compiler or library may take that, a search that has become linear does not. CONBUS_COSTS=1 prints what there is.
-READ_MOST, LIST_MOST, START_MOST = 46_000, 40_000, 5_800_000
+READ_MOST, LIST_MOST, START_MOST, LIFE_MOST = 46_000, 40_000, 5_800_000, 14_000_000
 READS, STARTS, LISTED = 200, 5, 50
 
 
@@ -50,6 +50,13 @@ def test_instructions(client):
         for path in paths[:STARTS]:
             client.call(path, CONTAINER, "Start")
 
+    def live():
+        for _ in range(STARTS):
+            path = client.create("life", "true")
+            client.call(path, CONTAINER, "Start")
+            client.call(path, CONTAINER, "Wait")
+            client.call(path, CONTAINER, "Remove")
+
     def list_all():
         for _ in range(10):
             client.manager("ListContainers")
@@ -57,6 +64,7 @@ def test_instructions(client):
     nothing = instructions(client, lambda: read(1))
     say("a property read", (instructions(client, lambda: read(1 + READS)) - nothing) // READS, READ_MOST)
     say("a container of ListContainers", (instructions(client, list_all) - nothing) // 10 // LISTED, LIST_MOST)
+    say("a life", (instructions(client, live) - nothing) // STARTS, LIFE_MOST)
     say("a start", (instructions(client, start) - nothing) // STARTS, START_MOST)
 
 
