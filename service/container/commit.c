@@ -279,6 +279,14 @@ static void change_session(Commit *commit, Registry *registry) {
         }
 }
 
+static void change_config(Container *container, Registry *registry, GVariant *config) {
+        registry_forget_dependencies(registry, container);
+        g_variant_unref(container->config);
+        container->config = g_variant_ref(config);
+        if (container->registry)
+                registry_note_dependencies(registry, container);
+}
+
 static void change_memory(Commit *commit, Registry *registry) {
         Container *container = commit->container;
 
@@ -294,10 +302,8 @@ static void change_memory(Commit *commit, Registry *registry) {
                 pidref_clear(&container->monitor);
                 container->monitor = pidref_steal(&commit->monitor);
         }
-        if (commit->new_config) {
-                g_variant_unref(container->config);
-                container->config = g_variant_ref(commit->new_config);
-        }
+        if (commit->new_config)
+                change_config(container, registry, commit->new_config);
         if (commit->new_name || commit->new_config)
                 container->generation++;
         if (commit->session)

@@ -13,6 +13,7 @@ Registry *registry_new(Store *store) {
         registry->by_id = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, NULL);
         registry->by_name = g_hash_table_new(g_str_hash, g_str_equal);
         registry->reserved = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        registry->dependents = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_ptr_array_unref);
         registry->in_order = g_ptr_array_new_with_free_func((GDestroyNotify) container_unref);
         g_queue_init(&registry->pending);
         return registry;
@@ -29,6 +30,8 @@ void registry_free(Registry *registry) {
         g_hash_table_unref(registry->by_id);
         g_hash_table_unref(registry->by_name);
         g_hash_table_unref(registry->reserved);
+        g_hash_table_unref(registry->dependents);
+        g_clear_pointer(&registry->by_prefix, g_ptr_array_unref);
         g_ptr_array_unref(registry->in_order);
         g_free(registry);
 }
@@ -48,17 +51,95 @@ void registry_tally(Registry *registry, const Life *life, int change) {
                 registry->n_restarts += (unsigned) change;
 }
 
+/* --- in the order of ids --- */
+
+static int compare_ids(const void *a, const void *b) {
+        return strcmp((*(Container *const *) a)->id, (*(Container *const *) b)->id);
+}
+
+/* Where the first id is that is not below the word. */
+static guint lower_bound(const GPtrArray *sorted, const char *word) {
+        guint low = 0, high = sorted->len;
+
+        while (low < high) {
+                guint middle = low + (high - low) / 2;
+                if (strcmp(((Container *) sorted->pdata[middle])->id, word) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+/* Sorted once when it is first asked for, which most lives of the service never do, and kept in order from then on. */
+static const GPtrArray *ids_in_order(Registry *registry) {
+        if (registry->by_prefix)
+                return registry->by_prefix;
+        registry->by_prefix = g_ptr_array_sized_new(registry->in_order->len);
+        for (guint i = 0; i < registry->in_order->len; i++)
+                g_ptr_array_add(registry->by_prefix, registry->in_order->pdata[i]);
+        g_ptr_array_sort(registry->by_prefix, compare_ids);
+        return registry->by_prefix;
+}
+
+/* --- who names whom as a dependency --- */
+
+/* Ids as dependencies_resolve has left them, borrowed from the configuration. */
+static GPtrArray *dependency_ids(GVariant *config) {
+        GPtrArray *ids = g_ptr_array_new();
+        g_autofree const char **depends = config_strv(config, "depends");
+        const char *network = config_string(config, "network", "");
+
+        for (const char **id = depends; id && *id; id++)
+                g_ptr_array_add(ids, (void *) *id);
+        if (g_str_has_prefix(network, "container:"))
+                g_ptr_array_add(ids, (void *) (network + strlen("container:")));
+        return ids;
+}
+
+void registry_note_dependencies(Registry *registry, Container *container) {
+        g_autoptr(GPtrArray) ids = dependency_ids(container->config);
+
+        for (guint i = 0; i < ids->len; i++) {
+                GPtrArray *dependents = g_hash_table_lookup(registry->dependents, ids->pdata[i]);
+                if (!dependents) {
+                        dependents = g_ptr_array_new();
+                        g_hash_table_insert(registry->dependents, g_strdup(ids->pdata[i]), dependents);
+                }
+                if (!g_ptr_array_find(dependents, container, NULL))
+                        g_ptr_array_add(dependents, container);
+        }
+}
+
+void registry_forget_dependencies(Registry *registry, Container *container) {
+        g_autoptr(GPtrArray) ids = dependency_ids(container->config);
+
+        for (guint i = 0; i < ids->len; i++) {
+                GPtrArray *dependents = g_hash_table_lookup(registry->dependents, ids->pdata[i]);
+                if (dependents && g_ptr_array_remove(dependents, container) && dependents->len == 0)
+                        g_hash_table_remove(registry->dependents, ids->pdata[i]);
+        }
+}
+
+/* --- what there is --- */
+
 void registry_add(Registry *registry, Container *container) {
         container->registry = registry;
         g_ptr_array_add(registry->in_order, container_ref(container));
         g_hash_table_insert(registry->by_id, container->id, container);
         g_hash_table_insert(registry->by_name, container->name, container);
+        if (registry->by_prefix)
+                g_ptr_array_insert(registry->by_prefix, (int) lower_bound(registry->by_prefix, container->id), container);
+        registry_note_dependencies(registry, container);
         registry_tally(registry, &container->life, 1);
 }
 
 void registry_remove(Registry *registry, Container *container) {
         g_hash_table_remove(registry->by_id, container->id);
         g_hash_table_remove(registry->by_name, container->name);
+        if (registry->by_prefix)
+                g_ptr_array_remove_index(registry->by_prefix, lower_bound(registry->by_prefix, container->id));
+        registry_forget_dependencies(registry, container);
         registry_tally(registry, &container->life, -1);
         container->removed = true;
         g_ptr_array_remove(registry->in_order, container);
@@ -85,21 +166,18 @@ static bool is_hex(const char *word) {
 }
 
 static Container *find_by_prefix(Registry *registry, const char *prefix, GError **error) {
-        Container *found = NULL;
+        const GPtrArray *sorted = ids_in_order(registry);
+        guint first = lower_bound(sorted, prefix), n = 0;
 
-        for (guint i = 0; i < registry->in_order->len; i++) {
-                Container *container = registry->in_order->pdata[i];
-                if (!g_str_has_prefix(container->id, prefix))
-                        continue;
-                if (found) {
-                        error_set(error, CONBUS_ERROR_AMBIGUOUS_NAME, "the ids of more than one container begin with \"%s\"; give more digits", prefix);
-                        return NULL;
-                }
-                found = container;
-        }
-        if (!found)
+        while (n < 2 && first + n < sorted->len && g_str_has_prefix(((Container *) sorted->pdata[first + n])->id, prefix))
+                n++;
+        if (n == 1)
+                return sorted->pdata[first];
+        if (n == 0)
                 error_set(error, CONBUS_ERROR_NO_SUCH_CONTAINER, "no container has the name or id \"%s\"", prefix);
-        return found;
+        else
+                error_set(error, CONBUS_ERROR_AMBIGUOUS_NAME, "the ids of more than one container begin with \"%s\"; give more digits", prefix);
+        return NULL;
 }
 
 Container *registry_find(Registry *registry, const char *word, GError **error) {
@@ -200,36 +278,24 @@ bool registry_load(Registry *registry, GError **error) {
         return store_load(registry->store, on_loaded, registry, error) && store_load_sessions(registry->store, on_session_loaded, registry, error);
 }
 
-static void add_dependency(Registry *registry, GPtrArray *list, const char *word) {
-        g_autoptr(GError) error = NULL;
-        Container *dependency = registry_find(registry, word, &error);
-
-        if (dependency && !g_ptr_array_find(list, dependency, NULL))
-                g_ptr_array_add(list, dependency);
-}
-
 GPtrArray *registry_dependencies(Registry *registry, Container *container) {
+        g_autoptr(GPtrArray) ids = dependency_ids(container->config);
         GPtrArray *list = g_ptr_array_new();
-        g_autofree const char **depends = config_strv(container->config, "depends");
-        const char *network = config_string(container->config, "network", "");
 
-        for (const char **word = depends; word && *word; word++)
-                add_dependency(registry, list, *word);
-        if (g_str_has_prefix(network, "container:"))
-                add_dependency(registry, list, network + strlen("container:"));
+        for (guint i = 0; i < ids->len; i++) {
+                Container *dependency = registry_get(registry, ids->pdata[i]);
+                if (dependency && !g_ptr_array_find(list, dependency, NULL))
+                        g_ptr_array_add(list, dependency);
+        }
         return list;
 }
 
 GPtrArray *registry_dependents(Registry *registry, Container *container) {
+        const GPtrArray *dependents = g_hash_table_lookup(registry->dependents, container->id);
         GPtrArray *list = g_ptr_array_new();
 
-        for (guint i = 0; i < registry->in_order->len; i++) {
-                Container *other = registry->in_order->pdata[i];
-                if (other == container)
-                        continue;
-                g_autoptr(GPtrArray) dependencies = registry_dependencies(registry, other);
-                if (g_ptr_array_find(dependencies, container, NULL))
-                        g_ptr_array_add(list, other);
-        }
+        for (guint i = 0; dependents && i < dependents->len; i++)
+                if (dependents->pdata[i] != container)
+                        g_ptr_array_add(list, dependents->pdata[i]);
         return list;
 }

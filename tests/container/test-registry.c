@@ -7,6 +7,7 @@
 
 #define ID_A "aaaa567890aaaa567890aaaa567890aaaa567890aaaa567890aaaa567890aaaa"
 #define ID_B "aaaabbbbb0aaaa567890aaaa567890aaaa567890aaaa567890aaaa567890bbbb"
+#define ID_D "dddd567890dddd567890dddd567890dddd567890dddd567890dddd567890dddd"
 #define ID_C "cccc567890aaaa567890aaaa567890aaaa567890aaaa567890aaaa567890cccc"
 
 typedef struct Fixture {
@@ -148,11 +149,35 @@ static void test_new_ids_and_names_are_unused(Fixture *fixture, gconstpointer un
         }
 }
 
+static void drop(Container *container) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Commit) commit = commit_new(container, NULL);
+
+        commit_set_remove(commit);
+        g_assert_true(commit_apply(commit, &error));
+        g_assert_no_error(error);
+}
+
+/* The first search by a prefix sorts the ids; what comes and goes afterwards is put into that order and taken out of it. */
+static void test_prefixes_follow_what_comes_and_goes(Fixture *fixture, gconstpointer unused) {
+        Container *c = add(fixture, ID_C, "c", "@a{sv} {}"), *a = add(fixture, ID_A, "a", "@a{sv} {}");
+
+        g_assert_true(find(fixture, "aaaa") == a);
+        Container *d = add(fixture, ID_D, "d", "@a{sv} {}"), *b = add(fixture, ID_B, "b", "@a{sv} {}");
+        g_assert_true(find(fixture, "aaaab") == b && find(fixture, "aaaa5") == a && find(fixture, "cccc") == c && find(fixture, "dddd") == d);
+        expect_not_found(fixture, "aaaa", CONBUS_ERROR_AMBIGUOUS_NAME);
+        drop(a);
+        g_assert_true(find(fixture, "aaaa") == b);
+        drop(d);
+        expect_not_found(fixture, "dddd", CONBUS_ERROR_NO_SUCH_CONTAINER);
+        g_assert_true(find(fixture, "cccc") == c);
+}
+
 /* --- dependencies --- */
 
 static void test_dependencies_are_those_of_depends_and_the_network(Fixture *fixture, gconstpointer unused) {
         Container *a = add(fixture, ID_A, "a", "@a{sv} {}"), *b = add(fixture, ID_B, "b", "@a{sv} {}"),
-                  *c = add(fixture, ID_C, "c", "{'depends': <['a', 'gone', 'a', '" ID_A "']>, 'network': <'container:b'>}");
+                  *c = add(fixture, ID_C, "c", "{'depends': <['" ID_A "', '" ID_D "', '" ID_A "']>, 'network': <'container:" ID_B "'>}");
         g_autoptr(GPtrArray) of_c = registry_dependencies(fixture->registry, c), of_a = registry_dependencies(fixture->registry, a);
 
         g_assert_cmpuint(of_c->len, ==, 2); /* each once, without those that are gone */
@@ -163,6 +188,26 @@ static void test_dependencies_are_those_of_depends_and_the_network(Fixture *fixt
         g_assert_true(on_a->pdata[0] == c);
         g_assert_cmpuint(on_b->len, ==, 1);
         g_assert_cmpuint(on_c->len, ==, 0);
+}
+
+static void test_dependents_follow_configurations_and_removals(Fixture *fixture, gconstpointer unused) {
+        Container *c = add(fixture, ID_C, "c", "{'depends': <['" ID_A "']>}"), *a = add(fixture, ID_A, "a", "@a{sv} {}"), *b = add(fixture, ID_B, "b", "{'depends': <['" ID_A "']>}");
+        g_autoptr(GPtrArray) both = registry_dependents(fixture->registry, a);
+
+        g_assert_cmpuint(both->len, ==, 2); /* in order of creation, also what was there before what it depends on */
+        g_assert_true(both->pdata[0] == c && both->pdata[1] == b);
+        g_autoptr(Commit) commit = commit_new(c, NULL);
+        commit_set_config(commit, testing_parse("{'depends': <['" ID_B "']>}"));
+        g_assert_true(commit_apply(commit, NULL));
+        g_autoptr(GPtrArray) on_a = registry_dependents(fixture->registry, a), on_b = registry_dependents(fixture->registry, b);
+        g_assert_cmpuint(on_a->len, ==, 1);
+        g_assert_true(on_a->pdata[0] == b);
+        g_assert_cmpuint(on_b->len, ==, 1);
+        g_assert_true(on_b->pdata[0] == c);
+        drop(b);
+        g_autoptr(GPtrArray) none = registry_dependents(fixture->registry, a), of_c = registry_dependencies(fixture->registry, c);
+        g_assert_cmpuint(none->len, ==, 0);
+        g_assert_cmpuint(of_c->len, ==, 0);
 }
 
 /* --- loading --- */
@@ -208,6 +253,8 @@ int main(int argc, char *argv[]) {
                 {"/registry/a-reserved-name-is-taken", test_a_reserved_name_is_taken},
                 {"/registry/new-ids-and-names-are-unused", test_new_ids_and_names_are_unused},
                 {"/registry/dependencies-are-those-of-depends-and-the-network", test_dependencies_are_those_of_depends_and_the_network},
+                {"/registry/prefixes-follow-what-comes-and-goes", test_prefixes_follow_what_comes_and_goes},
+                {"/registry/dependents-follow-configurations-and-removals", test_dependents_follow_configurations_and_removals},
                 {"/registry/a-restart-finds-what-was-committed", test_a_restart_finds_what_was_committed},
         };
 

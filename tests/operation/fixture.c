@@ -4,6 +4,7 @@
 #include "fixture.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "operation/internal.h"
 #include "store/internal.h"
 #include <errno.h>
 #include <signal.h>
@@ -103,8 +104,8 @@ void fixture_adopt(Fixture *fixture) {
 
 Container *fixture_add(Fixture *fixture, const char *name, const char *config) {
         g_autofree char *id = g_strdup_printf("%064x", ++fixture->n_ids);
-        g_autoptr(GVariant) parsed = testing_parse(config);
-        g_autoptr(Container) container = container_new(id, name, 0, parsed);
+        g_autoptr(GVariant) parsed = testing_parse(config), resolved = dependencies_resolve(fixture->registry, parsed);
+        g_autoptr(Container) container = container_new(id, name, 0, resolved);
         g_autoptr(GError) error = NULL;
         g_autoptr(Commit) commit = commit_new(container, NULL);
 
