@@ -88,18 +88,30 @@ void call_reply(Call *call, const char *types, ...) {
         send_answer(call, answer, r);
 }
 
-void call_reply_variant(Call *call, GVariant *tuple) {
-        g_autoptr(GVariant) sunk = g_variant_ref_sink(tuple);
+void call_reply_built(Call *call, CallBuild build, void *userdata) {
         g_autoptr(sd_bus_message) answer = NULL;
 
         if (!call_take_answer(call))
                 return;
         int r = sd_bus_message_new_method_return(call->message, &answer);
-        for (gsize i = 0; r >= 0 && i < g_variant_n_children(sunk); i++) {
-                g_autoptr(GVariant) child = g_variant_get_child_value(sunk, i);
+        send_answer(call, answer, r < 0 ? r : build(answer, userdata));
+}
+
+static int append_children(sd_bus_message *answer, void *userdata) {
+        GVariant *tuple = userdata;
+        int r = 0;
+
+        for (gsize i = 0; r >= 0 && i < g_variant_n_children(tuple); i++) {
+                g_autoptr(GVariant) child = g_variant_get_child_value(tuple, i);
                 r = variant_append(answer, child);
         }
-        send_answer(call, answer, r);
+        return r;
+}
+
+void call_reply_variant(Call *call, GVariant *tuple) {
+        g_autoptr(GVariant) sunk = g_variant_ref_sink(tuple);
+
+        call_reply_built(call, append_children, sunk);
 }
 
 /* A wait has no effect that could go on: it ends with its answer, as if its caller had left. */

@@ -34,6 +34,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_unref)
 
 /* Answers; each at most once per call. The generated headers have typed forms (container_reply_wait(call, run, exit_code, signal, result)) that use these. */
 void call_reply(Call *call, const char *types, ...);
+/* What can be long is appended as it is found, without a GVariant in between. */
+typedef int (*CallBuild)(sd_bus_message *answer, void *userdata); /* appends what the member returns; negative errno */
+void call_reply_built(Call *call, CallBuild build, void *userdata);
 void call_reply_variant(Call *call, GVariant *tuple); /* a tuple; borrowed or floating */
 void call_reply_error(Call *call, const GError *error); /* bus/reply.c: the only place where an error becomes a named D-Bus error */
 

