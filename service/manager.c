@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fd-store.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "bus/bus.h"
 #include "bus/exec-calls.h"
 #include "bus/wait-calls.h"
@@ -50,6 +51,7 @@ typedef struct Manager {
         sd_event_source *idle_timer, *idle_check, *reload;
         Departure *departure; /* NULL until the service leaves */
         char *status; /* last STATUS= */
+        bool is_trim; /* what starting took has been given back */
         bool ready; /* the name is ours: who asked for it finds us, and only now may idleness count */
         bool by_idleness; /* nobody asked for the departure */
         sd_bus_slot *name_request;
@@ -150,13 +152,18 @@ static void tell_status(Manager *manager) {
 }
 
 /* What a crowd of callers needed is not kept for the next one. A look at the heap walks all that is free in it, more than a millisecond with thousands of containers, and is not taken after every lone call; a single large answer
- * never comes to lie in the heap (M_MMAP_THRESHOLD is fixed in start). */
+ * never comes to lie in the heap (M_MMAP_THRESHOLD is fixed in start). With the heap go the pages of files, and once when the service has started. */
 static void give_memory_back(Manager *manager) {
-        if (manager->n_activities < CROWD)
+        bool has_started = manager->ready && !manager->is_trim;
+
+        if (manager->n_activities < CROWD && !has_started)
                 return;
         manager->n_activities = 0;
-        if (mallinfo2().fordblks > FREE_MEMORY_MAX)
-                (void) malloc_trim(0);
+        manager->is_trim = manager->ready;
+        if (!has_started && mallinfo2().fordblks <= FREE_MEMORY_MAX)
+                return;
+        (void) malloc_trim(0);
+        pages_give_back();
 }
 
 /* Runs once after any burst of activity: the idle timer starts anew, the WAL and the heap are looked at. */
