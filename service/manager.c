@@ -8,6 +8,7 @@
 #include "base/pages.h"
 #include "bus/bus.h"
 #include "bus/exec-calls.h"
+#include "bus/peers.h"
 #include "bus/wait-calls.h"
 #include "departure.h"
 #include "manager-interface.h"
@@ -52,9 +53,8 @@ typedef struct Manager {
         Departure *departure; /* NULL until the service leaves */
         char *status; /* last STATUS= */
         bool is_trim; /* what starting took has been given back */
-        bool ready; /* the name is ours: who asked for it finds us, and only now may idleness count */
+        bool ready; /* what lives is known: who asked for us has an answer, and only now may idleness count */
         bool by_idleness; /* nobody asked for the departure */
-        sd_bus_slot *name_request;
         int lock_fd, awake_fd; /* awake: RUN/awake, by whose lock conbus-wake knows that it need not ask for us */
 } Manager;
 
@@ -311,18 +311,22 @@ static bool open_parts(Manager *manager, GError **error) {
                 return false;
         store_set_limits(manager->store, &manager->settings.limits);
         manager->registry = registry_new(manager->store);
-        if (!registry_load(manager->registry, error))
-                return false;
         manager->waits = waits_new(manager->event, manager->registry);
         manager->engine = engine_new(manager->event, manager->reaper, manager->paths, manager->registry, manager->waits, &manager->settings, error);
         return manager->engine != NULL;
 }
 
-static bool open_bus(Manager *manager, GError **error) {
+/* Before thousands of rows are read, so that whoever waits for the name has it at once; calls that come from then on wait in the connection, and then in peers.c, until all is known. The bus daemon's answer is waited for: there is nothing else to do yet, and nobody to be served. */
+static bool take_name(Manager *manager, GError **error) {
         int r = sd_bus_open_system(&manager->connection);
 
         if (r < 0)
                 return error_errno(error, -r, "connect to the system bus");
+        r = sd_bus_request_name(manager->connection, BUS_NAME, 0);
+        return r >= 0 || error_errno(error, -r, "the name " BUS_NAME " is not to be had on this bus");
+}
+
+static bool open_bus(Manager *manager, GError **error) {
         (void) sd_bus_set_exit_on_disconnect(manager->connection, true);
         manager->bus = bus_new(manager->connection, manager->event, manager->engine, error);
         if (!manager->bus)
@@ -359,29 +363,13 @@ static void say_awake(Manager *manager) {
                 log_debug("lock %s: %s", path, g_strerror(errno));
 }
 
-static int on_name(sd_bus_message *answer, void *userdata, sd_bus_error *error) {
+static void on_adopted(void *userdata) {
         Manager *manager = userdata;
-        uint32_t code = 0;
 
-        g_clear_pointer(&manager->name_request, sd_bus_slot_unref);
-        if (sd_bus_message_is_method_error(answer, NULL) || sd_bus_message_read(answer, "u", &code) < 0 || code != 1) {
-                log_error("the name " BUS_NAME " is not to be had on this bus");
-                return sd_event_exit(manager->event, EXIT_FAILURE);
-        }
         manager->ready = true;
+        peers_welcome(manager->bus);
         (void) sd_notify(false, "READY=1");
         on_activity(manager);
-        return 1;
-}
-
-static void ask_for_name(void *userdata) {
-        Manager *manager = userdata;
-        int r = sd_bus_request_name_async(manager->connection, &manager->name_request, BUS_NAME, 0, on_name, manager);
-
-        if (r < 0) {
-                log_error("ask for the name " BUS_NAME ": %s", g_strerror(-r));
-                (void) sd_event_exit(manager->event, EXIT_FAILURE);
-        }
 }
 
 static bool start(Manager *manager, GError **error) {
@@ -399,8 +387,8 @@ static bool start(Manager *manager, GError **error) {
         (void) mallopt(M_TRIM_THRESHOLD, SPARE_HEAP);
         (void) mallopt(M_TOP_PAD, SPARE_HEAP / 2);
         (void) mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK); /* as it is, the first large block that is freed would raise it (mallopt(3)) */
-        /* Adoption comes before the name: whoever sees the service sees what lives. */
-        if (!take_lock(manager, error) || !open_parts(manager, error) || !open_bus(manager, error))
+        /* What can be refused comes before the name, and adoption before the first answer: whoever asks the service learns what lives. */
+        if (!take_lock(manager, error) || !open_parts(manager, error) || !take_name(manager, error) || !registry_load(manager->registry, error) || !open_bus(manager, error))
                 return false;
         say_awake(manager);
         wait_calls_restore(manager->bus);
@@ -410,13 +398,12 @@ static bool start(Manager *manager, GError **error) {
         exec_calls_ask_for_clients(manager->bus);
         ask_version(manager, manager->paths->crun, on_runtime_version);
         ask_version(manager, manager->paths->conmon, on_monitor_version);
-        engine_when_adopted(manager->engine, ask_for_name, manager);
+        engine_when_adopted(manager->engine, on_adopted, manager);
         return true;
 }
 
 static void stop(Manager *manager) {
         g_clear_pointer(&manager->departure, departure_free);
-        g_clear_pointer(&manager->name_request, sd_bus_slot_unref);
         if (manager->checkpoint)
                 process_detach(manager->checkpoint);
         g_clear_pointer(&manager->bus, bus_free);

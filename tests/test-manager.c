@@ -263,6 +263,7 @@ static void test_the_runtime_is_asked_for_its_version(Fixture *fixture, gconstpo
         autofd int reading = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         g_assert_cmpint(sd_event_add_io(fixture->event, &source, reading, EPOLLIN, on_version, &asked), >=, 0);
         begin(fixture, STAYS, NULL, -1);
+        give_name(fixture, 1);
         testing_run_until_count(fixture->event, &asked, 1);
 }
 
@@ -270,8 +271,8 @@ static void test_descriptors_that_nobody_wants_are_given_back(Fixture *fixture, 
         g_autofree char *built = testing_built("service/conbusd"), *script = g_strdup_printf("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=forgotten exec %s \"$@\"", built), *program = testing_program(fixture->directory, "listening", script);
 
         begin(fixture, STAYS, program, fixture->manager);
-        expect_note(fixture, 1, "FDSTOREREMOVE=1\nFDNAME=forgotten");
         give_name(fixture, 1);
+        expect_note(fixture, 1, "FDSTOREREMOVE=1\nFDNAME=forgotten");
         expect_note(fixture, 2, "READY=1");
 }
 

@@ -17,6 +17,7 @@ struct Bus {
         Engine *engine;
         Registry *registry;
         GHashTable *peers; /* unique name -> struct Peer (bus/peers.c): credentials asked for once, calls and waits of that client */
+        bool welcomes; /* calls are answered: peers_welcome */
         GHashTable *users; /* uid -> User (bus/users.c) */
         Polkit *polkit; /* bus/polkit.c */
         GHashTable *delivered; /* message -> Check (bus/gate.c): answered, and put back into the connection's queue */
@@ -34,7 +35,7 @@ struct Bus {
         Session *vanishing_session; /* likewise */
 };
 
-/* Registers every object of the tree; the caller requests the name io.conbus1 afterwards. The engine's registry gets the announce observer. */
+/* Registers every object of the tree; calls wait until peers_welcome (bus/peers.h). The engine's registry gets the announce observer. */
 Bus *bus_new(sd_bus *connection, sd_event *event, Engine *engine, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void bus_free(Bus *bus);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bus, bus_free)

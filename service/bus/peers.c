@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Credentials without blocking: a filter parks the calls of a sender that is not known yet, GetConnectionCredentials is sent, and with its answer they are put back into the connection's queue, so that each object is looked up afresh.
- * Messages that the client sent meanwhile may stand before them in that queue; they are moved behind, so that one client's messages keep their order. */
+ * Messages that the client sent meanwhile may stand before them in that queue; they are moved behind, so that one client's messages keep their order. The same place keeps what comes before the past is known (peers_welcome). */
 
 #include "bus/gate.h"
 #include "bus/turns.h"
@@ -105,7 +105,8 @@ static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *
                 return 1;
         }
         set_actor(peer, sd_bus_message_is_method_error(answer, NULL) ? NULL : read_actor(answer, peer->name));
-        deliver_again(peer);
+        if (peer->bus->welcomes)
+                deliver_again(peer);
         return 1;
 }
 
@@ -126,18 +127,19 @@ static Peer *peer_new(Bus *bus, const char *name) {
         return peer;
 }
 
-/* Parks the message, or lets it through when its sender is known and nothing of the same sender stands before it. */
+/* Parks the message, or lets it through when callers are welcome, its sender is known and nothing of the same sender stands before it. */
 static bool may_pass(Peer *peer, sd_bus_message *message) {
         sd_bus_message *first = g_queue_peek_head(&peer->parked);
+        bool is_known = peer->actor && peer->bus->welcomes;
 
-        if (peer->actor && !first)
+        if (is_known && !first)
                 return true;
-        if (peer->actor && first == message) {
+        if (is_known && first == message) {
                 sd_bus_message_unref(g_queue_pop_head(&peer->parked));
                 return true;
         }
         g_queue_push_tail(&peer->parked, sd_bus_message_ref(message));
-        if (peer->actor && (sd_bus_message_rewind(message, true) < 0 || sd_bus_enqueue_for_read(peer->bus->connection, message) < 0))
+        if (is_known && (sd_bus_message_rewind(message, true) < 0 || sd_bus_enqueue_for_read(peer->bus->connection, message) < 0))
                 log_error("a message of %s is lost", peer->name);
         return false;
 }
@@ -203,6 +205,17 @@ int peers_watch(Bus *bus) {
         if (r >= 0)
                 g_ptr_array_add(bus->slots, slot);
         return r;
+}
+
+void peers_welcome(Bus *bus) {
+        GHashTableIter iter;
+        void *peer;
+
+        bus->welcomes = true;
+        g_hash_table_iter_init(&iter, bus->peers);
+        while (g_hash_table_iter_next(&iter, NULL, &peer))
+                if (((Peer *) peer)->actor)
+                        deliver_again(peer);
 }
 
 void peers_free(Bus *bus) {

@@ -20,6 +20,8 @@ struct Peer {
 };
 
 int peers_watch(Bus *bus); /* the one permanent match on NameOwnerChanged, and the filter that every call passes */
+/* From now on calls are answered. Until then, while it is being found out what became of containers, each waits: the name is the service's already. */
+void peers_welcome(Bus *bus);
 void peers_free(Bus *bus);
 
 /* A client that is known or being asked for, or NULL. In a callback of an object the sender of the message is always known: its actor is set. */
