@@ -8,6 +8,7 @@
  *   client start PREFIX N                starts them all at once; prints "TOTAL PROPERTY-MEDIAN PROPERTY-MAX DAEMON-MEDIAN DAEMON-MAX": meanwhile a second connection reads a property again and again, and in turns with it asks the bus daemon for something, which nobody else has a part in
  *   client exec NAME N                   Exec of /bin/true in a container that runs, Wait, Remove of the process
  *   client waits ROOTFS CONNECTIONS M    M waits on each connection for one end; prints "REGISTERED ANSWERED": until all are known to stand, and from the death to the last answer
+ *   client wake PATH INTERFACE MEMBER [STRING…]     the same once, when nobody has the name; prints "OWNED ANSWERED": from the call until the service has its name, and until it has answered
  *   client call N PATH INTERFACE MEMBER [STRING…]   any call with string arguments; prints TIME */
 
 #include <errno.h>
@@ -305,11 +306,39 @@ static void execute_many(sd_bus *bus, const char *name, int n) {
         free(path);
 }
 
+/* PATH INTERFACE MEMBER [STRING…] */
+static sd_bus_message *call_of_words(sd_bus *bus, char **words) {
+        sd_bus_message *message = new_call(bus, words[0], words[1], words[2]);
+
+        for (char **word = words + 3; *word; word++)
+                check(sd_bus_message_append(message, "s", *word), "append", NULL);
+        return message;
+}
+
+static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        int64_t *owned = userdata;
+
+        if (*owned == 0)
+                *owned = now_usec();
+        return 0;
+}
+
+static void wake(sd_bus *bus, char **words) {
+        int64_t owned = 0;
+        unsigned left = 1;
+
+        check(sd_bus_add_match(bus, NULL, "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" NAME "'", on_owner, &owned), "watch the name", NULL);
+        sd_bus_message *message = call_of_words(bus, words);
+        int64_t begin = now_usec();
+        check(sd_bus_call_async(bus, NULL, message, on_answer, &left, NEVER), words[2], NULL);
+        sd_bus_message_unref(message);
+        process_until(bus, &left);
+        printf("%ld %ld\n", (long) (owned - begin), (long) (now_usec() - begin));
+}
+
 static void call_many(sd_bus *bus, int n, char **words) {
         for (int i = 0; i < n; i++) {
-                sd_bus_message *message = new_call(bus, words[0], words[1], words[2]);
-                for (char **word = words + 3; *word; word++)
-                        check(sd_bus_message_append(message, "s", *word), "append", NULL);
+                sd_bus_message *message = call_of_words(bus, words);
                 int64_t begin = now_usec();
                 sd_bus_message *answer = call(bus, message);
                 int64_t took = now_usec() - begin;
@@ -322,6 +351,11 @@ int main(int argc, char *argv[]) {
         const char *what = argc > 3 ? argv[1] : "";
         sd_bus *bus = connect_bus();
 
+        if (strcmp(what, "wake") == 0 && argc > 4) {
+                wake(bus, argv + 2);
+                sd_bus_flush_close_unref(bus);
+                return EXIT_SUCCESS;
+        }
         sd_bus_message_unref(call(bus, new_call(bus, "/io/conbus1", MANAGER, "ListContainers"))); /* it is awake and knows us */
         for (int i = 0; argc == 5 && i < atoi(argv[3]); i++) {
                 if (strcmp(what, "lifecycle") == 0)

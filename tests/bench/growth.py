@@ -4,7 +4,6 @@
 import os
 import sqlite3
 import statistics
-import time
 
 from rows import Row, at_most
 
@@ -33,15 +32,22 @@ def store(conbus, first, last):
     database.close()
 
 
-def start_row(conbus, n):
-    row = Row(f"start of the service, {n} stored containers", "us", "everything answered within 300 ms" if n == COUNTS[-1] else "", met=at_most(300000) if n == COUNTS[-1] else None)
-    for i in range(3):
+def start_rows(conbus, n):
+    """From a call to a service that is not there until it owns its name, and until it has answered, for which it has to know all containers."""
+    last = n == COUNTS[-1]
+    owned = Row(f"start of the service until its name is owned, {n} stored containers", "us", "within 50 ms" if last else "", met=at_most(50000) if last else None)
+    answered = Row(f"start of the service, {n} stored containers", "us", "everything answered within 300 ms" if last else "", met=at_most(300000) if last else None)
+    for i in range(5):
         if i:
             conbus.end_service()
-        begin = time.monotonic_ns()
-        conbus.container("stored", "ListRuns", "u", 0)
-        row.add("conbus", [(time.monotonic_ns() - begin) // 1000])
-    return row
+        for row, samples in zip((owned, answered), conbus.client("wake", "/io/conbus1", "io.conbus1.Manager", "GetContainer", "stored")):
+            row.add("conbus", samples)
+    return [owned, answered]
+
+
+def samples_of(name, n):
+    """Enough that the first ones, whose code and data are in no cache, do not count."""
+    return 50 if name not in ANSWERS_GROW else 10 if n < 10000 else 5
 
 
 def judge(rows, name):
@@ -60,9 +66,9 @@ def growth(conbus, floor, podman, scale):
     for n in COUNTS:
         store(conbus, have, n)
         have = n
-        rows.append(start_row(conbus, n))
+        rows.extend(start_rows(conbus, n))
         for name, words in READS.items():
-            series.setdefault(name, []).append(Row(f"{name}, {n} stored containers", "us", "", {"conbus": list(conbus.client("call", 10 if n < 10000 else 3, *words)[0])}))
+            series.setdefault(name, []).append(Row(f"{name}, {n} stored containers", "us", "", {"conbus": list(conbus.client("call", samples_of(name, n), *words)[0])}))
         series.setdefault("create + start + wait + remove", []).append(Row(f"create + start + wait + remove, {n} stored containers", "us", "", {"conbus": list(conbus.lifecycle(4 + 4 * scale, "overlay"))}))
         rows.extend(found[-1] for found in series.values())
     for name, found in series.items():
