@@ -58,24 +58,35 @@ static void count(Output *output, const Frame *frame) {
 
 /* --- packets --- */
 
+/* Frames of one stream that follow each other share a packet as far as they fit: a packet costs its receiver a wakeup. */
+static unsigned packet_frames(const Output *output, unsigned first) {
+        size_t size = output->frames[first].size;
+        unsigned n = first + 1;
+
+        while (n < output->n && output->frames[n].stream == output->frames[first].stream && size + output->frames[n].size <= FRAME_MAX)
+                size += output->frames[n++].size;
+        return n - first;
+}
+
 static OutputResult flush_packets(Output *output) {
         struct mmsghdr messages[OUTPUT_FRAMES];
-        struct iovec parts[OUTPUT_FRAMES][2];
-        unsigned n = output->n - output->first;
+        struct iovec parts[2 * OUTPUT_FRAMES], *part = parts;
+        unsigned n = 0, n_frames[OUTPUT_FRAMES];
 
-        memset(messages, 0, sizeof messages[0] * n);
-        for (unsigned i = 0; i < n; i++) {
-                Frame *frame = &output->frames[output->first + i];
-                parts[i][0] = (struct iovec) {.iov_base = &frame->stream, .iov_len = 1};
-                parts[i][1] = (struct iovec) {.iov_base = (void *) frame->data, .iov_len = frame->size};
-                messages[i].msg_hdr = (struct msghdr) {.msg_iov = parts[i], .msg_iovlen = 2};
+        for (unsigned first = output->first; first < output->n; first += n_frames[n++]) {
+                n_frames[n] = packet_frames(output, first);
+                messages[n] = (struct mmsghdr) {.msg_hdr = {.msg_iov = part, .msg_iovlen = n_frames[n] + 1}};
+                *part++ = (struct iovec) {.iov_base = &output->frames[first].stream, .iov_len = 1};
+                for (const Frame *frame = output->frames + first; frame < output->frames + first + n_frames[n]; frame++)
+                        *part++ = (struct iovec) {.iov_base = (void *) frame->data, .iov_len = frame->size};
         }
         int done = sendmmsg(output->fd, messages, n, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (done < 0)
                 return result_of_errno();
         output->n_calls_sent++;
         for (int i = 0; i < done; i++)
-                count(output, &output->frames[output->first++]);
+                for (unsigned left = n_frames[i]; left > 0; left--)
+                        count(output, &output->frames[output->first++]);
         return OUTPUT_SENT;
 }
 

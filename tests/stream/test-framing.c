@@ -61,6 +61,33 @@ static void test_packets(void) {
         output_clear(&output);
 }
 
+/* What follows each other in one stream shares a packet, up to what a packet may hold. */
+static void test_packets_are_shared(void) {
+        g_autofree char *half = g_strnfill(FRAME_MAX / 2, 'x'), *bytes = g_malloc(2 * FRAME_MAX);
+        const size_t sizes[] = {1 + FRAME_MAX, 1 + FRAME_MAX / 2 + 3, 1 + 1, 1 + 6};
+        int ends[2];
+        Output output;
+
+        make_pair(SOCK_SEQPACKET, ends);
+        autofd int mine = ends[0], other = ends[1];
+        output_init(&output, mine, FRAMING_PACKETS);
+        for (unsigned i = 0; i < 3; i++)
+                put(&output, STREAM_STDOUT, half);
+        put(&output, STREAM_STDOUT, "end");
+        put(&output, STREAM_STDERR, "e");
+        put(&output, STREAM_STDOUT, "out");
+        put(&output, STREAM_STDOUT, "put");
+        g_assert_cmpint(output_flush(&output), ==, OUTPUT_SENT);
+        for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+                g_assert_cmpint(recv(other, bytes, 2 * FRAME_MAX, MSG_DONTWAIT), ==, sizes[i]);
+                g_assert_cmpint(bytes[0], ==, i == 2 ? STREAM_STDERR : STREAM_STDOUT);
+        }
+        g_assert_cmpmem(bytes, sizes[3], "\1output", 7);
+        g_assert_cmpuint(output.n_bytes[STREAM_STDOUT], ==, 3 * FRAME_MAX / 2 + 9);
+        g_assert_cmpuint(output.n_bytes[STREAM_STDERR], ==, 1);
+        output_clear(&output);
+}
+
 /* The reader takes odd pieces, the writer goes on wherever the socket stopped it. */
 static void check_pieces(Framing framing, size_t expected) {
         g_autofree guint8 *data = g_malloc(FRAME_MAX);
@@ -166,6 +193,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/framing/raw", test_raw);
         g_test_add_func("/framing/multiplexed", test_multiplexed);
         g_test_add_func("/framing/packets", test_packets);
+        g_test_add_func("/framing/packets-are-shared", test_packets_are_shared);
         g_test_add_func("/framing/pieces", test_pieces);
         g_test_add_func("/framing/detach-completes-the-half-sent-frame", test_detach_completes_the_half_sent_frame);
         g_test_add_func("/framing/a-closed-socket-is-told", test_a_closed_socket_is_told);
