@@ -349,37 +349,41 @@ static void on_capturer_left(Call *call, void *userdata) {
         capture_call_free(capture_call);
 }
 
-/* The keys of a process that make sense for one without an object, and its own two. */
-static bool read_capture(GVariant *options, guint64 *ret_bytes, guint64 *ret_usec, GVariant **ret_rest, GError **error) {
-        static const OptionKey keys[] = {{"max-bytes", "t"}, {"timeout-usec", "t"}, {"user", "s"}, {"cwd", "s"}, {"env", "as"}, {"privileged", "b"}, {NULL}};
+/* The keys of a process that make sense for one without an object, and its own three. */
+static bool read_capture(GVariant *options, CapturePlan *plan, GVariant **ret_rest, GError **error) {
+        static const OptionKey keys[] = {{"max-bytes", "t"}, {"timeout-usec", "t"}, {"input", "ay"}, {"user", "s"}, {"cwd", "s"}, {"env", "as"}, {"privileged", "b"}, {NULL}};
         GVariantDict dict;
 
-        *ret_bytes = CAPTURE_BYTES_DEFAULT;
-        *ret_usec = CAPTURE_USEC_DEFAULT;
         if (!options_check(options, keys, error))
                 return false;
-        (void) g_variant_lookup(options, "max-bytes", "t", ret_bytes);
-        (void) g_variant_lookup(options, "timeout-usec", "t", ret_usec);
-        if (*ret_bytes > CAPTURE_BYTES_MAX)
-                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "option max-bytes is %" G_GUINT64_FORMAT "; it takes at most %d", *ret_bytes, CAPTURE_BYTES_MAX);
+        (void) g_variant_lookup(options, "max-bytes", "t", &plan->bytes_max);
+        (void) g_variant_lookup(options, "timeout-usec", "t", &plan->timeout_usec);
+        g_autoptr(GVariant) input = g_variant_lookup_value(options, "input", G_VARIANT_TYPE_BYTESTRING);
+        if (plan->bytes_max > CAPTURE_BYTES_MAX)
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "option max-bytes is %zu; it takes at most %d", plan->bytes_max, CAPTURE_BYTES_MAX);
+        if (input && g_variant_get_size(input) > CAPTURE_INPUT_MAX)
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "option input has %zu bytes; it takes at most %d", g_variant_get_size(input), CAPTURE_INPUT_MAX);
         g_variant_dict_init(&dict, options);
         g_variant_dict_remove(&dict, "max-bytes");
         g_variant_dict_remove(&dict, "timeout-usec");
+        g_variant_dict_remove(&dict, "input");
+        plan->input = g_steal_pointer(&input);
         *ret_rest = g_variant_ref_sink(g_variant_dict_end(&dict));
         return true;
 }
 
 bool exec_calls_capture(Call *call, Container *container, const char *const *command, GVariant *options, GError **error) {
+        CapturePlan plan = {.bytes_max = CAPTURE_BYTES_DEFAULT, .timeout_usec = CAPTURE_USEC_DEFAULT};
         g_autoptr(GVariant) rest = NULL;
-        guint64 bytes, usec;
 
-        if (!read_capture(options, &bytes, &usec, &rest, error))
+        if (!read_capture(options, &plan, &rest, error))
                 return false;
-        g_autoptr(GVariant) request = read_request(call, command, rest, error);
+        g_autoptr(GVariant) input = plan.input, request = read_request(call, command, rest, error);
         if (!request)
                 return false;
+        plan.request = request;
         CaptureCall *capture_call = g_new0(CaptureCall, 1);
-        capture_call->capture = capture_begin(call->bus->engine, container, request, bytes, usec, call->actor, on_captured, capture_call, error);
+        capture_call->capture = capture_begin(call->bus->engine, container, &plan, call->actor, on_captured, capture_call, error);
         if (!capture_call->capture) {
                 g_free(capture_call);
                 return false;

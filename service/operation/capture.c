@@ -5,11 +5,14 @@
 #include "operation/internal.h"
 #include "operation/quota.h"
 #include "operation/sessions.h"
+#include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/cgroup.h"
 #include "runtime/dying.h"
 #include "runtime/output-pipe.h"
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,27 +230,42 @@ static bool write_process(Capture *capture, GVariant *request, const char *path,
         return sessions_write_process(capture->engine, capture->container, request, no_size, path, error);
 }
 
-static bool run(Capture *capture, const char *process, GError **error) {
+/* A file that cannot be changed any more, since it is the payload's from then on; opened to be read. */
+static bool make_input(GVariant *input, int *ret_fd, GError **error) {
+        autofd int fd = memfd_create("input", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+        gsize size = g_variant_get_size(input);
+
+        if (fd < 0 || write(fd, g_variant_get_data(input), size) != (gssize) size || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+                return error_errno(error, errno, "keep the input of a command");
+        *ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+        return *ret_fd >= 0 || error_errno(error, errno, "open the input of a command");
+}
+
+static bool run(Capture *capture, const CapturePlan *plan, const char *process, GError **error) {
         Engine *engine = capture->engine;
         g_autofree char *root = g_build_filename(engine->paths->run, "crun", NULL), *log = g_build_filename(capture->directory, "crun.log", NULL);
         const char *const argv[] = {engine->paths->crun, "--root", root, "--log", log, "--log-format=json", "exec", "--cgroup", capture->name, "--process", process, capture->container->id, NULL};
-        autofd int output = -1, errors = -1;
+        autofd int input = -1, output = -1, errors = -1;
         ProcessSpec spec = PROCESS_SPEC_INIT;
 
+        if (plan->input && !make_input(plan->input, &input, error))
+                return false;
         if (!(capture->streams[0] = output_pipe_new(engine->event, capture->bytes_max, &output, error)) || !(capture->streams[1] = output_pipe_new(engine->event, capture->bytes_max, &errors, error)))
                 return false;
         spec.argv = argv;
+        spec.stdin_fd = input;
         spec.output_fd = output;
         spec.errors_fd = errors;
         capture->process = process_begin(engine->event, engine->reaper, &spec, on_process_ended, capture, error);
         return capture->process != NULL;
 }
 
-static bool begin(Capture *capture, GVariant *request, GError **error) {
+static bool begin(Capture *capture, const CapturePlan *plan, GError **error) {
         const char *cgroup = capture->container->life.cgroup;
         g_autofree char *process = g_build_filename(capture->directory, "process.json", NULL);
 
-        if (!write_process(capture, request, process, error) || (*cgroup && !cgroup_make_child(cgroup, capture->name, error)) || !run(capture, process, error))
+        if (!write_process(capture, plan->request, process, error) || (*cgroup && !cgroup_make_child(cgroup, capture->name, error)) || !run(capture, plan, process, error))
                 return false;
         int r = sd_event_add_time(capture->engine->event, &capture->timer, CLOCK_BOOTTIME, clock_boottime_in(capture->timeout_usec), 1000, on_timeout, capture);
         g_assert(r >= 0);
@@ -255,19 +273,19 @@ static bool begin(Capture *capture, GVariant *request, GError **error) {
         return true;
 }
 
-Capture *capture_begin(Engine *engine, Container *container, GVariant *request, gsize bytes_max, guint64 timeout_usec, Actor *actor, CaptureDone done, void *userdata, GError **error) {
+Capture *capture_begin(Engine *engine, Container *container, const CapturePlan *plan, Actor *actor, CaptureDone done, void *userdata, GError **error) {
         static unsigned last;
 
         if (!sessions_check_state(container, "execute in", error) || !operation_check_quota(engine, actor, "ExecCapture", error))
                 return NULL;
         Capture *capture = g_new0(Capture, 1);
-        *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = bytes_max, .timeout_usec = timeout_usec, .dying = dying_new(engine->event, on_dead, capture), .done = done, .userdata = userdata};
+        *capture = (Capture) {.engine = engine, .container = container_ref(container), .actor = actor_ref(actor), .bytes_max = plan->bytes_max, .timeout_usec = plan->timeout_usec, .dying = dying_new(engine->event, on_dead, capture), .done = done, .userdata = userdata};
         quota_take(engine, actor);
         g_queue_push_tail(&engine->captures, capture);
         capture->name = g_strdup_printf(PREFIX "%d-%u", (int) getpid(), ++last); /* not one that a former service has left behind */
         capture->directory = g_build_filename(engine->paths->run, "exec", capture->name, NULL);
         capture->group = *container->life.cgroup ? g_build_filename(container->life.cgroup, capture->name, NULL) : g_strdup("");
-        if (begin(capture, request, error))
+        if (begin(capture, plan, error))
                 return capture;
         if (*capture->group)
                 cgroup_remove(capture->group);

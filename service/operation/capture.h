@@ -7,6 +7,7 @@
 
 #define CAPTURE_BYTES_DEFAULT (64 * 1024)
 #define CAPTURE_BYTES_MAX (1 << 20) /* of each stream */
+#define CAPTURE_INPUT_MAX (1 << 20)
 #define CAPTURE_USEC_DEFAULT (20 * G_USEC_PER_SEC)
 
 typedef struct Capture Capture;
@@ -20,6 +21,13 @@ typedef struct CaptureResult {
 /* Exactly once, never before capture_begin has returned; the Capture is gone then. Errors: as of Exec, and Timeout. */
 typedef void (*CaptureDone)(const CaptureResult *result, const GError *error, void *userdata);
 
-/* request: checked (model/session.h). NotRunning, InvalidState, LimitsExceeded, InvalidArgs (the user), HelperMissing, Internal at once. */
-Capture *capture_begin(Engine *engine, Container *container, GVariant *request, gsize bytes_max, guint64 timeout_usec, Actor *actor, CaptureDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+typedef struct CapturePlan {
+        GVariant *request; /* checked (model/session.h); borrowed */
+        GVariant *input; /* ay, what is on its standard input; NULL: nothing; borrowed */
+        gsize bytes_max;
+        guint64 timeout_usec;
+} CapturePlan;
+
+/* NotRunning, InvalidState, LimitsExceeded, InvalidArgs (the user), HelperMissing, Internal at once. */
+Capture *capture_begin(Engine *engine, Container *container, const CapturePlan *plan, Actor *actor, CaptureDone done, void *userdata, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void capture_abandon(Capture *capture); /* kills it, without an answer; engine_free does so with those that are left, which are gone then */

@@ -83,7 +83,7 @@ static Capture *begin_with(Fixture *fixture, Container *container, const char *s
         g_autoptr(GError) error = NULL;
 
         captured_clear(captured);
-        Capture *capture = capture_begin(fixture->engine, container, request, bytes_max, timeout_usec, actor, on_captured, captured, &error);
+        Capture *capture = capture_begin(fixture->engine, container, &(CapturePlan) {.request = request, .bytes_max = bytes_max, .timeout_usec = timeout_usec}, actor, on_captured, captured, &error);
         g_assert_no_error(error);
         g_assert_nonnull(capture);
         g_assert_cmpuint(captured->n, ==, 0);
@@ -107,7 +107,7 @@ static void refuse_as(Fixture *fixture, Container *container, const char *more, 
         g_autoptr(GVariant) request = request_of("true", more);
         g_autoptr(GError) error = NULL;
 
-        if (capture_begin(fixture->engine, container, request, 100, LONG_USEC, actor, on_captured, NULL, &error))
+        if (capture_begin(fixture->engine, container, &(CapturePlan) {.request = request, .bytes_max = 100, .timeout_usec = LONG_USEC}, actor, on_captured, NULL, &error))
                 g_error("not refused: %s", part);
         testing_expect_error(&error, code, part);
 }
@@ -444,7 +444,7 @@ static void leave_room(unsigned room, rlim_t whole) {
 /* Each step that opens something fails in its turn. */
 static void test_no_descriptors(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
-        g_autoptr(GVariant) request = request_of("true", NULL);
+        g_autoptr(GVariant) request = request_of("true", NULL), input = g_variant_ref_sink(g_variant_new_bytestring("input"));
         g_auto(Captured) captured = {0};
         struct rlimit whole;
         Capture *capture = NULL;
@@ -460,7 +460,7 @@ static void test_no_descriptors(Fixture *fixture, gconstpointer unused) {
                 unsigned before = testing_count_descriptors();
                 g_assert_cmpuint(room, <, 32);
                 leave_room(room, whole.rlim_cur);
-                capture = capture_begin(fixture->engine, container, request, 100, LONG_USEC, NULL, on_captured, &captured, &error);
+                capture = capture_begin(fixture->engine, container, &(CapturePlan) {.request = request, .input = input, .bytes_max = 100, .timeout_usec = LONG_USEC}, NULL, on_captured, &captured, &error);
                 g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &whole), ==, 0);
                 g_assert_true((capture == NULL) == (error != NULL));
                 if (capture)

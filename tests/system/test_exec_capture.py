@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from executed import container, events, processes  # noqa: E402
-from harness import CONTAINER, Client, expect, main, on_real_runtime, options, run, wait_for  # noqa: E402
+from harness import CONTAINER, Client, GLib, expect, main, on_real_runtime, options, run, wait_for  # noqa: E402
 
 
 def capture(client, path, *command, **keys):
@@ -31,10 +31,27 @@ def test_code_and_streams(client):
     assert [details["exit-code"] for details in events(client, "exec-died") if details["name"] == "a"][-4:] == [3, 137, 0, 0]
 
 
+def test_input(client):
+    path = container(client)
+    assert capture(client, path, "cat", input=GLib.Variant("ay", b"one\0\xfftwo")) == (0, 0, b"one\0\xfftwo", b"", False)
+    assert capture(client, path, "cat", input=GLib.Variant("ay", b"")) == (0, 0, b"", b"", False)
+    large = os.urandom(2**20)
+    assert capture(client, path, "cat", input=GLib.Variant("ay", large), max_bytes=2**20)[2] == large
+    assert capture(client, path, "true", input=GLib.Variant("ay", large))[0] == 0  # nobody reads it
+    assert capture(client, path, "sh", "-c", "echo more >&0", input=GLib.Variant("ay", b"x"))[0] != 0
+    assert capture(client, path, "sh", "-c", "echo more >>/proc/self/fd/0; cat", user="12", input=GLib.Variant("ay", b"kept"))[2] == b"kept"
+    message = expect("InvalidArgs", capture, client, path, "cat", input=GLib.Variant("ay", large + b"x"))
+    assert "1048577" in message and "1048576" in message, message
+    expect("InvalidArgs", capture, client, path, "cat", input="text")
+    assert nothing_left(client, path)
+
+
 def test_by_hand(client):
     container(client, "web")
     text = run("busctl", "--address=" + os.environ["DBUS_SYSTEM_BUS_ADDRESS"], "call", "io.conbus1", "/container/web", "io.conbus1.Container", "ExecCapture", "asa{sv}", "2", "echo", "hi", "0")
     assert text.startswith('iiayayb 0 0 3 104 105 10 0 false'), text
+    text = run("busctl", "--address=" + os.environ["DBUS_SYSTEM_BUS_ADDRESS"], "call", "io.conbus1", "/container/web", "io.conbus1.Container", "ExecCapture", "asa{sv}", "1", "cat", "1", "input", "ay", "2", "104", "105")
+    assert text.startswith('iiayayb 0 0 2 104 105 0 false'), text
 
 
 def test_settings_of_the_process(client):
