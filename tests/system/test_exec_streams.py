@@ -126,8 +126,10 @@ def test_an_attachment_that_is_cancelled_before_the_start(client):
 def test_a_terminal(client):
     path = container(client)
     size = GLib.Variant("(qq)", (33, 77))
-    attached = run(client, path, "sh", "-c", "stty size; tty; read x; stty size; echo $TERM", terminal=True, attach_keys={"size": size})
+    attached = run(client, path, "sh", "-c", "read x; stty size; tty; read x; stty size; echo $TERM", terminal=True, attach_keys={"size": size})
     assert attached.framing == "raw"
+    assert terminal_size(attached.pid) == (33, 77)  # when Start has been answered: crun sets the size while the program begins
+    attached.send(b"\n")
     attached.read_until(b"/dev/pts/")
     assert b"33 77\r\n" in attached.out, attached.out
     client.call(attached.process, PROCESS, "ResizeTerminal", "qq", 40, 100)
