@@ -41,6 +41,7 @@ OPTIONS = {
     ("service/model/session.c", "keys"): ["Exec"],
     ("service/operation/attach-plan.c", "keys"): ["OpenAttach"],
     ("service/bus/attach-calls.c", "http_keys"): ["HttpAttach"],
+    ("service/bus/input-calls.c", "keys"): ["WriteInput"],
     ("service/operation/logs.c", "answer_keys"): ["ReadLog"],
     ("service/operation/logs.c", "open_keys"): ["OpenLog"],
 }

@@ -4,6 +4,7 @@
 #include "bus/attach-calls.h"
 #include "bus/discreet.h"
 #include "bus/exec-calls.h"
+#include "bus/input-calls.h"
 #include "bus/inspect.h"
 #include "bus/log-calls.h"
 #include "bus/verb-call.h"
@@ -141,6 +142,10 @@ bool container_object_open_pid_fd(Call *call, Container *container, GError **err
 
 bool container_object_open_attach(Call *call, Container *container, GVariant *options, GError **error) {
         return attach_calls_open(call, container, NULL, options, error);
+}
+
+bool container_object_write_input(Call *call, Container *container, GVariant *data, GVariant *options, GError **error) {
+        return input_calls_write(call, container, data, options, error);
 }
 
 bool container_object_http_attach(Call *call, Container *container, int connection, GVariant *ahead, GVariant *options, GError **error) {

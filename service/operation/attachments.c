@@ -235,6 +235,8 @@ static GVariant *fields_of(Attachment *attachment) {
         g_variant_dict_insert(&fields, "run-start", "s", start);
         g_variant_dict_insert(&fields, "follow", "b", (gboolean) plan->follow);
         g_variant_dict_insert(&fields, "records", "b", (gboolean) plan->records);
+        g_variant_dict_insert(&fields, "writer", "b", (gboolean) plan->is_writer);
+        g_variant_dict_insert(&fields, "ends-input", "b", (gboolean) plan->ends_input);
         if (plan->head)
                 g_variant_dict_insert_value(&fields, "head", plan->head);
         if (plan->ahead)

@@ -15,6 +15,8 @@ typedef struct AttachPlan {
         Framing framing;
         char *detach_keys, *from;
         bool follow;
+        bool is_writer; /* input that the container does not take fails it: NotRunning */
+        bool ends_input; /* the end of its input is the container's (stdin-once), however it comes */
         guint16 rows, columns; /* 0: as it is */
         bool records; /* each record of the log is a frame of its own */
         GVariant *head, *ahead; /* ay, sent before everything else, and input that was read already; or NULL */

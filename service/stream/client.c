@@ -33,7 +33,8 @@ struct Client {
 
         DetachKeys detach_keys;
         GByteArray *input; /* accepted and not passed on */
-        bool input_ended, hung_up;
+        bool input_ended, hung_up, ends_input, is_writer;
+        bool input_lost; /* some of it was there when nothing took it any more */
         guint64 n_input;
 };
 
@@ -358,8 +359,9 @@ static Input read_input(Client *client) {
 }
 
 static void pass_input(Client *client) {
-        size_t done = source_write(client->host->source, client->input->data, client->input->len);
+        size_t size = client->input->len, done = source_write(client->host->source, client->input->data, size);
 
+        client->input_lost = client->input_lost || (size > 0 && !source_takes_input(client->host->source));
         if (done > 0)
                 g_byte_array_remove_range(client->input, 0, (guint) done);
 }
@@ -379,11 +381,11 @@ static void end_input(Client *client) {
 
 /* All of it has been passed on. Its end concerns the container too, if the container was made so. */
 static bool finish_input(Client *client) {
-        if (client->hung_up)
-                return end_for(client, "client-closed");
-        if (wants(client, STREAM_STDIN) && client->host->stdin_once)
+        if (client->is_writer && client->input_lost)
+                return end_with(client, CONBUS_ERROR_NOT_RUNNING, "the standard input ended before everything was taken");
+        if ((!client->hung_up || client->ends_input) && wants(client, STREAM_STDIN) && client->host->stdin_once)
                 source_end_input(client->host->source);
-        return true;
+        return !client->hung_up || end_for(client, "client-closed");
 }
 
 bool client_pump_input(Client *client) {
@@ -451,7 +453,7 @@ Client *client_new(ClientHost *host, const ClientPlan *plan, int fd, int cancel_
         size_t n_head = 0, n_ahead = 0;
         const guint8 *head = bytes_of(plan->head, &n_head), *ahead = bytes_of(plan->ahead, &n_ahead);
 
-        *client = (Client) {.host = host, .id = plan->id, .tag = g_variant_ref(plan->tag), .streams = plan->streams, .fd = fd, .cancel_fd = cancel_fd, .follow = plan->follow, .log = plan->log, .position = plan->position, .detach_keys = plan->detach_keys};
+        *client = (Client) {.host = host, .id = plan->id, .tag = g_variant_ref(plan->tag), .streams = plan->streams, .fd = fd, .cancel_fd = cancel_fd, .follow = plan->follow, .ends_input = plan->ends_input, .is_writer = plan->is_writer, .log = plan->log, .position = plan->position, .detach_keys = plan->detach_keys};
         client->input = g_byte_array_new();
         output_init(&client->output, fd, plan->framing);
         g_byte_array_append(client->output.carry, head, (guint) n_head);

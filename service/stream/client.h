@@ -22,6 +22,8 @@ typedef struct ClientPlan {
         Replay *log; /* taken; NULL: from the ring */
         guint64 position; /* in the ring */
         bool follow;
+        bool is_writer; /* input that the container does not take is its failure */
+        bool ends_input; /* the end of what it sends is the end of the standard input, also when it leaves with it; and its own */
 } ClientPlan;
 
 /* How a client's attachment ended: a reason, or an error with a sentence. */

@@ -15,7 +15,7 @@
  * refused   stream    id t, error s (D-Bus name), message s
  * gone      stream    id t, tag a{sv}, bytes-in t, bytes-out t, and reason s (exited, detached, client-closed, log-end) or error s, message s
  *
- * add: id t, tag a{sv} (given back as it is), streams u (mask), framing s, detach-keys s, from s (now, run-start, log-start or a cursor), run-start s (cursor, "" when nobody knows it), follow b, records b (a frame for each record of the log), head ay (sent first), ahead ay (input read already) */
+ * add: id t, tag a{sv} (given back as it is), streams u (mask), framing s, detach-keys s, from s (now, run-start, log-start or a cursor), run-start s (cursor, "" when nobody knows it), follow b, records b (a frame for each record of the log), head ay (sent first), ahead ay (input read already), writer b (input that is not taken is its failure), ends-input b (the end of its input is the container's) */
 
 #define STREAM_ADD "add"
 #define STREAM_REMOVE "remove"

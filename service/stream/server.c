@@ -266,18 +266,22 @@ static bool choose_output(Server *server, GVariant *fields, ClientPlan *plan, GE
 
 static bool read_plan(Server *server, GVariant *fields, ClientPlan *plan, GError **error) {
         const char *framing = "", *keys = "";
-        gboolean follow = TRUE;
+        gboolean follow = TRUE, ends_input = FALSE, is_writer = FALSE;
         guint32 streams = 0;
 
         (void) g_variant_lookup(fields, "streams", "u", &streams);
         (void) g_variant_lookup(fields, "framing", "&s", &framing);
         (void) g_variant_lookup(fields, "detach-keys", "&s", &keys);
         (void) g_variant_lookup(fields, "follow", "b", &follow);
+        (void) g_variant_lookup(fields, "ends-input", "b", &ends_input);
+        (void) g_variant_lookup(fields, "writer", "b", &is_writer);
         plan->tag = g_variant_lookup_value(fields, "tag", G_VARIANT_TYPE_VARDICT);
         plan->head = g_variant_lookup_value(fields, "head", G_VARIANT_TYPE_BYTESTRING);
         plan->ahead = g_variant_lookup_value(fields, "ahead", G_VARIANT_TYPE_BYTESTRING);
         plan->streams = follow ? streams : streams & ~STREAM_MASK(STREAM_STDIN);
         plan->follow = follow;
+        plan->ends_input = ends_input;
+        plan->is_writer = is_writer;
         if (!framing_from_string(framing, &plan->framing) || !plan->tag)
                 return error_set(error, CONBUS_ERROR_INTERNAL, "an attachment without framing or tag");
         if (!detach_keys_parse(keys, &plan->detach_keys, error))

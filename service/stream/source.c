@@ -224,6 +224,10 @@ size_t source_write(Source *source, const guint8 *data, size_t size) {
         return size;
 }
 
+bool source_takes_input(const Source *source) {
+        return source->input_fd >= 0 && !source->input_gone;
+}
+
 void source_end_input(Source *source) {
         if (source->input_fd >= 0)
                 (void) shutdown(source->input_fd, SHUT_WR);

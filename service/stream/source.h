@@ -31,6 +31,7 @@ guint64 source_total(const Source *source, guint8 stream); /* bytes so far */
 
 /* Takes what can be taken now and returns how much; the rest when `writable` says so. What nobody reads any more is taken and dropped. */
 size_t source_write(Source *source, const guint8 *data, size_t size);
+bool source_takes_input(const Source *source); /* what is written can still reach the container */
 void source_end_input(Source *source);
 
 /* The two descriptors, -1 where there is none; borrowed. */

@@ -201,4 +201,5 @@ static inline void tell_end(Fixture *fixture, const char *fields) {
 
 #define RAW "'framing': <'raw'>, 'streams': <uint32 7>"
 #define PACKETS "'framing': <'packets'>, 'streams': <uint32 6>"
+#define WRITER "'framing': <'raw'>, 'streams': <uint32 1>"
 #define READER "'framing': <'raw'>, 'streams': <uint32 6>"

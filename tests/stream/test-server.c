@@ -541,6 +541,31 @@ static void test_connections_are_lent_to_the_service(Fixture *fixture, gconstpoi
         g_assert_null(end);
 }
 
+/* Only if it was said so does one that leaves end the input. */
+static void test_input_that_ends_with_its_client(Fixture *fixture, gconstpointer unused) {
+        fixture->plan.stdin_once = true;
+        begin_with_pair(fixture);
+        autofd int leaves = add(fixture, 1, WRITER ", 'ahead': <[byte 0x61]>", -1);
+        leaves = close_fd(leaves);
+        expect_word(fixture, "hello [(1, {'job': <1>})]");
+        expect_word(fixture, "added 1");
+        expect_word(fixture, "gone 1 {'job': <1>} 1 0 client-closed");
+        autofd int input = fake_conmon_accept(fixture->conmon);
+        g_autofree char *first = fake_conmon_read(input, NULL, NULL);
+        g_assert_cmpstr(first, ==, "a");
+        autofd int ends = add(fixture, 2, WRITER ", 'ahead': <[byte 0x62]>, 'ends-input': <true>", -1);
+        ends = close_fd(ends);
+        expect_word(fixture, "added 2");
+        expect_word(fixture, "gone 2 {'job': <2>} 1 0 client-closed");
+        g_autofree char *second = fake_conmon_read(input, NULL, NULL), *end = fake_conmon_read(input, NULL, NULL);
+        g_assert_cmpstr(second, ==, "b");
+        g_assert_null(end);
+        autofd int late = add(fixture, 3, WRITER ", 'ahead': <[byte 0x63]>, 'writer': <true>", -1);
+        late = close_fd(late);
+        expect_word(fixture, "added 3");
+        g_assert_true(g_str_has_suffix(fixture->words->pdata[fixture->n_taken++], "the standard input ended before everything was taken"));
+}
+
 /* --- beginnings that fail --- */
 
 static void expect_no_server(Fixture *fixture, ConbusError code, const char *part) {
@@ -623,6 +648,7 @@ int main(int argc, char *argv[]) {
         ADD("with-a-log-what-was-comes-from-it", test_with_a_log_what_was_comes_from_it);
         ADD("a-slow-client-is-the-only-one-to-go", test_a_slow_client_is_the_only_one_to_go);
         ADD("connections-are-lent-to-the-service", test_connections_are_lent_to_the_service);
+        ADD("input-that-ends-with-its-client", test_input_that_ends_with_its_client);
         ADD("a-start-that-is-no-place", test_a_start_that_is_no_place);
         ADD("a-start-without-a-way-to-conmon", test_a_start_without_a_way_to_conmon);
         ADD("a-monitor-that-cannot-be-watched", test_a_monitor_that_cannot_be_watched);
