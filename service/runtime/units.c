@@ -192,9 +192,11 @@ static int append_process(sd_bus_message *call, UnitJob *job, int pidfd) {
 }
 
 static int append_properties(sd_bus_message *call, UnitJob *job, int pidfd) {
-        int r = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", job->description, "Slice", "s", job->slice, "Delegate", "b", 1, "CollectMode", "s", "inactive-or-failed",
-                                      "TimeoutStopUSec", "t", job->stop_usec, "Before", "as", 1, "conbus-containers.target", "After", "as", 1, job->after);
+        int r = sd_bus_message_append(call, "(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", job->description, "Slice", "s", job->slice, "Delegate", "b", 1, "CollectMode", "s", "inactive-or-failed",
+                                      "Before", "as", 1, "conbus-containers.target", "After", "as", 1, job->after);
 
+        if (r >= 0 && job->stop_usec != UINT64_MAX)
+                r = sd_bus_message_append(call, "(sv)", "TimeoutStopUSec", "t", job->stop_usec);
         if (r >= 0)
                 r = append_process(call, job, pidfd);
         for (gsize i = 0; r >= 0 && job->properties && i < g_variant_n_children(job->properties); i++) {

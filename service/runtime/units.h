@@ -22,7 +22,7 @@ typedef struct ScopePlan {
         const char *description, *slice;
         const char *mount; /* a path that must stay mounted until the scope has been stopped */
         const PidRef *process; /* the first one; not reaped */
-        guint64 stop_usec; /* TimeoutStopUSec: between the signals when the manager itself has to stop it */
+        guint64 stop_usec; /* TimeoutStopUSec: between the signals when the manager itself has to stop it; UINT64_MAX: what the manager gives any unit, since a scope that were waited for without end would keep a machine from going down when the service is not there any more */
         GVariant *properties; /* a(sv) from the caller, or NULL */
 } ScopePlan;
 

@@ -133,8 +133,9 @@ static void expect_asked_for(Case *test, const char *slice, const char *stop, co
         g_autofree char *rootfs = paths_run_of(&test->base.paths, test->container->id, "rootfs"), *mount = units_mount_of_path(rootfs);
         g_auto(GStrv) pieces = g_strsplit(mount, "\\", -1); /* as GVariant text has it */
         g_autofree char *after = g_strjoinv("\\\\", pieces);
-        g_autofree char *wanted = g_strdup_printf("StartTransientUnit '%s' 'fail' [('Description', <'Container web'>), ('Slice', <'%s'>), ('Delegate', <true>), ('CollectMode', <'inactive-or-failed'>), ('TimeoutStopUSec', <uint64 %s>), "
-                                                  "('Before', <['conbus-containers.target']>), ('After', <['%s']>), ('PIDFDs', <[handle 0]>)%s] []", test->scope, slice, stop, after, more);
+        g_autofree char *wanted = g_strdup_printf("StartTransientUnit '%s' 'fail' [('Description', <'Container web'>), ('Slice', <'%s'>), ('Delegate', <true>), ('CollectMode', <'inactive-or-failed'>), "
+                                                  "('Before', <['conbus-containers.target']>), ('After', <['%s']>)%s%s%s, ('PIDFDs', <[handle 0]>)%s] []",
+                                                  test->scope, slice, after, stop ? ", ('TimeoutStopUSec', <uint64 " : "", stop ? stop : "", stop ? ">)" : "", more);
 
         g_assert_cmpstr(test->calls->pdata[0], ==, wanted);
         g_autofree char *path = g_strdup_printf("/proc/self/fdinfo/%d", g_array_index(test->fds, int, 0)), *info = NULL, *line = g_strdup_printf("\nPid:\t%d\n", conmon_pid(test->operation->conmon)->pid);
@@ -155,9 +156,9 @@ static void test_what_the_configuration_says_about_it(Case *test, gconstpointer 
         expect_asked_for(test, "machine-a.slice", "5000001", ", ('MemoryMax', <uint64 7>)");
 }
 
-static void test_a_stop_without_end_has_no_margin(Case *test, gconstpointer unused) {
+static void test_a_stop_without_end_has_the_managers_end(Case *test, gconstpointer unused) {
         begin_scope(test, "{'stop-timeout-usec': <uint64 18446744073709551615>}");
-        expect_asked_for(test, "machine-conbus.slice", "18446744073709551615", "");
+        expect_asked_for(test, "machine-conbus.slice", NULL, "");
 }
 
 static void test_a_scope_that_is_refused(Case *test, gconstpointer unused) {
@@ -372,7 +373,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         ADD("conmon-is-put-into-a-scope", test_conmon_is_put_into_a_scope);
         ADD("what-the-configuration-says-about-it", test_what_the_configuration_says_about_it);
-        ADD("a-stop-without-end-has-no-margin", test_a_stop_without_end_has_no_margin);
+        ADD("a-stop-without-end-has-the-managers-end", test_a_stop_without_end_has_the_managers_end);
         ADD("a-scope-that-is-refused", test_a_scope_that_is_refused);
         ADD("a-scope-that-fails", test_a_scope_that_fails);
         ADD("a-beginning-that-is-forgotten", test_a_beginning_that_is_forgotten);

@@ -162,7 +162,7 @@ static void unit_removed(Fixture *fixture, const char *unit) {
 
 #define START_CALL(process, more)                                                                                                                                                     \
         "StartTransientUnit '" SCOPE "' 'fail' [('Description', <'Container a'>), ('Slice', <'machine-a.slice'>), ('Delegate', <true>), ('CollectMode', <'inactive-or-failed'>), " \
-        "('TimeoutStopUSec', <uint64 7>), ('Before', <['conbus-containers.target']>), ('After', <['run-a\\\\x20b.mount']>), " process more "] []"
+        "('Before', <['conbus-containers.target']>), ('After', <['run-a\\\\x20b.mount']>), ('TimeoutStopUSec', <uint64 7>), " process more "] []"
 
 /* --- starting --- */
 

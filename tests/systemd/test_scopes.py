@@ -101,6 +101,14 @@ def test_stopping_the_scope_stops_the_container(client):
     client.call(path, CONTAINER, "Start")
 
 
+def test_no_scope_is_waited_for_without_end(client):
+    """Where the service has been killed, nobody but the manager stops what is in it, and a machine would never go down."""
+    _, scope = start(client, stop_timeout_usec=2**64 - 1)
+    assert show(scope, "TimeoutStopUSec") == run("systemctl", "show", "--property=DefaultTimeoutStopUSec", "--value").strip()
+    _, scope = start(client, "other", stop_timeout_usec=1000000)
+    assert show(scope, "TimeoutStopUSec") == "6s"
+
+
 def test_payloads_inherit_no_hardening_of_the_service(client):
     path, _ = start(client, seccomp="unconfined")
     with open(f"/proc/{client.get(path, 'MainPID')}/status", encoding="ascii") as file:
