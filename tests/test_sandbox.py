@@ -131,6 +131,18 @@ def test_a_sandbox_in_a_sandbox():
     assert left_of(directory) == [] and left_of(lines[0]) == []
 
 
+def test_a_machine_that_is_killed():
+    """tests/machine has the same watcher; a systemd with a container in it goes with it."""
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = subprocess.Popen([f"{SOURCE}/tests/machine", "bash", "-c", BUSY + "echo ready; sleep 1000"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", preexec_fn=hear_signals)
+        read_line(process, "ready")
+        directory = os.path.dirname(os.readlink(f"/proc/{process.pid}/fd/9"))  # what it holds open for its watcher
+        assert os.path.isdir(f"{directory}/root") and left_of(directory)
+        process.send_signal(number)
+        process.wait(DEADLINE)
+        wait_for(lambda at=directory: left_of(at) == [], f"end of {directory}")
+
+
 def test_bad_use():
     assert subprocess.run([SANDBOX], stderr=subprocess.DEVNULL, check=False).returncode == 2
     refused = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", SANDBOX, "true"], stderr=subprocess.PIPE, encoding="utf-8", check=False)
