@@ -178,7 +178,7 @@ static int on_idle_check(sd_event_source *source, void *userdata) {
                 return 0;
         }
         tell_status(manager);
-        if (!manager->checkpoint && clock_boottime_usec() >= manager->checkpoint_due && store_wants_checkpoint(manager->store))
+        if (!manager->checkpoint && clock_boottime_usec() >= manager->checkpoint_due && store_wants_checkpoint(manager->store, manager->engine->n_accepted > 0))
                 begin_checkpoint(manager);
         if (manager->settings.idle_exit_usec != UINT64_MAX && is_idle(manager)) {
                 int r = sd_event_add_time(manager->event, &manager->idle_timer, CLOCK_BOOTTIME, clock_boottime_in(manager->settings.idle_exit_usec), CLAMP(manager->settings.idle_exit_usec / 100, 1, G_USEC_PER_SEC / 4), on_idle, manager);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #define WAL_LIMIT (4 << 20)
+#define WAL_LIMIT_BUSY (4 * WAL_LIMIT)
 #define CHECKPOINT_WAIT_MSEC 10000 /* for the transactions of the service to end; each is short */
 
 bool store_fail(Store *store, const char *what, GError **error) {
@@ -239,7 +240,7 @@ void store_set_limits(Store *store, const StoreLimits *limits) {
 
 /* --- checkpoints --- */
 
-bool store_wants_checkpoint(Store *store) {
+bool store_wants_checkpoint(Store *store, bool busy) {
         struct stat st;
 
         if (!store->directory)
@@ -249,7 +250,7 @@ bool store_wants_checkpoint(Store *store) {
                 return false;
         if (st.st_size < store->wal_tried) /* it was truncated */
                 store->wal_tried = 0;
-        if (st.st_size <= store->wal_tried + WAL_LIMIT)
+        if (st.st_size <= store->wal_tried + (busy ? WAL_LIMIT_BUSY : WAL_LIMIT))
                 return false;
         store->wal_tried = st.st_size;
         return true;

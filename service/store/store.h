@@ -91,6 +91,7 @@ bool store_trim(Store *store, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* both
 typedef void (*StoreSynced)(const GError *error, void *userdata);
 void store_sync(Store *store, StoreSynced done, void *userdata);
 
-/* True when the WAL has grown past its limit, also since this last said so, and a checkpoint child should run, once; store_checkpoint_main is what that child (conbusd --checkpoint DIRECTORY) does. */
-bool store_wants_checkpoint(Store *store);
+/* True when the WAL has grown past its limit, also since this last said so, and a checkpoint child should run, once; store_checkpoint_main is what that child (conbusd --checkpoint DIRECTORY) does.
+ * Its last pass keeps everybody else from writing while it syncs, tens of milliseconds on a busy disk, and the first commit after it syncs, too: while others are waited for (busy) the limit is four times as high. */
+bool store_wants_checkpoint(Store *store, bool busy);
 int store_checkpoint_main(const char *directory);

@@ -304,13 +304,17 @@ static gint64 size_of(const char *directory, const char *name) {
         return stat(path, &st) == 0 ? st.st_size : -1;
 }
 
-static void fill_wal(Store *store) {
+static void fill_wal_from(Store *store, unsigned first) {
         g_assert_true(store_begin(store, NULL));
-        for (unsigned n = 0; n < 8000; n++) {
+        for (unsigned n = first; n < first + 8000; n++) {
                 g_autofree char *id = g_strdup_printf("%0500u", n);
                 g_assert_true(put(store, id, NULL));
         }
         g_assert_true(store_commit(store, NULL));
+}
+
+static void fill_wal(Store *store) {
+        fill_wal_from(store, 0);
 }
 
 static void test_a_long_wal_wants_a_checkpoint_and_gets_it(void) {
@@ -318,13 +322,13 @@ static void test_a_long_wal_wants_a_checkpoint_and_gets_it(void) {
         g_autoptr(Store) store = open_in(directory);
         gint64 before = size_of(directory, "conbus.db");
 
-        g_assert_false(store_wants_checkpoint(store));
+        g_assert_false(store_wants_checkpoint(store, false));
         fill_wal(store);
-        g_assert_true(store_wants_checkpoint(store));
+        g_assert_true(store_wants_checkpoint(store, false));
         g_assert_cmpint(store_checkpoint_main(directory), ==, EXIT_SUCCESS);
         g_assert_cmpint(size_of(directory, "conbus.db"), >, before);
         g_assert_cmpint(size_of(directory, "conbus.db-wal"), ==, 0);
-        g_assert_false(store_wants_checkpoint(store));
+        g_assert_false(store_wants_checkpoint(store, false));
         g_assert_true(store_begin(store, NULL) && put(store, "a", NULL) && store_commit(store, NULL));
         g_assert_cmpuint(count_rows(store), ==, 8001);
 }
@@ -335,14 +339,27 @@ static void test_a_checkpoint_is_asked_for_once(void) {
         g_autoptr(Store) store = open_in(directory);
 
         fill_wal(store);
-        g_assert_true(store_wants_checkpoint(store));
-        g_assert_false(store_wants_checkpoint(store));
+        g_assert_true(store_wants_checkpoint(store, false));
+        g_assert_false(store_wants_checkpoint(store, false));
+}
+
+/* Nobody is to wait for it while there is a pause to come, but not for ever. */
+static void test_a_checkpoint_waits_for_a_pause_until_the_wal_is_very_long(void) {
+        g_autoptr(TestingDirectory) directory = testing_directory_new();
+        g_autoptr(Store) store = open_in(directory);
+
+        for (unsigned first = 0; size_of(directory, "conbus.db-wal") <= 16 << 20; first += 8000) {
+                g_assert_false(store_wants_checkpoint(store, true));
+                fill_wal_from(store, first);
+        }
+        g_assert_true(store_wants_checkpoint(store, true));
+        g_assert_false(store_wants_checkpoint(store, false)); /* it is under way */
 }
 
 static void test_a_store_in_memory_wants_no_checkpoint(void) {
         g_autoptr(Store) store = open_in(NULL);
 
-        g_assert_false(store_wants_checkpoint(store));
+        g_assert_false(store_wants_checkpoint(store, false));
 }
 
 static void test_a_checkpoint_of_nothing_fails(void) {
@@ -367,6 +384,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/store/a-full-disk-is-storage-full-and-heals", test_a_full_disk_is_storage_full_and_heals);
         g_test_add_func("/store/a-long-wal-wants-a-checkpoint-and-gets-it", test_a_long_wal_wants_a_checkpoint_and_gets_it);
         g_test_add_func("/store/a-checkpoint-is-asked-for-once", test_a_checkpoint_is_asked_for_once);
+        g_test_add_func("/store/a-checkpoint-waits-for-a-pause-until-the-wal-is-very-long", test_a_checkpoint_waits_for_a_pause_until_the_wal_is_very_long);
         g_test_add_func("/store/a-store-in-memory-wants-no-checkpoint", test_a_store_in_memory_wants_no_checkpoint);
         g_test_add_func("/store/a-checkpoint-of-nothing-fails", test_a_checkpoint_of_nothing_fails);
         return g_test_run();
