@@ -4,7 +4,7 @@
  *   client lifecycle ROOTFS N MODE       CreateContainer, Start, Wait, Remove of /bin/true; MODE is the key rootfs-mode
  *   client start-stop ROOTFS N MODE      "START STOP" of one that sleeps; stopped by SIGKILL
  *   client death ROOTFS N MODE           SIGKILL of PID 1 until a Wait is answered
- *   client create ROOTFS N PREFIX        makes N containers that sleep, named PREFIX0 …
+ *   client create ROOTFS N PREFIX [MODE] makes N containers that sleep, named PREFIX0 …
  *   client start PREFIX N                starts them all at once; prints "TOTAL PROPERTY-MEDIAN PROPERTY-MAX DAEMON-MEDIAN DAEMON-MAX": meanwhile a second connection reads a property again and again, and in turns with it asks the bus daemon for something, which nobody else has a part in
  *   client exec NAME N                   Exec of /bin/true in a container that runs, Wait, Remove of the process
  *   client waits ROOTFS CONNECTIONS M    M waits on each connection for one end; prints "REGISTERED ANSWERED": until all are known to stand, and from the death to the last answer
@@ -365,11 +365,11 @@ int main(int argc, char *argv[]) {
                 else if (strcmp(what, "death") == 0)
                         death(bus, argv[2], argv[4]);
         }
-        if (strcmp(what, "create") == 0 && argc == 5)
+        if (strcmp(what, "create") == 0 && argc >= 5)
                 for (int i = 0; i < atoi(argv[3]); i++) {
                         char name[256];
                         snprintf(name, sizeof name, "%s%d", argv[4], i);
-                        free(create(bus, argv[2], "overlay", name, "/bin/sleep", "100000"));
+                        free(create(bus, argv[2], argc > 5 ? argv[5] : "overlay", name, "/bin/sleep", "100000"));
                 }
         else if (strcmp(what, "start") == 0)
                 start_all(bus, argv[2], atoi(argv[3]));

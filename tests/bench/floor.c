@@ -366,6 +366,7 @@ static void parallel(const Place *place, int n) {
 
         if (!containers || sound < 0)
                 die("prepare");
+        int64_t begin = now_usec(); /* the first ones run while the last ones are forked */
         for (int i = 0; i < n; i++) {
                 if (fork() != 0)
                         continue;
@@ -382,7 +383,6 @@ static void parallel(const Place *place, int n) {
                 clean(&container);
                 _exit(EXIT_SUCCESS);
         }
-        int64_t begin = now_usec();
         close(ready[1]);
         for (int i = 0; i < n; i++)
                 if (read(ready[0], &byte, 1) != 1)
