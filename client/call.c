@@ -2,6 +2,7 @@
 /* Calls through GDBus, which speaks GVariant and reads DBUS_SYSTEM_BUS_ADDRESS. */
 
 #include "call.h"
+#include "agent.h"
 #include <gio/gunixfdlist.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
@@ -19,15 +20,29 @@ static GDBusConnection *connect_bus(void) {
         return connection;
 }
 
+static GVariant *call_once(GDBusConnection *connection, const char *path, const char *interface, const char *method, GVariant *arguments, GUnixFDList **ret_fds, GError **error) {
+        return g_dbus_connection_call_with_unix_fd_list_sync(connection, CONBUS_BUS_NAME, path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, G_MAXINT, NULL, ret_fds, NULL, error);
+}
+
+static bool lacks_agent(const GError *error) {
+        g_autofree char *name = g_dbus_error_get_remote_error(error);
+
+        return g_strcmp0(name, CONBUS_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) == 0;
+}
+
 static GVariant *call(const char *path, const char *interface, const char *method, GVariant *arguments, int *ret_fd) {
         GDBusConnection *connection = connect_bus();
+        g_autoptr(GVariant) sunk = arguments ? g_variant_ref_sink(arguments) : NULL;
         g_autoptr(GUnixFDList) fds = NULL;
         g_autoptr(GError) error = NULL;
 
         if (!connection)
                 return NULL;
-        GVariant *answer = g_dbus_connection_call_with_unix_fd_list_sync(connection, CONBUS_BUS_NAME, path, interface, method, arguments, NULL, G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION, G_MAXINT, NULL,
-                                                                         &fds, NULL, &error);
+        GVariant *answer = call_once(connection, path, interface, method, sunk, &fds, &error);
+        if (!answer && lacks_agent(error) && agent_start()) {
+                g_clear_error(&error);
+                answer = call_once(connection, path, interface, method, sunk, &fds, &error);
+        }
         if (!answer) {
                 g_dbus_error_strip_remote_error(error);
                 fprintf(stderr, "conbusctl: %s\n", error->message);

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import termios
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [TESTS, f"{TESTS}/client"]
 from harness import CONTAINER, DEADLINE, MANAGER, Skip, main, options, run, wait_for  # noqa: E402
+from terminal import Terminal  # noqa: E402
 from units import managed, wait_free  # noqa: E402
 
 RULES, PROFILES = "/etc/polkit-1/rules.d/10-conbus-test.rules", "/etc/conbus/profiles.d"
@@ -172,6 +174,21 @@ def test_a_prompt_is_answered_with_a_password(client):
         asked.give("wrong")
         status, said = asked.finish()
         assert status != 0 and "denied" in said and client.get(path, "Run") == 1, said
+    client.call(path, CONTAINER, "Kill", "si", "leader", 9)
+
+
+def test_conbusctl_asks_at_its_terminal(client):
+    need_agent()
+    path = client.create("web", "sleep", "1000")
+    words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "conbusctl"]
+    done = subprocess.run([*words, "start", "web"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 1 and "no authentication agent runs" in done.stderr, done
+    for password, state in (("wrong", "created"), (Asked.password, "running")):
+        terminal = Terminal(*words[1:], "start", "web", program=words[0])
+        terminal.expect(b"Password: ")
+        assert client.get(path, "State") == "created"
+        terminal.type(password.encode() + b"\n")
+        assert (terminal.wait() == 0) == (state == "running") and client.get(path, "State") == state
     client.call(path, CONTAINER, "Kill", "si", "leader", 9)
 
 
