@@ -36,6 +36,7 @@ static void commit_started(Operation *operation) {
 
         commit->life.start_usec = clock_realtime_usec();
         commit->life.ever_started = true;
+        commit->life.ready = readiness_comes_with_start(container);
         commit->life.boot_due = false;
         commit->life.health_action = "";
         commit_edit_run(commit)->start_usec = commit->life.start_usec;

@@ -159,8 +159,6 @@ class Rules:
             return "config"
         if "Result" in rest:
             return "undone"
-        if rest <= {"Ready"}:
-            return "ready"
         if rest <= {"Health", "Ready"}:
             return "health"
         if rest <= {"MonitorPID", "Supervised"}:
@@ -217,12 +215,9 @@ class Rules:
         check(new["StartTimestamp"] > 0 and len(facts.started) == 1 and facts.started[0] == (new["Run"], new["MainPID"]), "RunStarted is missing or wrong")
         check(self.world.causes(START_VERBS) or old["StateReason"] == "policy" or facts.dependent_is_due, "a start that nobody asked for")
         check(facts.dependencies_were_up, "it is started before what it depends on runs")
+        check(new["Ready"] == (self.notify == "started"), "Ready without readiness, or not with the start")
         self.health_owes = False
-        return STATE | {"StartTimestamp"}, ("start",)
-
-    def _ready(self, old, new, facts):
-        check(new["Ready"] and run_is_open(old) and self.notify == "started", "Ready without a run, or before it is healthy")
-        return {"Ready"}, ()
+        return STATE | {"StartTimestamp", "Ready"}, ("start",)
 
     def _health(self, old, new, facts):
         event, status = facts.event("health-status"), new["Health"]
