@@ -162,6 +162,8 @@ static bool adopt_living(Engine *engine, Container *container, GError **error) {
                 stop_resume(container);
         if (container->life.state == STATE_RUNNING || container->life.state == STATE_PAUSED)
                 health_adopt(engine, container);
+        else if (*container->life.health)
+                health_adopt_ended(engine, container);
         if (!lost_supervision)
                 return true;
         PidRef none = PIDREF_NULL;

@@ -223,7 +223,7 @@ void readiness_fail_unhealthy(Operation *operation);
 /* health.c */
 void health_started(Engine *engine, Container *container); /* a run is running */
 void health_adopt(Engine *engine, Container *container); /* the same after a restart of the service: the status is kept, and the startup check counts as passed if it had ever led to more than `starting` */
-void health_adopt_ended(Engine *engine, Container *container); /* its run has ended meanwhile, which health_ended is about to be told */
+void health_adopt_ended(Engine *engine, Container *container); /* its run has ended meanwhile or is being stopped, which health_ended is going to be told */
 void health_adopt_rest(Engine *engine, Container *container); /* no run is open; the service may have ended between the end of the last one and health_ended */
 void health_save(Container *container); /* the service leaves: streak and entries for health_adopt */
 void health_ended(Container *container);

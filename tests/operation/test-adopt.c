@@ -398,6 +398,15 @@ static void test_the_health_of_an_ended_one_is_said(Fixture *fixture, gconstpoin
         fixture_expect_events(fixture, "health-status ");
 }
 
+static void test_the_health_of_a_stopping_one_is_said(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", "{'health': <{'test': <['CMD', 'true']>, 'interval-usec': <uint64 0>}>}");
+
+        container = crash(fixture, "UPDATE life SET state = 'stopping', reason = 'user', stopped_by_user = 1, health = 'starting', stop_deadline = 1");
+        g_assert_cmpstr(container->life.health, ==, "starting");
+        fixture_run_until_state(fixture, container, STATE_EXITED);
+        g_assert_cmpstr(container->life.health, ==, "stopped");
+}
+
 static bool is_empty(void *userdata) {
         return registry_count(((Fixture *) userdata)->registry, N_STATES) == 0;
 }
@@ -633,6 +642,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(a_health_actions_stop_is_followed_by_its_restart);
         FAKES_ADD(a_cleanup_is_done);
         FAKES_ADD(the_health_of_an_ended_one_is_said);
+        FAKES_ADD(the_health_of_a_stopping_one_is_said);
         FAKES_ADD(a_removal_is_finished);
         FAKES_ADD(an_auto_removal_is_done);
         FAKES_ADD(a_planned_restart_comes);
