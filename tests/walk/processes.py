@@ -75,9 +75,11 @@ class Process:
         self.lives.append(new)
         if old["State"] != new["State"]:
             self.world.trace(f"      {self.name} {old['State']} -> {new['State']} {new['ExitCode']}")
-        if self.world.synced:  # else it is read anew in a moment
-            self._explain(old, new)
-            self.owes = {"running": ["exec"], "stopped": ["Exited", "exec-died"]}[new["State"]] if old["State"] != new["State"] else []
+        if not self.world.synced:  # what belongs to it may be told before that or after it
+            self.owes = None
+            return
+        self._explain(old, new)
+        self.owes = {"running": ["exec"], "stopped": ["Exited", "exec-died"]}[new["State"]] if old["State"] != new["State"] else []
 
     def _explain(self, old, new):
         step, outcome = (old["State"], new["State"]), (new["ExitCode"], new["ExitSignal"])
@@ -97,10 +99,14 @@ class Process:
             check(False, f"{self.name} goes from {step[0]} to {step[1]}: {new}")
 
     def on_exited(self, code, signal):
+        if self.owes is None:
+            return
         check(self.owes[:1] == ["Exited"] and (code, signal) == (self.life["ExitCode"], self.life["ExitSignal"]), f"{self.name}: Exited({code}, {signal}) is not its end")
         self.owes.pop(0)
 
     def on_event(self, event):
+        if self.owes is None:
+            return
         check(self.owes == [event["action"]], f"{self.name}: the event {event['action']} comes unasked, {self.owes} is due")
         self.owes.pop(0)
 
