@@ -18,8 +18,8 @@ COMMANDS = read_commands(ROOT / "client/commands.txt")
 VALUES = {"TIME": "5s", "N": "3", "SIGNAL": "TERM", "NAME": "web", "KEYS": "ctrl-a", "DIRECTORY": "/", "NAME=VALUE": "a=b", "KEY=VALUE": "hostname=b", "KEY[=VALUE]": "a=b", "USER[:GROUP]": "0:0", "CURSOR": "1:0", "WHEN": "ready", "CONDITION": "ready"}
 POSITIONS = {"NAME": ["web"], "NAME…": ["web", "db"], "NAME|ID": ["web"], "NEW-NAME": ["site"], "COMMAND…": ["true"], "[COMMAND…]": [], "POLICY[:MAX]": ["on-failure:3"], "PATH": ["/io/conbus1/job/1"], "[--]": [], "[OPTION]…": []}
 TIMES = {"--since", "--until"}
-# Words of the client that are no options of a command; the last one is conbus-unit's.
-ELSEWHERE = {"--help", "--", "-it", "-ti", "--stop-post"}
+# Words of the client that are no options of a command; the last ones are conbus-unit's and pkttyagent's.
+ELSEWHERE = {"--help", "--", "-it", "-ti", "--stop-post", "--process", "--notify-fd"}
 
 
 def conbusctl(*words):

@@ -88,7 +88,12 @@ class Waiter:
         self.client.connection.call("io.conbus1", self.path, CONTAINER, "WaitFor", arguments, None, 0, 300000, None, self.on_answer)
 
     def on_answer(self, connection, result):
-        condition, run, code, signal, _, _ = connection.call_finish(result).unpack()
+        try:
+            condition, run, code, signal, _, _ = connection.call_finish(result).unpack()
+        except GLib.Error as error:  # it asked again when the container had gone already
+            assert "UnknownObject" in error.message, error.message
+            self.done = True
+            return
         if condition == "stopped":
             self.runs.append(run)
             if (code, signal) != (run % 100, 0):
