@@ -13,6 +13,7 @@
 #include "bus/peers.h"
 #include "bus/polkit.h"
 #include "bus/turns.h"
+#include "bus/waiting.h"
 #include "base/log.h"
 #include "container-interface.h"
 #include "bus/job-object.h"
@@ -285,6 +286,7 @@ void bus_free(Bus *bus) {
         events_free(bus);
         log_calls_free(bus);
         jobs_free(bus->jobs);
+        waitings_free(bus);
         g_ptr_array_unref(bus->slots);
         gate_free(bus);
         peers_free(bus);

@@ -28,6 +28,7 @@ struct Bus {
         struct Streams *streams; /* bus/streams.c: followed event streams */
         struct LogReaders *log_readers; /* bus/log-calls.c */
         Jobs *jobs;
+        GQueue waitings; /* of Waiting */
         unsigned n_waits; /* deferred answers and pipes of waits */
         char *runtime_version, *monitor_version; /* asked for once, at the start; NULL until known */
         Container *self; /* what /container/self is for the message that is being dispatched */

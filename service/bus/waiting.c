@@ -24,15 +24,24 @@ Waiting *waiting_new(Call *call, unsigned form, void (*cancel)(void *wait), GErr
                 return NULL;
         Waiting *waiting = g_new0(Waiting, 1);
         *waiting = (Waiting) {.bus = call->bus, .form = form, .fd = -1, .slot = slot, .cancel = cancel};
+        g_queue_push_tail(&call->bus->waitings, waiting);
         return waiting;
 }
 
 void waiting_free(Waiting *waiting) {
+        g_queue_remove(&waiting->bus->waitings, waiting);
         g_clear_pointer(&waiting->closed, sd_event_source_disable_unref);
         close_fd(waiting->fd);
         call_unref(waiting->call);
         wait_slot_give_back(waiting->bus, waiting->slot);
         g_free(waiting);
+}
+
+void waitings_free(Bus *bus) {
+        Waiting *waiting;
+
+        while ((waiting = g_queue_peek_head(&bus->waitings)))
+                on_caller_left(NULL, waiting);
 }
 
 void waiting_set_call(Waiting *waiting, Call *call) {

@@ -19,6 +19,7 @@ typedef struct Waiting {
 /* Takes one of the caller's places (LimitsExceeded). The owner then sets `wait` and, at the answer, calls waiting_free. */
 Waiting *waiting_new(Call *call, unsigned form, void (*cancel)(void *wait), GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void waiting_free(Waiting *waiting);
+void waitings_free(Bus *bus); /* the service leaves: nobody is answered any more */
 void waiting_set_call(Waiting *waiting, Call *call); /* it is the call that is to be answered; else waiting_set_pipe */
 void waiting_set_pipe(Waiting *waiting, int *writing); /* takes it */
 /* For OpenWait: the writing end does not block. */

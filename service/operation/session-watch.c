@@ -364,7 +364,7 @@ static void conclude_failed(struct SessionWatch *watch) {
 }
 
 static void conclude(struct SessionWatch *watch) {
-        Session *session = watch->session;
+        g_autoptr(Session) session = session_ref(watch->session); /* what the reaper finds may end the watch, and with it the session */
         g_autofree char *directory = paths_session(watch->engine->paths, session->number);
         int file_code = -1;
 
