@@ -153,6 +153,8 @@ static void receive_one(Channel *channel) {
         bool good = false;
 
         ssize_t n = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n < 0 && errno == ECONNRESET) /* the other side has left a packet of ours unread. It is told once, and before what it has sent (net/unix/af_unix.c) */
+                n = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         channel->n_references++;

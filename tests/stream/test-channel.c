@@ -89,6 +89,26 @@ static void test_what_does_not_fit_waits(void) {
         side_clear(&b);
 }
 
+static void test_the_last_words_of_one_that_reads_no_more(void) {
+        g_autoptr(sd_event) event = NULL;
+        Side a, b;
+        int ends[2];
+
+        g_assert_cmpint(sd_event_new(&event), >=, 0);
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+        side_init(&a, event, ends[0]);
+        side_init(&b, event, ends[1]);
+        channel_send(a.channel, "one", number(1), NULL, 0);
+        channel_send(a.channel, "gone", number(2), NULL, 0);
+        channel_send(b.channel, "unread", number(3), NULL, 0);
+        side_clear(&a);
+        run(event);
+        g_assert_cmpuint(b.words->len, ==, 2);
+        g_assert_cmpuint(b.last, ==, 2);
+        g_assert_cmpuint(b.n_closed, ==, 1);
+        side_clear(&b);
+}
+
 static void test_what_is_no_packet_ends_the_connection(void) {
         const char *const packets[] = {"x", "hello, this is no GVariant at all", ""};
 
@@ -112,6 +132,7 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/channel/packets-and-descriptors", test_packets_and_descriptors);
         g_test_add_func("/channel/what-does-not-fit-waits", test_what_does_not_fit_waits);
+        g_test_add_func("/channel/the-last-words-of-one-that-reads-no-more", test_the_last_words_of_one_that_reads_no_more);
         g_test_add_func("/channel/what-is-no-packet-ends-the-connection", test_what_is_no_packet_ends_the_connection);
         return g_test_run();
 }
