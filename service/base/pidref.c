@@ -128,9 +128,13 @@ bool pidref_exit_status(const PidRef *p, int *ret_status) {
 }
 
 bool pidref_status_is_lost(const PidRef *p) {
-        struct pidfd_info_v0 info = {.mask = PIDFD_INFO_EXIT_FLAG};
-
-        return p->fd < 0 || ioctl(p->fd, PIDFD_GET_INFO_V0, &info) < 0;
+        /* A look that meets the reaping finds neither the process nor its status, and fails; the next one finds the status (fs/pidfs.c, pidfd_info). */
+        for (unsigned i = 0; i < 2 && p->fd >= 0; i++) {
+                struct pidfd_info_v0 info = {.mask = PIDFD_INFO_EXIT_FLAG};
+                if (ioctl(p->fd, PIDFD_GET_INFO_V0, &info) >= 0)
+                        return false;
+        }
+        return true;
 }
 
 /* Its parent proves that a number is its own. */

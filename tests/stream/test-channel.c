@@ -42,6 +42,15 @@ static void side_init(Side *side, sd_event *event, int fd) {
         side->channel = channel_new(event, fd, on_received, on_closed, side, NULL);
 }
 
+static void pair_init(Side *a, Side *b, sd_event **ret_event) {
+        int ends[2];
+
+        g_assert_cmpint(sd_event_new(ret_event), >=, 0);
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+        side_init(a, *ret_event, ends[0]);
+        side_init(b, *ret_event, ends[1]);
+}
+
 static void side_clear(Side *side) {
         channel_free(side->channel);
         g_ptr_array_unref(side->words);
@@ -50,12 +59,8 @@ static void side_clear(Side *side) {
 static void test_packets_and_descriptors(void) {
         g_autoptr(sd_event) event = NULL;
         Side a, b;
-        int ends[2];
 
-        g_assert_cmpint(sd_event_new(&event), >=, 0);
-        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
-        side_init(&a, event, ends[0]);
-        side_init(&b, event, ends[1]);
+        pair_init(&a, &b, &event);
         channel_send(a.channel, "one", number(1), (const int[]) {0, 1}, 2);
         channel_send(a.channel, "two", number(2), NULL, 0);
         channel_send(b.channel, "back", number(3), NULL, 0);
@@ -92,12 +97,8 @@ static void test_what_does_not_fit_waits(void) {
 static void test_the_last_words_of_one_that_reads_no_more(void) {
         g_autoptr(sd_event) event = NULL;
         Side a, b;
-        int ends[2];
 
-        g_assert_cmpint(sd_event_new(&event), >=, 0);
-        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
-        side_init(&a, event, ends[0]);
-        side_init(&b, event, ends[1]);
+        pair_init(&a, &b, &event);
         channel_send(a.channel, "one", number(1), NULL, 0);
         channel_send(a.channel, "gone", number(2), NULL, 0);
         channel_send(b.channel, "unread", number(3), NULL, 0);

@@ -185,7 +185,8 @@ def test_a_restart_whose_start_fails_says_that_it_was_stopped(client):
     message = expect("RuntimeCommandNotFound", client.call, path, CONTAINER, "RestartWith", "a{sv}", options(timeout_usec=0))
     assert "was stopped, but not started again" in message
     assert client.get(path, "State") == "exited" and message.endswith(client.get(path, "LastErrorMessage")) and client.get(path, "Run") == 2
-    assert [run["result"] for run in records(client, path)] == ["signal", "start-failed"]
+    results = [run["result"] for run in records(client, path)]
+    assert results == ["signal", "start-failed"], results
 
 
 # --- boot ---
