@@ -52,7 +52,7 @@ static void tell_unknown(GKeyFile *file, const char *path) {
 static void read_file(const char *path, Settings *settings) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_autoptr(GError) error = NULL;
-        guint64 operations = settings->operations_max, waits = settings->waits_per_caller, checks = settings->checks_per_user, jobs = settings->jobs.unfinished_per_caller, processes = settings->processes_per_user, streams = settings->streams_per_user, queued = settings->operations_per_user;
+        guint64 operations = settings->operations_max, launches = settings->launches_max, waits = settings->waits_per_caller, checks = settings->checks_per_user, jobs = settings->jobs.unfinished_per_caller, processes = settings->processes_per_user, streams = settings->streams_per_user, queued = settings->operations_per_user;
 
         if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &error)) {
                 if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
@@ -67,6 +67,7 @@ static void read_file(const char *path, Settings *settings) {
         read_number(file, path, "Service", "JobsPerCaller", &jobs);
         read_number(file, path, "Service", "JobKeepUSec", &settings->jobs.keep_usec);
         read_number(file, path, "Service", "StreamsPerUser", &streams);
+        read_number(file, path, "Service", "LaunchesMax", &launches);
         read_number(file, path, "Service", "OperationsPerUser", &queued);
         read_number(file, path, "Service", "ProcessesPerUser", &processes);
         read_number(file, path, "Service", "ProcessKeepUSec", &settings->process_keep_usec);
@@ -82,6 +83,7 @@ static void read_file(const char *path, Settings *settings) {
         read_number(file, path, "Events", "KeepCount", &settings->limits.events_count);
         tell_unknown(file, path);
         settings->operations_max = (unsigned) CLAMP(operations, 1, 4096);
+        settings->launches_max = (unsigned) MIN(launches, 4096);
         settings->waits_per_caller = (unsigned) CLAMP(waits, 1, 1000000);
         settings->checks_per_user = (unsigned) CLAMP(checks, 1, 1000000);
         settings->jobs.unfinished_per_caller = (unsigned) CLAMP(jobs, 1, 1000000);

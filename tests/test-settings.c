@@ -27,12 +27,13 @@ static void load(Fixture *fixture, const char *text) {
         settings_load(&fixture->settings);
 }
 
-#define N_NUMBERS 20
+#define N_NUMBERS 21
 
 /* Every number that the file may set, in the order of data/conbus.conf. */
 static void get_numbers(const Settings *settings, guint64 numbers[N_NUMBERS]) {
         const guint64 all[N_NUMBERS] = {settings->idle_exit_usec,
                                         settings->operations_max,
+                                        settings->launches_max,
                                         settings->operations_per_user,
                                         settings->waits_per_caller,
                                         settings->checks_per_user,
@@ -122,11 +123,13 @@ static void test_infinity_is_never(Fixture *fixture, gconstpointer unused) {
 }
 
 static void test_counts_have_bounds(Fixture *fixture, gconstpointer unused) {
-        load(fixture, "[Service]\nOperationsMax=0\nWaitsPerCaller=0\n");
+        load(fixture, "[Service]\nOperationsMax=0\nLaunchesMax=0\nWaitsPerCaller=0\n");
         g_assert_cmpuint(fixture->settings.operations_max, ==, 1);
+        g_assert_cmpuint(fixture->settings.launches_max, ==, 0);
         g_assert_cmpuint(fixture->settings.waits_per_caller, ==, 1);
-        load(fixture, "[Service]\nOperationsMax=4294967297\nWaitsPerCaller=18446744073709551615\n");
+        load(fixture, "[Service]\nOperationsMax=4294967297\nLaunchesMax=4294967297\nWaitsPerCaller=18446744073709551615\n");
         g_assert_cmpuint(fixture->settings.operations_max, ==, 4096);
+        g_assert_cmpuint(fixture->settings.launches_max, ==, 4096);
         g_assert_cmpuint(fixture->settings.waits_per_caller, ==, 1000000);
 }
 

@@ -19,6 +19,7 @@ void settings_init(Settings *settings) {
                 .kill_usec = 5 * G_USEC_PER_SEC,
                 .create_usec = 240 * G_USEC_PER_SEC,
                 .runtime_usec = 60 * G_USEC_PER_SEC,
+                .launch_hold_usec = G_USEC_PER_SEC / 10,
                 .repair_usec = G_USEC_PER_SEC,
                 .repair_max_usec = 60 * G_USEC_PER_SEC,
                 .backoff_max_usec = 60 * G_USEC_PER_SEC,
@@ -82,6 +83,7 @@ Engine *engine_new(sd_event *event, Reaper *reaper, const Paths *paths, Registry
         engine->waits = waits;
         engine->settings = *settings;
         g_queue_init(&engine->ready);
+        engine->pace = pace_new(engine);
         engine->monitors = g_ptr_array_new_with_free_func(monitor_free);
         engine->attachments = attachments_new();
         engine->logs = logs_new();
@@ -133,6 +135,7 @@ void engine_free(Engine *engine) {
         }
         managed_forget_operations(engine);
         captures_free(engine);
+        g_clear_pointer(&engine->pace, pace_free);
         g_free(engine->group_file);
         sealed_forget();
         g_ptr_array_unref(engine->monitors);

@@ -312,17 +312,29 @@ static bool check_session(const Exec *exec, GError **error) {
         return true;
 }
 
-void exec_step(Operation *operation) {
+static void on_turn(Operation *operation) {
         Exec *exec = operation->data;
         GError *error = NULL;
 
-        if (!sessions_check_state(operation->container, "execute in", &error) || !check_session(exec, &error)) {
+        if (!operation_check_cancelled(operation))
+                operation_continue(operation);
+        else if (!sessions_check_state(operation->container, "execute in", &error) || !check_session(exec, &error)) {
                 operation_fail(operation, error);
                 operation_continue(operation);
         } else if (exec->starts)
                 start(operation);
         else
                 add_only(operation);
+}
+
+void exec_step(Operation *operation) {
+        const Exec *exec = operation->data;
+
+        operation_then(operation, on_turn);
+        if (exec->starts)
+                pace_step(operation);
+        else
+                operation_continue(operation);
 }
 
 /* --- submission --- */

@@ -164,6 +164,13 @@ void scope_end(Operation *operation); /* what is left in the group is killed and
 char *scope_group(Engine *engine, const Container *container); /* where it is, or is to be */
 void scope_forget(Operation *operation); /* the service leaves */
 
+/* pace.c: how many launches are under way at once */
+struct Pace *pace_new(Engine *engine);
+void pace_free(struct Pace *pace);
+void pace_step(Operation *operation); /* operation_continue when it is its turn to launch something, or when it is cancelled; it has given its slot back if it had to wait */
+bool pace_is_waiting(const Operation *operation);
+void pace_leave(Operation *operation); /* it is over, or goes on to something else */
+
 /* dependencies.c */
 void dependencies_step(Operation *operation); /* all running, or started when recursive; else DependencyFailed */
 /* Refuses a configuration whose dependencies would close a cycle or do not exist (WouldDeadlock, NoSuchContainer). id: of the container itself or NULL. */

@@ -454,6 +454,7 @@ static void on_ready_to_open(Operation *operation) {
 /* From `stopped` the old runtime state goes first; the root file system stays mounted. */
 static void on_dependencies(Operation *operation) {
         operation_then(operation, on_ready_to_open);
+        operation_then(operation, pace_step);
         if (operation->error || operation->container->life.state != STATE_STOPPED) {
                 operation_continue(operation);
                 return;

@@ -126,6 +126,7 @@ static void release_slot(Operation *operation) {
         if (operation->has_slot)
                 operation->engine->n_running--;
         operation->has_slot = false;
+        pace_leave(operation);
 }
 
 void operation_leave_queue(Operation *operation) {
@@ -361,7 +362,7 @@ void operation_abandon(Operation *operation) {
         if (operation->await) {
                 wait_cancel(g_steal_pointer(&operation->await));
                 operation_unref(operation);
-        } else if (!operation->running && !operation->finished)
+        } else if (!operation->finished && (!operation->running || (pace_is_waiting(operation) && operation->verb != VERB_RESTART))) /* which has stopped something by then */
                 operation_cancel(operation);
 }
 

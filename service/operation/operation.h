@@ -50,11 +50,13 @@ typedef struct JobLimits {
 /* Settings of conbus.conf and what tests set small; times in usec. */
 typedef struct Settings {
         unsigned operations_max; /* running at once, 64 */
+        unsigned launches_max; /* of conmon and crun, at work at once; 0: one more than there are processors */
         unsigned operations_queued_max; /* accepted, 1024: Busy */
         guint64 exit_file_usec; /* 5 s */
         guint64 kill_usec; /* after SIGKILL before the reply gives up, 5 s */
         guint64 create_usec; /* crun create under conmon, 240 s */
         guint64 runtime_usec; /* every other verb of crun, 60 s */
+        guint64 launch_hold_usec; /* of a launch while others wait, 100 ms; then it is no work (pace.c) */
         guint64 repair_usec, repair_max_usec; /* before a cleanup that failed is tried again, 1 s, doubled up to 60 s */
         guint64 backoff_max_usec; /* 60 s */
         guint64 backoff_reset_usec; /* 10 s */
@@ -81,6 +83,7 @@ struct Engine {
         Units *units; /* NULL where PID 1 is not systemd; the manager's */
         Settings settings;
         GQueue ready; /* operations that wait for a slot */
+        struct Pace *pace; /* operation/pace.c */
         unsigned n_sessions_leaving; /* exec sessions in their last minute */
         unsigned n_running, n_accepted, n_supervised; /* operations; containers whose processes are watched (lifecycle.c) */
         GHashTable *quotas; /* operation/quota.c */
@@ -161,6 +164,7 @@ struct Operation {
         bool to_created; /* teardown ends in created: nothing ever ran */
         State from_state; /* where Init or Start began */
         bool has_slot;
+        guint64 launch_usec; /* since when it has had a place among the launches (pace.c), CLOCK_BOOTTIME; 0: it has none */
         char *output; /* of the last crun_begin or process; owned */
         const char *await_condition; /* Start: "ready" or "healthy" before the answer; static string */
         Wait *await;

@@ -14,6 +14,8 @@ static void test_the_settings_by_default(void) {
         memset(&settings, 0xff, sizeof settings);
         settings_init(&settings);
         g_assert_cmpuint(settings.operations_max, ==, 64);
+        g_assert_cmpuint(settings.launches_max, ==, 0);
+        g_assert_cmpuint(settings.launch_hold_usec, ==, 100000);
         g_assert_cmpuint(settings.operations_queued_max, ==, 1024);
         g_assert_cmpuint(settings.operations_per_user, ==, 128);
         g_assert_cmpuint(settings.exit_file_usec, ==, 5000000);
