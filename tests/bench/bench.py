@@ -44,7 +44,8 @@ def print_row(row):
         cells.append(f"{show(one['median'], row['unit'])} [{show(one['min'], row['unit'])} … {show(one['max'], row['unit'])}]" if one and one["n"] > 1 else show(one["median"], row["unit"]) if one else "-")
     ratios = " ".join(f"{value:.2f}x {name}" for name, value in row["ratios"].items())
     verdict = {True: "met", False: "NOT MET", None: ""}[row["met"]]
-    print(f"{row['name']:<48} {cells[0]:<36} {cells[1]:<36} {cells[2]:<36} {ratios:<24} {verdict}", flush=True)
+    name = row["name"] if len(row["name"]) <= 48 else f"{row['name']}\n{'':<48}"
+    print(f"{name:<48} {cells[0]:<36} {cells[1]:<36} {cells[2]:<36} {ratios:<24} {verdict}", flush=True)
 
 
 def main():

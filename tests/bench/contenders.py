@@ -229,6 +229,12 @@ class Podman:
         self.service.wait()
 
 
+def own_memory(pid):
+    """Anonymous pages alone: those of files come and go as the service gives them back (service/base/pages.c)."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon:"))
+
+
 def resident(pid):
     """Resident memory of a process in bytes."""
     with open(f"/proc/{pid}/statm", encoding="ascii") as file:

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from contenders import resident
+from contenders import own_memory
 from rows import Row, at_least_floor, at_most, at_most_floor
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "measure"))
@@ -46,17 +46,17 @@ def execs(conbus, floor, podman, scale):
     """The first tenth makes the service what it is from then on."""
     n = 100 if scale == 1 else 1000
     row = Row(f"{n} execs of /bin/true, each", "us", "at most 1.2x a bare conmon exec", met=at_most_floor(1.2))
-    memory, files = Row(f"growth of resident memory over {n} execs", "B", "none", met=at_most(64 * 1024)), Row(f"growth of open descriptors over {n} execs", "", "none", met=at_most(0))
+    memory, files = Row(f"growth of the service's own memory over {n} execs", "B", "none", met=at_most(64 * 1024)), Row(f"growth of open descriptors over {n} execs", "", "none", met=at_most(0))
     conbus.create("executed", "/bin/sleep", "100000")
     conbus.container("executed", "Start")
     floor.learn_process("executed")
     conbus.client("exec", "executed", n // 10)
     pid = conbus.pid()
-    before = resident(pid), descriptors(pid)
+    before = own_memory(pid), descriptors(pid)
     for _ in range(10):
         row.add("conbus", conbus.client("exec", "executed", n // 10)[0])
         row.add("floor", floor.measure("sleep", "conmon-exec", max(n // 50, 5))[0])
-    memory.add("conbus", [max(0, resident(pid) - before[0])])
+    memory.add("conbus", [max(0, own_memory(pid) - before[0])])
     files.add("conbus", [max(0, descriptors(pid) - before[1])])
     conbus.remove_all()
     return [row, memory, files]
