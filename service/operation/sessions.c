@@ -186,7 +186,9 @@ bool session_remove(Engine *engine, Session *session, GError **error) {
 
         if (session->removed)
                 return error_set(error, CONBUS_ERROR_REMOVED, "remove %s: it has been removed", title);
-        if (session->life.state == SESSION_RUNNING || session->life.launching)
+        if (session->life.launching)
+                return error_set(error, CONBUS_ERROR_INVALID_STATE, "remove %s: it is being started; possible once its start has been answered", title);
+        if (session->life.state == SESSION_RUNNING)
                 return error_set(error, CONBUS_ERROR_INVALID_STATE, "remove %s: it is running; possible when it is created or stopped, or with force", title);
         return discard(engine, session, error);
 }

@@ -346,11 +346,14 @@ static void test_one_that_is_being_started_is_not_started(Fixture *fixture, gcon
         Container *container = fakes_add_started(fixture, "web", NULL);
         g_auto(Answer) answer = {0};
         Gate *gate = fakes_gate(fixture, "crun exec");
+        g_autoptr(GError) error = NULL;
 
         (void) execute_submit(fixture, container, SLEEPS, NULL, &answer);
         gate_reach(gate);
         container = executed_crash(fixture, NULL);
         expect_not_started(fixture, executed_get(container), CONBUS_ERROR_INVALID_STATE, "it is being started; possible when it is created");
+        g_assert_false(session_remove(fixture->engine, executed_get(container), &error));
+        testing_expect_error(&error, CONBUS_ERROR_INVALID_STATE, "it is being started; possible once its start has been answered");
         gate_open(gate);
         executed_run_until(fixture, executed_get(container), SESSION_RUNNING);
 }
