@@ -58,6 +58,12 @@ def make_tool():
     return shutil.copy(os.environ["CONBUS_TEST_ROOTFS"] + "/bin/busybox", f"{directory}/sleep")
 
 
+def executes(client, path, name):
+    """crun start has let PID 1 go, which executes its command then."""
+    with open(f"/proc/{client.get(path, 'MainPID')}/comm", encoding="ascii") as file:
+        return file.read() == f"{name}\n"
+
+
 # --- policies ---
 
 
@@ -181,6 +187,7 @@ def test_a_restart_whose_start_fails_says_that_it_was_stopped(client):
     tool = make_tool()
     path = client.create("tool", "/tools/sleep", "1000", rootfs_mode="direct")
     client.call(path, CONTAINER, "Start")
+    wait_for(lambda: executes(client, path, "sleep"), "its command", poll=True)
     os.unlink(tool)
     message = expect("RuntimeCommandNotFound", client.call, path, CONTAINER, "RestartWith", "a{sv}", options(timeout_usec=0))
     assert "was stopped, but not started again" in message
