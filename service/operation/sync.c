@@ -3,6 +3,7 @@
 
 #include "operation/internal.h"
 #include "base/clock.h"
+#include "runtime/cgroup.h"
 
 static void done(Operation *operation) {
         operation_set_result(operation, g_variant_new("(ss)", state_to_string(operation->from_state), state_to_string(operation->container->life.state)));
@@ -49,15 +50,16 @@ static void commit_started(Operation *operation) {
         health_started(operation->engine, container);
 }
 
-/* PID 1 lives. What crun says decides between the living states; a missing crun state with a living PID 1 is a contradiction. */
+/* PID 1 lives. What crun says decides between the living states; a missing crun state with a living PID 1 is a contradiction. Of a group that is being frozen (v1: FREEZING) crun says running until the last of its processes stands still. */
 static void compare_living(Operation *operation, const char *status) {
         State state = operation->container->life.state;
+        bool frozen = g_strcmp0(status, "paused") == 0 || (g_strcmp0(status, "running") == 0 && cgroup_is_frozen(operation->container->life.cgroup));
 
         if (!status)
                 correct(operation, STATE_UNKNOWN, REASON_MONITOR_LOST);
         else if (state == STATE_INITIALIZED && (g_str_equal(status, "running") || g_str_equal(status, "paused")))
                 commit_started(operation);
-        else if (g_str_equal(status, "paused"))
+        else if (frozen)
                 correct(operation, STATE_PAUSED, REASON_USER);
         else if (g_str_equal(status, "running") && state != STATE_STOPPING)
                 correct(operation, STATE_RUNNING, REASON_USER);

@@ -71,6 +71,22 @@ static void test_frozen_by_somebody_else(Fixture *fixture, gconstpointer unused)
         g_assert_cmpstr(old, ==, "running");
 }
 
+/* crun finds a process that still runs. */
+static void test_one_that_is_being_frozen(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        g_auto(Answer) answer = {0};
+
+        g_assert_true(cgroup_freeze(container->life.cgroup, true, NULL));
+        fakes_order("crun state 1 say {\"status\": \"running\", \"pid\": 1}");
+        sync_as(fixture, container, "('running', 'paused')");
+        fakes_order("crun state 1 say {\"status\": \"running\", \"pid\": 1}");
+        sync_as(fixture, container, "('paused', 'paused')");
+        fixture_do(fixture, container, VERB_RESUME, NULL, &answer);
+        g_assert_no_error(answer.error);
+        fakes_order("crun state 1 say {\"status\": \"running\", \"pid\": 1}");
+        sync_as(fixture, container, "('running', 'running')");
+}
+
 /* The service died between crun start and the commit of `running`. */
 static void test_started_unseen(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add(fixture, "web", NULL);
@@ -227,6 +243,7 @@ int main(int argc, char *argv[]) {
         FAKES_ADD(where_there_is_nothing_crun_is_not_asked);
         FAKES_ADD(what_is_being_removed_is_left_alone);
         FAKES_ADD(frozen_by_somebody_else);
+        FAKES_ADD(one_that_is_being_frozen);
         FAKES_ADD(started_unseen);
         FAKES_ADD(started_and_frozen_unseen);
         FAKES_ADD(a_living_one_that_crun_does_not_know);
