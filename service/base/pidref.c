@@ -66,6 +66,20 @@ pid_t pid_parent(pid_t pid) {
         return read_stat(pid, STAT_PARENT, &parent) ? (pid_t) parent : 0;
 }
 
+unsigned pid_depth(pid_t pid) {
+        char path[64];
+        g_autofree char *text = NULL;
+
+        snprintf(path, sizeof path, "/proc/%d/status", (int) pid);
+        const char *line = g_file_get_contents(path, &text, NULL, NULL) ? strstr(text, "\nNSpid:") : NULL;
+        if (!line)
+                return 0;
+        unsigned depth = 0;
+        for (const char *p = line + 1; *p && *p != '\n'; p++)
+                depth += *p == '\t';
+        return depth;
+}
+
 bool pidref_open(pid_t pid, PidRef *ret, GError **error) {
         autofd int fd = (int) syscall(SYS_pidfd_open, pid, 0);
         if (fd < 0)

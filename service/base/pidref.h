@@ -45,6 +45,8 @@ bool pidref_status_is_lost(const PidRef *p) G_GNUC_WARN_UNUSED_RESULT;
 guint64 pid_start_time(pid_t pid);
 /* Its parent, 0 if there is none. */
 pid_t pid_parent(pid_t pid);
+/* In how many PID namespaces it has a number, from ours on: 1 where it is in ours. 0 if there is no such process. */
+unsigned pid_depth(pid_t pid);
 /* SIGKILL to each child of an unreaped process: what it has begun would go on without it. */
 void pid_kill_children(pid_t parent);
 

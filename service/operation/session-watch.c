@@ -3,7 +3,7 @@
  *
  * As with PID 1 (lifecycle.c) the kernel's status counts before conmon's exit file, which says that all output has been drained; but a process of crun exec may have ended before it was ever seen, and is then known by that file alone.
  * A session that a former life of the service has begun to launch goes on by itself, since conmon takes the end of its pipes as "go": crun's pid file, the exit file or conmon's end say what came of it.
- * A conmon that dies in a launch leaves its crun behind, which goes on and may put a process into the container: it is waited for as conmon would be, and then its pid file is believed, if what it names is such a process. Where the launch has failed that one is killed, else it goes on without streams, as any whose conmon has died. */
+ * A conmon that dies in a launch leaves its crun behind, which goes on and may put a process into the container: it is waited for as conmon would be, and then its pid file is believed, if what it names is such a process. Where the launch has failed that one is killed, else it goes on without streams, as any whose conmon has died. A process that no crun came to write down is killed in any case. */
 
 #include "operation/internal.h"
 #include "operation/sessions.h"
@@ -331,16 +331,65 @@ static bool is_begun_by(pid_t pid, pid_t monitor) {
 }
 
 /* A launch that outlived its service: the pid file may bear a number by now. It is looked at once, for nothing tells when crun ends. */
+static bool find_noted(const struct SessionWatch *watch, PidRef *ret) {
+        const Session *session = watch->session;
+        g_autofree char *directory = paths_session(watch->engine->paths, session->number), *path = g_build_filename(directory, "pidfile", NULL), *text = NULL;
+        g_auto(PidRef) found = PIDREF_NULL;
+
+        if (!g_file_get_contents(path, &text, NULL, NULL) || !pidref_open(atoi(text), &found, NULL))
+                return false;
+        if (!(watch->monitor_gone ? is_put_into(found.pid, session->container->life.cgroup) : is_begun_by(found.pid, session->monitor.pid)))
+                return false;
+        *ret = pidref_steal(&found);
+        return true;
+}
+
+static bool is_known(const Container *container, pid_t pid) {
+        bool known = container->main.pid == pid;
+
+        for (guint i = 0; i < container->sessions->len && !known; i++)
+                known = ((const Session *) container->sessions->pdata[i])->main.pid == pid;
+        return known;
+}
+
+/* Where the container has no PID namespace of its own, what its processes leave behind looks the same, and is not touched. */
+static bool is_left_by_crun(pid_t pid) {
+        pid_t parent = pid_parent(pid);
+
+        return pid_depth(pid) > 1 && pid_depth(parent) <= 1 && (parent == getpid() || pid_is_exiting(parent));
+}
+
+/* crun lets a process go and writes down its number then. If it dies in between, with conmon, the process is ours by birth, as soon as they are reaped, and nothing else tells of it. */
+static bool find_unnoted(const struct SessionWatch *watch, PidRef *ret) {
+        const Container *container = watch->session->container;
+        g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
+
+        for (guint i = 0; i < processes->len; i++) {
+                g_auto(PidRef) found = PIDREF_NULL;
+                if (!pidref_open(((const CgroupProcess *) processes->pdata[i])->pid, &found, NULL) || found.start_time < watch->session->life.monitor.start_time)
+                        continue;
+                if (is_known(container, found.pid) || !is_left_by_crun(found.pid))
+                        continue;
+                *ret = pidref_steal(&found);
+                return true;
+        }
+        return false;
+}
+
 static void find_launched(struct SessionWatch *watch) {
         Session *session = watch->session;
-        g_autofree char *directory = paths_session(watch->engine->paths, session->number), *path = g_build_filename(directory, "pidfile", NULL), *text = NULL;
         g_auto(PidRef) found = PIDREF_NULL;
         g_autoptr(GError) error = NULL;
 
-        if (!session->life.launching || pidref_is_set(&session->main) || !g_file_get_contents(path, &text, NULL, NULL))
+        if (!session->life.launching || pidref_is_set(&session->main))
                 return;
-        if (!pidref_open(atoi(text), &found, NULL) || !(watch->monitor_gone ? is_put_into(found.pid, session->container->life.cgroup) : is_begun_by(found.pid, session->monitor.pid)))
-                return;
+        if (!find_noted(watch, &found)) {
+                if (!watch->monitor_gone || !find_unnoted(watch, &found))
+                        return;
+                if (!watch->failed)
+                        watch->code = code_of_launch(watch);
+                watch->failed = true;
+        }
         session->main = pidref_steal(&found);
         watch_main(watch);
         g_clear_pointer(&watch->patience, sd_event_source_disable_unref);

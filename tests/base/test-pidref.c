@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static void end(pid_t pid, int signal) {
@@ -104,6 +106,27 @@ static void test_the_parent_is_known(void) {
         g_assert_cmpint(kill(child, SIGKILL), ==, 0);
         g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
         g_assert_cmpint(pid_parent(child), ==, 0);
+}
+
+static void test_the_depth_is_that_of_namespaces(void) {
+        pid_t child = (pid_t) syscall(SYS_clone, CLONE_NEWPID | SIGCHLD | (getuid() == 0 ? 0 : CLONE_NEWUSER), NULL, NULL, NULL, NULL);
+
+        if (child < 0) {
+                g_test_skip("no PID namespaces here");
+                return;
+        }
+        if (child == 0) {
+                pause();
+                _exit(0);
+        }
+        g_assert_cmpuint(pid_depth(getpid()), ==, 1);
+        g_assert_cmpuint(pid_depth(child), ==, 2);
+        g_assert_cmpint(kill(child, SIGKILL), ==, 0);
+        siginfo_t info;
+        g_assert_cmpint(waitid(P_PID, (id_t) child, &info, WEXITED | WNOWAIT), ==, 0);
+        g_assert_cmpuint(pid_depth(child), ==, 2); /* until it is reaped */
+        g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+        g_assert_cmpuint(pid_depth(child), ==, 0);
 }
 
 static void test_children_are_killed_and_nobody_else(void) {
@@ -247,6 +270,7 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/pidref/a-command-with-parentheses-does-not-mislead", test_a_command_with_parentheses_does_not_mislead);
         g_test_add_func("/pidref/start-time-of-nothing-is-zero", test_start_time_of_nothing_is_zero);
         g_test_add_func("/pidref/the-parent-is-known", test_the_parent_is_known);
+        g_test_add_func("/pidref/the-depth-is-that-of-namespaces", test_the_depth_is_that_of_namespaces);
         g_test_add_func("/pidref/children-are-killed-and-nobody-else", test_children_are_killed_and_nobody_else);
         g_test_add_func("/pidref/a-signal-arrives", test_a_signal_arrives);
         g_test_add_func("/pidref/a-signal-to-a-reaped-process-is-no-error", test_a_signal_to_a_reaped_process_is_no_error);

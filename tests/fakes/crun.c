@@ -282,7 +282,7 @@ static int delete_verb(Crun *crun, const Options *options, char **words) {
 static int exec(Crun *crun, const Options *options, char **words) {
         g_auto(Status) status = {0};
         g_autoptr(GError) error = NULL;
-        int wait_status = 0;
+        int wait_status = 0, ordered = 1;
 
         if (!read_status(crun, words[0], &status))
                 return 1;
@@ -310,6 +310,8 @@ static int exec(Crun *crun, const Options *options, char **words) {
                 fail(crun, "%s", error->message);
                 return 255;
         }
+        if (passes(crun, "-half", &ordered))
+                return ordered;
         if (options->detach)
                 return write_pid_file(crun, options, pid);
         if (waitpid(pid, &wait_status, 0) != pid)

@@ -6,7 +6,7 @@
  *     PROGRAM POINT NTH ACTION [ARGUMENT]
  *
  * NTH counts how often PROGRAM passes POINT from now on: 1 is the next time, `*` each time. A fault that has struck is taken out of the file, so an empty plan says that all of them have.
- * Points of crun are its verbs, before their effect, and VERB-done, after it and before the answer; create-half: PID 1 is there, but not yet written down. Points of conmon: begin (the start byte is not yet read), attach (crun exec: before it can be attached to), create (before crun), created (before the packet), answered (after it),
+ * Points of crun are its verbs, before their effect, and VERB-done, after it and before the answer; create-half and exec-half: the process is there, but not yet written down. Points of conmon: begin (the start byte is not yet read), attach (crun exec: before it can be attached to), create (before crun), created (before the packet), answered (after it),
  * ended (PID 1 is reaped, before the exit file), exited (before the exit command).
  *
  * Actions that all points know:

@@ -45,20 +45,23 @@ static char *get(const char *directory, const char *file) {
         return g_file_get_contents(path, &text, NULL, NULL) ? text : g_strdup("");
 }
 
-bool group_join(const char *cgroup) {
+bool group_join(const char *cgroup, pid_t pid) {
+        g_autofree char *number = g_strdup_printf("%d", (int) pid);
         bool joined = true;
 
         for (const char *const *hierarchy = hierarchies(); *hierarchy; hierarchy++) {
                 g_autofree char *directory = g_build_filename(TOP, *hierarchy, cgroup, NULL);
-                joined = g_mkdir_with_parents(directory, 0755) == 0 && put(directory, "cgroup.procs", "0") && joined;
+                joined = g_mkdir_with_parents(directory, 0755) == 0 && put(directory, "cgroup.procs", number) && joined;
         }
         return joined;
 }
 
-void group_join_existing(const char *cgroup) {
+void group_join_existing(const char *cgroup, pid_t pid) {
+        g_autofree char *number = g_strdup_printf("%d", (int) pid);
+
         for (const char *const *hierarchy = hierarchies(); *hierarchy; hierarchy++) {
                 g_autofree char *directory = g_build_filename(TOP, *hierarchy, cgroup, NULL);
-                (void) put(directory, "cgroup.procs", "0");
+                (void) put(directory, "cgroup.procs", number);
         }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The child tells its parent what went wrong through a pipe, in crun's words; an empty message is readiness. */
+/* The child goes on once its parent has put it into its control group, and ends with one that died before. It tells its parent what went wrong through a pipe, in crun's words; an empty message is readiness. */
 
 #include "payload.h"
 #include "group.h"
@@ -120,12 +120,13 @@ static void reset_signals(void) {
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void join_groups(const Payload *payload, int report) {
-        if (payload->child_cgroup) {
-                g_autofree char *child = g_build_filename(payload->cgroup, payload->child_cgroup, NULL);
-                group_join_existing(child);
-        } else if (*payload->cgroup && !group_join(payload->cgroup))
-                give_up(report, "writing file `/sys/fs/cgroup%s/cgroup.procs`: %s", payload->cgroup, strerror(errno));
+static void await_go(const int go[2]) {
+        char byte;
+
+        close(go[1]);
+        if (read(go[0], &byte, 1) != 1)
+                _exit(254);
+        close(go[0]);
 }
 
 /* The other side goes to conmon, with SCM_RIGHTS over a stream socket as runc began it. */
@@ -181,14 +182,14 @@ static void wait_for_start(int fifo) {
         while (read(fifo, &byte, 1) != 1);
 }
 
-static void G_GNUC_NORETURN run_child(const Payload *payload, int report) {
+static void G_GNUC_NORETURN run_child(const Payload *payload, int report, const int go[2]) {
         int fifo = payload->fifo ? open(payload->fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 
         reset_signals();
         setsid();
         if (payload->fifo && fifo < 0)
                 give_up(report, "open `%s`: %s", payload->fifo, strerror(errno));
-        join_groups(payload, report);
+        await_go(go);
         if (payload->console_socket)
                 open_terminal(payload->console_socket, report);
         if (chdir(payload->root) < 0 || chroot(".") < 0)
@@ -224,8 +225,23 @@ static pid_t fork_into(const Payload *payload) {
         return fork();
 }
 
+static bool join_groups(const Payload *payload, pid_t pid) {
+        if (!payload->child_cgroup)
+                return !*payload->cgroup || group_join(payload->cgroup, pid);
+        g_autofree char *child = g_build_filename(payload->cgroup, payload->child_cgroup, NULL);
+        group_join_existing(child, pid);
+        return true;
+}
+
+static pid_t end_child(pid_t pid, GError **error, const char *why) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, why);
+        return 0;
+}
+
 pid_t payload_start(const Payload *payload, GError **error) {
-        int report[2];
+        int report[2], go[2];
         char text[512];
         size_t size = 0;
         ssize_t n;
@@ -234,14 +250,22 @@ pid_t payload_start(const Payload *payload, GError **error) {
                 g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "process.args is empty");
                 return 0;
         }
-        pid_t pid = pipe2(report, O_CLOEXEC) < 0 ? -1 : fork_into(payload);
+        pid_t pid = pipe2(report, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 ? -1 : fork_into(payload);
         if (pid == 0)
-                run_child(payload, report[1]);
+                run_child(payload, report[1], go);
         if (pid < 0) {
                 g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "clone: %s", g_strerror(errno));
                 return 0;
         }
         close(report[1]);
+        close(go[0]);
+        if (!join_groups(payload, pid)) {
+                g_autofree char *why = g_strdup_printf("writing file `/sys/fs/cgroup%s/cgroup.procs`: %s", payload->cgroup, g_strerror(errno));
+                return end_child(pid, error, why);
+        }
+        (void) signal(SIGPIPE, SIG_IGN);
+        (void) !write(go[1], "", 1); /* one that was killed meanwhile has gone as any other */
+        close(go[1]);
         while (size < sizeof text && (n = read(report[0], text + size, sizeof text - size)) > 0)
                 size += (size_t) n;
         close(report[0]);

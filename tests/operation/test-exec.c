@@ -588,6 +588,8 @@ static void test_launches_that_fail(Fixture *fixture, gconstpointer unused) {
                 {"crun exec 1 fail open executable: Permission denied", CONBUS_ERROR_RUNTIME_PERMISSION_DENIED, "denied", 126},
                 {"crun exec 1 silent", CONBUS_ERROR_MONITOR_FAILED, "conmon ended before crun had started the process", 125},
                 {"crun exec 1 die 9", CONBUS_ERROR_MONITOR_FAILED, "conmon ended before", 125},
+                {"crun exec-half 1 die 9", CONBUS_ERROR_MONITOR_FAILED, "conmon ended before", 125},
+                {"crun exec-half 1 fail no space", CONBUS_ERROR_RUNTIME_FAILED, "no space", 125},
                 {"conmon begin 1 silent", CONBUS_ERROR_MONITOR_FAILED, "conmon ended before", 125},
                 {"conmon create 1 die 9", CONBUS_ERROR_MONITOR_FAILED, "conmon ended before", 125},
                 {"conmon create 1 fail [conmon:e]: no", CONBUS_ERROR_MONITOR_FAILED, "no", 125},
@@ -611,7 +613,7 @@ static void test_launches_that_fail(Fixture *fixture, gconstpointer unused) {
 }
 
 static void test_launches_that_hang_are_killed(Fixture *fixture, gconstpointer unused) {
-        static const char *const faults[] = {"conmon begin 1 hang", "conmon create 1 hang", "crun exec 1 hang", "conmon created 1 hang"};
+        static const char *const faults[] = {"conmon begin 1 hang", "conmon create 1 hang", "crun exec 1 hang", "crun exec-half 1 hang", "conmon created 1 hang"};
         Container *container = fakes_add_started(fixture, "web", NULL);
 
         for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {

@@ -309,7 +309,7 @@ static void test_a_launch_whose_conmon_is_gone(Fixture *fixture, gconstpointer u
 }
 
 static void test_a_launch_that_hangs_is_killed(Fixture *fixture, gconstpointer unused) {
-        static const char *const points[] = {"conmon create", "crun exec"};
+        static const char *const points[] = {"conmon create", "crun exec", "crun exec-half"};
         Container *container = fakes_add_started(fixture, "web", NULL);
 
         for (size_t i = 0; i < G_N_ELEMENTS(points); i++) {
@@ -323,10 +323,33 @@ static void test_a_launch_that_hangs_is_killed(Fixture *fixture, gconstpointer u
                 gate_open(gate);
                 testing_let_time_pass(fixture->event, fixture->reaper);
                 g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
-                g_assert_cmpuint(processes->len, ==, 1); /* no crun has gone on */
+                g_assert_cmpuint(processes->len, ==, 1); /* no crun has gone on, and no process it had let go */
                 g_assert_true(session_remove(fixture->engine, executed_get(container), &error));
                 fixture->engine->settings.create_usec = 2 * TESTING_DEADLINE_USEC;
         }
+}
+
+/* Those whose conmon is dead are our children, too. */
+static void test_what_crun_has_left_is_killed_alone(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        Session *other = execute(fixture, container, "{'command': <['sh', '-c', 'sleep 1000 & wait']>}");
+        const pid_t monitors[] = {container->monitor.pid, other->monitor.pid};
+        g_auto(Answer) answer = {0};
+        g_autoptr(GError) error = NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(monitors); i++) {
+                g_assert_cmpint(kill(monitors[i], SIGKILL), ==, 0);
+                fakes_run_until_gone(fixture, monitors[i]);
+        }
+        fakes_order("crun exec-half 1 die 9");
+        execute_do(fixture, container, SLEEPS, &answer);
+        testing_expect_error(&answer.error, CONBUS_ERROR_MONITOR_FAILED, "conmon ended before");
+        executed_expect(fixture, executed_get(container), SESSION_STOPPED, 125, 0);
+        g_autoptr(GPtrArray) processes = cgroup_list(container->life.cgroup);
+        g_assert_cmpuint(processes->len, ==, 3);
+        g_assert_false(pidref_has_ended(&container->main));
+        executed_expect(fixture, other, SESSION_RUNNING, 0, 0);
+        g_assert_true(session_remove(fixture->engine, executed_get(container), &error));
 }
 
 /* The file of a launch can be written by whoever gets into the directory, and bear any number. */
@@ -381,6 +404,7 @@ int main(int argc, char *argv[]) {
         EXECUTED_ADD(what_came_of_a_launch);
         EXECUTED_ADD(a_launch_whose_conmon_is_gone);
         EXECUTED_ADD(a_launch_that_hangs_is_killed);
+        EXECUTED_ADD(what_crun_has_left_is_killed_alone);
         EXECUTED_ADD(only_what_conmon_has_begun_is_taken);
         EXECUTED_ADD(the_container_ends_before_a_launch_is_known);
         return g_test_run();
