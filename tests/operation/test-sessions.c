@@ -231,7 +231,7 @@ static void test_one_that_is_being_started_is_not_removed(Fixture *fixture, gcon
 
         (void) execute_submit(fixture, container, SLEEPS, NULL, &answer);
         gate_reach(gate);
-        expect_not_removed(fixture, executed_get(container), CONBUS_ERROR_INVALID_STATE, "it is running");
+        expect_not_removed(fixture, executed_get(container), CONBUS_ERROR_INVALID_STATE, "it is being started; possible once its start has been answered");
         gate_open(gate);
         testing_run_until_count(fixture->event, &answer.n, 1);
         g_assert_no_error(answer.error);
