@@ -33,7 +33,7 @@ struct Client {
 
         DetachKeys detach_keys;
         GByteArray *input; /* accepted and not passed on */
-        bool input_ended, hung_up, ends_input, is_writer;
+        bool input_ended, input_finished, hung_up, ends_input, is_writer;
         bool input_lost; /* some of it was there when nothing took it any more */
         guint64 n_input;
 };
@@ -109,6 +109,8 @@ void client_end(Client *client, const ClientEnd *end) {
         bool is_there = !end->reason || !g_str_equal(end->reason, "client-closed");
 
         g_clear_pointer(&client->io, sd_event_source_disable_unref);
+        if (client->host->writer == client)
+                client->host->writer = NULL;
         if (is_there && !client->has_last)
                 send_farewell(client, end);
         close_gently(client);
@@ -358,12 +360,20 @@ static Input read_input(Client *client) {
         return take_input(client, bytes + 1, (size_t) n - 1) ? INPUT_DETACH : INPUT_READ;
 }
 
+/* Another one has passed on a part, and the rest of it comes first. */
+static bool must_wait(const Client *client) {
+        return client->host->writer && client->host->writer != client;
+}
+
 static void pass_input(Client *client) {
+        if (must_wait(client))
+                return;
         size_t size = client->input->len, done = source_write(client->host->source, client->input->data, size);
 
         client->input_lost = client->input_lost || (size > 0 && !source_takes_input(client->host->source));
         if (done > 0)
                 g_byte_array_remove_range(client->input, 0, (guint) done);
+        client->host->writer = client->input->len > 0 ? client : NULL;
 }
 
 static bool peer_is_gone(Client *client) {
@@ -379,17 +389,26 @@ static void end_input(Client *client) {
         detach_keys_flush(&client->detach_keys, client->input);
 }
 
-/* All of it has been passed on. Its end concerns the container too, if the container was made so. */
+/* Its end concerns the container too, if the container was made so. */
+static bool ends_standard_input(const Client *client) {
+        return (!client->hung_up || client->ends_input) && wants(client, STREAM_STDIN) && client->host->stdin_once;
+}
+
+static bool can_finish(const Client *client) {
+        return client->input_ended && !client->input_finished && client->input->len == 0 && !(must_wait(client) && ends_standard_input(client));
+}
+
+/* All of it has been passed on. */
 static bool finish_input(Client *client) {
+        client->input_finished = true;
         if (client->is_writer && client->input_lost)
                 return end_with(client, CONBUS_ERROR_NOT_RUNNING, "the standard input ended before everything was taken");
-        if ((!client->hung_up || client->ends_input) && wants(client, STREAM_STDIN) && client->host->stdin_once)
+        if (ends_standard_input(client))
                 source_end_input(client->host->source);
         return !client->hung_up || end_for(client, "client-closed");
 }
 
 bool client_pump_input(Client *client) {
-        bool had_ended = client->input_ended, had_input = client->input->len > 0;
         Input input = INPUT_READ;
 
         pass_input(client);
@@ -403,7 +422,7 @@ bool client_pump_input(Client *client) {
         }
         if (input == INPUT_DETACH)
                 return end_for(client, "detached");
-        if (client->input_ended && client->input->len == 0 && (!had_ended || had_input) && !finish_input(client))
+        if (can_finish(client) && !finish_input(client))
                 return false;
         update_io(client);
         return true;
@@ -415,7 +434,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         Client *client = userdata;
         bool gone = revents & (EPOLLHUP | EPOLLERR);
 
-        if (gone && client->input->len > 0) { /* its last words wait for the container to read them */
+        if (gone && (client->input->len > 0 || (client->input_ended && !client->input_finished))) { /* its last words wait for the container to read them */
                 client->hung_up = client->input_ended = true;
                 sd_event_source_set_enabled(source, SD_EVENT_OFF);
         } else if (gone && client->input_ended)

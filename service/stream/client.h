@@ -42,6 +42,7 @@ typedef struct ClientHost {
         bool stdin_once;
         bool patient; /* output waits for the slowest client (client_lags), which goes only if it takes nothing for stall_usec while others wait for it */
         unsigned n_clients;
+        Client *writer; /* of whose input conmon has taken a part and has no room for the rest; the others wait for it. NULL: none */
         bool run_ended; /* its record is there, or conmon is lost */
         ClientEnd run_end;
         char *run_result; /* JSON of the last packet */

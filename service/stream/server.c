@@ -132,8 +132,13 @@ static void on_output(void *userdata) {
         leave_if_done(server);
 }
 
+/* The one that has begun comes first; after it nobody is left who waits for anything but room. */
 static void on_writable(void *userdata) {
-        pump_all(userdata, PUMP_INPUT);
+        Server *server = userdata;
+
+        if (server->host.writer)
+                (void) client_pump_input(server->host.writer);
+        pump_all(server, PUMP_INPUT);
 }
 
 static int on_log(sd_event_source *source, const struct inotify_event *event, void *userdata) {
