@@ -145,7 +145,7 @@ bool container_object_open_attach(Call *call, Container *container, GVariant *op
 }
 
 bool container_object_write_input(Call *call, Container *container, GVariant *data, GVariant *options, GError **error) {
-        return input_calls_write(call, container, data, options, error);
+        return input_calls_write(call, container, NULL, data, options, error);
 }
 
 bool container_object_http_attach(Call *call, Container *container, int connection, GVariant *ahead, GVariant *options, GError **error) {

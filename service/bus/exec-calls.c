@@ -150,9 +150,12 @@ static bool read_fds(Call *call, GVariant *map, bool with_stdio, SessionDescript
         return true;
 }
 
-static bool check_terminal(GVariant *request, const SessionDescriptors *descriptors, GError **error) {
-        return !descriptors || !descriptors->has_stdio || !config_bool(request, "terminal", false) ||
-               error_set(error, CONBUS_ERROR_INVALID_ARGS, "a process cannot have both a terminal of its own and the descriptors of its caller");
+static bool check_streams(GVariant *request, const SessionDescriptors *descriptors, GError **error) {
+        if (!descriptors || !descriptors->has_stdio)
+                return true;
+        if (config_bool(request, "terminal", false))
+                return error_set(error, CONBUS_ERROR_INVALID_ARGS, "a process cannot have both a terminal of its own and the descriptors of its caller");
+        return !config_bool(request, "stdin-open", false) || error_set(error, CONBUS_ERROR_INVALID_ARGS, "a process that has the descriptors of its caller has no other standard input that could be kept open");
 }
 
 /* What is stored of the descriptors is that there were some. */
@@ -170,7 +173,7 @@ static GVariant *with_marks(GVariant *request, const SessionDescriptors *descrip
 static bool submit(Call *call, Container *container, GVariant *request, SessionDescriptors *descriptors, GError **error) {
         g_autoptr(SessionDescriptors) owned = descriptors;
 
-        if (!check_terminal(request, owned, error))
+        if (!check_streams(request, owned, error))
                 return false;
         ExecPlan plan = {.request = with_marks(request, owned), .descriptors = g_steal_pointer(&owned)};
         bool begun = begin(call, FORM_EXEC, container, &plan, NULL, error);

@@ -3,6 +3,7 @@
 
 #include "bus/attach-calls.h"
 #include "bus/exec-calls.h"
+#include "bus/input-calls.h"
 #include "bus/target.h"
 #include "bus/waiting.h"
 #include "bus/json-members.h"
@@ -172,6 +173,10 @@ bool process_object_resize_terminal(Call *call, Session *session, guint16 rows, 
 
 bool process_object_open_attach(Call *call, Session *session, GVariant *options, GError **error) {
         return attach_calls_open(call, session->container, session, options, error);
+}
+
+bool process_object_write_input(Call *call, Session *session, GVariant *data, GVariant *options, GError **error) {
+        return input_calls_write(call, session->container, session, data, options, error);
 }
 
 bool process_object_http_attach(Call *call, Session *session, int connection, GVariant *ahead, GVariant *options, GError **error) {

@@ -65,6 +65,19 @@ bool session_has_terminal(const Session *session) {
         return config_bool(session->request, "terminal", false);
 }
 
+bool session_has_input(const Session *session) {
+        return config_bool(session->request, "has-input", false);
+}
+
+void session_set_has_input(Session *session, bool has_input) {
+        g_autoptr(GVariant) old = session->request;
+        GVariantDict request;
+
+        g_variant_dict_init(&request, old);
+        g_variant_dict_insert(&request, "has-input", "b", (gboolean) has_input);
+        session->request = g_variant_ref_sink(g_variant_dict_end(&request));
+}
+
 bool session_goes_by_itself(const Session *session) {
         return config_bool(session->request, "auto-remove", config_bool(session->request, "start", true));
 }

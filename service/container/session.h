@@ -37,6 +37,9 @@ char *session_path(const Session *session) G_GNUC_WARN_UNUSED_RESULT; /* /io/con
 char *session_title(const Session *session) G_GNUC_WARN_UNUSED_RESULT; /* "process 3 of container "web"", for messages */
 const char *session_command_name(const Session *session); /* argv[0] */
 bool session_has_terminal(const Session *session);
+/* Of one that has been started or is being started: whether what is written can reach it. Noted in its request at the start, stored with its next commit. */
+bool session_has_input(const Session *session);
+void session_set_has_input(Session *session, bool has_input);
 /* It goes by itself after its end, or with its creator before its start. */
 bool session_goes_by_itself(const Session *session);
 

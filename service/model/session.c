@@ -25,7 +25,7 @@ void session_life_init(SessionLife *life) {
 }
 
 static const OptionKey keys[] = {{"command", "as"}, {"user", "s"}, {"cwd", "s"}, {"env", "as"}, {"terminal", "b"}, {"privileged", "b"}, {"cgroup", "s"}, {"detach-keys", "s"},
-                                 {"lifetime", "s"}, {"start", "b"}, {"auto-remove", "b"}, {NULL}};
+                                 {"lifetime", "s"}, {"start", "b"}, {"auto-remove", "b"}, {"stdin-open", "b"}, {NULL}};
 
 static bool check_command(GVariant *request, GError **error) {
         g_autofree const char **command = config_strv(request, "command");

@@ -41,7 +41,8 @@ struct Attachment {
         void *connected_userdata, *ended_userdata;
         guint64 bytes_in, bytes_out;
         bool tried_again, cancelled;
-        bool early; /* to a session that has not begun: counted in n_adding once it is given to a streamer */
+        bool early; /* to a session that has not begun */
+        bool adding; /* counted in n_adding: an early one that has been given to a streamer */
 };
 
 struct Attachments {

@@ -21,11 +21,28 @@ Attachment *attachment_new(Engine *engine, Container *container, Session *sessio
         return attachment;
 }
 
+/* The start of its session waits for it no longer. */
+static void stop_adding(Attachment *attachment) {
+        if (attachment->adding)
+                attachment->streams->n_adding--;
+        attachment->adding = attachment->early = false;
+}
+
+static void leave_streams(Attachment *attachment) {
+        RunStreams *streams = attachment->streams;
+
+        if (!streams)
+                return;
+        stop_adding(attachment);
+        g_queue_remove(&streams->attachments, attachment);
+        attachment->streams = NULL;
+        session_streams_settle(streams);
+}
+
 void attachment_free(Attachment *attachment) {
         if (!attachment)
                 return;
-        if (attachment->streams)
-                g_queue_remove(&attachment->streams->attachments, attachment);
+        leave_streams(attachment);
         g_clear_pointer(&attachment->defer, sd_event_source_disable_unref);
         g_clear_error(&attachment->failure);
         attach_plan_clear(&attachment->plan);
@@ -52,12 +69,6 @@ guint64 attachment_bytes_in(const Attachment *attachment) {
 
 guint64 attachment_bytes_out(const Attachment *attachment) {
         return attachment->bytes_out;
-}
-
-static void leave_streams(Attachment *attachment) {
-        if (attachment->streams)
-                g_queue_remove(&attachment->streams->attachments, attachment);
-        attachment->streams = NULL;
 }
 
 /* The attachment belongs to whoever hears of the failure. */
@@ -358,9 +369,7 @@ static void on_added(guint64 id, void *userdata) {
                 return;
         attachment->fd = close_fd(attachment->fd);
         attachment->cancel_fd = close_fd(attachment->cancel_fd);
-        if (attachment->early)
-                streams->n_adding--;
-        attachment->early = false;
+        stop_adding(attachment);
         tell_connected(attachment, NULL);
         session_streams_settle(streams);
 }
@@ -369,8 +378,8 @@ static void on_refused(guint64 id, const GError *error, void *userdata) {
         RunStreams *streams = userdata;
         Attachment *attachment = find_attachment(streams, id);
 
-        if (attachment && attachment->early)
-                streams->n_adding--;
+        if (attachment)
+                stop_adding(attachment);
         if (attachment && attachment->connected)
                 tell_connected(attachment, error);
         else if (attachment)
@@ -447,9 +456,11 @@ static void on_closed(void *userdata) {
         if (keep)
                 streamer_take_connections(streams->streamer, streams->connections);
         g_clear_pointer(&streams->streamer, streamer_free);
-        for (GList *link = lost.head; link; link = link->next)
-                ((Attachment *) link->data)->streams = NULL;
-        streams->n_adding = 0;
+        for (GList *link = lost.head; link; link = link->next) {
+                Attachment *attachment = link->data;
+                stop_adding(attachment);
+                attachment->streams = NULL;
+        }
         streams->ready = true;
         run_streams_let_go(streams);
         session_streams_settle(streams);

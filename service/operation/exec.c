@@ -210,6 +210,16 @@ static void on_attachable(void *userdata) {
         attachments_session_connect(operation->engine, ((Exec *) operation->data)->session, on_clients_connected, operation);
 }
 
+/* A terminal always has an input, and the caller's own descriptors are none of conmon's. */
+static bool opens_input(const Operation *operation) {
+        const Exec *exec = operation->data;
+        const Session *session = exec->session;
+
+        if (session_has_terminal(session))
+                return !exec->wants_terminal;
+        return config_bool(session->request, "stdin-open", false) || attachments_session_wants_input(operation->engine, session);
+}
+
 /* Its conmon belongs to the run, but must not be in the group whose end is the container's. */
 static bool begin_conmon(Operation *operation, const char *directory, GError **error) {
         const Exec *exec = operation->data;
@@ -220,6 +230,7 @@ static bool begin_conmon(Operation *operation, const char *directory, GError **e
         g_autofree char *group = operation->engine->units ? NULL : cgroup_monitor_file(operation->container->id);
         char number[32];
 
+        session_set_has_input(session, opens_input(operation));
         ConmonExec plan = {.session = number,
                            .process = process,
                            .cgroup = config_string(session->request, "cgroup", NULL),
@@ -235,7 +246,7 @@ static bool begin_conmon(Operation *operation, const char *directory, GError **e
                                .log_driver = own_stdio ? "passthrough" : "none",
                                .cgroup_file = group,
                                .terminal = session_has_terminal(session) && !exec->wants_terminal,
-                               .stdin_open = attachments_session_wants_input(operation->engine, session),
+                               .stdin_open = session_has_input(session),
                                .stdin_once = true,
                                .timeout_usec = operation->engine->settings.create_usec,
                                .exec = &plan};

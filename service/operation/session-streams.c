@@ -46,6 +46,8 @@ static bool check(const Attachment *attachment, GError **error) {
                 return error_set(error, CONBUS_ERROR_INVALID_STATE, "attach to %s: it is stopped; possible when it is created or running", title);
         if (session->life.state == SESSION_RUNNING && !pidref_is_set(&session->monitor))
                 return error_set(error, CONBUS_ERROR_MONITOR_LOST, "attach to %s: its conmon died, and its streams with it", title);
+        if (attachment->plan.is_writer && (session->life.launching || session->life.state == SESSION_RUNNING) && !session_has_input(session))
+                return error_set(error, CONBUS_ERROR_NOT_ATTACHABLE, "attach to %s: it was made without stdin-open, and nobody who writes was there when it was started, so that it has no standard input", title);
         if (attachment->plan.rows > 0 && !session_has_terminal(session))
                 return error_set(error, CONBUS_ERROR_NO_TERMINAL, "attach to %s: it was made without a terminal, so that it has no size", title);
         return true;
@@ -119,6 +121,7 @@ static void connect_early(RunStreams *streams) {
                         continue;
                 if (!send_size(attachment, &size_error))
                         log_debug("%s", size_error->message);
+                attachment->adding = true;
                 streams->n_adding++;
                 attachment_send(attachment);
         }

@@ -102,6 +102,10 @@ static void test_it_is_there_again(Fixture *fixture, gconstpointer unused) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Session) session = new_session(fixture, "{'command': <['sleep', '1']>, 'start': <false>}");
 
+        g_assert_false(session_has_input(session));
+        session_set_has_input(session, false);
+        g_assert_false(session_has_input(session));
+        session_set_has_input(session, true);
         g_assert_true(add(session, &error));
         Registry *again = registry_new(fixture->store);
         g_assert_true(registry_load(again, &error));
@@ -113,6 +117,7 @@ static void test_it_is_there_again(Fixture *fixture, gconstpointer unused) {
         g_assert_cmpuint(found->owner_uid, ==, 7);
         g_assert_cmpuint(found->created_usec, ==, session->created_usec);
         g_assert_cmpstr(session_command_name(found), ==, "sleep");
+        g_assert_true(session_has_input(found));
         registry_free(again);
 }
 

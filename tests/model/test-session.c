@@ -27,7 +27,7 @@ static void test_good_requests(void) {
         static const char *const table[] = {
                 "{'command': <['true']>}",
                 "{'command': <['sh', '-c', '']>, 'user': <'www:audio'>, 'cwd': <'/srv'>, 'env': <['A=1', 'B=', 'C==']>, 'terminal': <true>, 'privileged': <false>, 'cgroup': <'batch_1'>, "
-                "'detach-keys': <''>, 'lifetime': <'client'>, 'start': <false>, 'auto-remove': <true>, 'x-mine': <5>}",
+                "'detach-keys': <''>, 'lifetime': <'client'>, 'start': <false>, 'auto-remove': <true>, 'stdin-open': <true>, 'x-mine': <5>}",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
@@ -55,6 +55,8 @@ static void test_bad_requests(void) {
                 {"{'command': <['true']>, 'cgroup': <'..'>}", CONBUS_ERROR_INVALID_ARGS, "letters"},
                 {"{'command': <['true']>, 'cgroup': <''>}", CONBUS_ERROR_INVALID_ARGS, "letters"},
                 {"{'command': <['true']>, 'cgroup': <'conbus-check'>}", CONBUS_ERROR_INVALID_ARGS, "letters"},
+                {"{'command': <['true']>, 'stdin-open': <'yes'>}", CONBUS_ERROR_INVALID_ARGS, "stdin-open"},
+                {"{'command': <['true']>, 'has-input': <true>}", CONBUS_ERROR_UNKNOWN_OPTION, "has-input"},
                 {"{'command': <['true']>, 'exit-command': <['true']>}", CONBUS_ERROR_UNKNOWN_OPTION, "exit-command"},
         };
 

@@ -45,17 +45,23 @@ static void test_the_first_byte(Fixture *fixture, gconstpointer unused) {
         session_await_end(fixture, session, 3);
 }
 
+/* Streamers begin when a line is written into *ret_fd. The caller keeps what is returned, their program. */
+static char *make_streamers_slow(Fixture *fixture, int *ret_fd) {
+        g_autofree char *script = g_strdup_printf("read line <%s/go; exec %s \"$@\"", fixture->directory, fixture->paths.stream), *go = g_build_filename(fixture->directory, "go", NULL);
+
+        g_assert_cmpint(mkfifo(go, 0600), ==, 0);
+        *ret_fd = open(go, O_RDWR | O_CLOEXEC);
+        return fixture->paths.stream = testing_program(fixture->directory, "slow-stream", script);
+}
+
 static void test_nothing_executes_before_they_are_connected(Fixture *fixture, gconstpointer unused) {
         Container *container = fakes_add_started(fixture, "web", NULL);
         Session *session = session_make(fixture, container, ECHO, NULL);
-        g_autofree char *script = g_strdup_printf("read line <%s/go; exec %s \"$@\"", fixture->directory, fixture->paths.stream), *go = g_build_filename(fixture->directory, "go", NULL);
-        g_autofree char *slow = testing_program(fixture->directory, "slow-stream", script);
+        autofd int fd = -1;
+        g_autofree char *slow = make_streamers_slow(fixture, &fd);
         g_auto(Client) client = {0};
         g_auto(Answer) answer = {0};
 
-        g_assert_cmpint(mkfifo(go, 0600), ==, 0);
-        autofd int fd = open(go, O_RDWR | O_CLOEXEC);
-        fixture->paths.stream = slow;
         client_attach_session(&client, fixture, session, NULL);
         execute_begin(fixture, session, &answer);
         testing_let_time_pass(fixture->event, fixture->reaper);
@@ -69,6 +75,31 @@ static void test_nothing_executes_before_they_are_connected(Fixture *fixture, gc
 
 static void count_call(void *userdata) {
         (*(unsigned *) userdata)++;
+}
+
+static void test_whoever_leaves_while_they_are_connected(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        Session *session = session_make(fixture, container, ECHO, NULL);
+        autofd int fd = -1;
+        g_autofree char *slow = make_streamers_slow(fixture, &fd);
+        g_auto(Client) leaves = {0}, stays = {0};
+        g_auto(Answer) answer = {0};
+
+        client_attach_session(&leaves, fixture, session, NULL);
+        client_attach_session(&stays, fixture, session, NULL);
+        execute_begin(fixture, session, &answer);
+        while (!leaves.attachment->adding)
+                g_assert_cmpint(sd_event_run(fixture->event, TESTING_DEADLINE_USEC), >, 0);
+        g_assert_cmpuint(find_streams(fixture, session)->n_adding, ==, 2);
+        attachment_cancel(leaves.attachment);
+        attachment_free(g_steal_pointer(&leaves.attachment));
+        g_assert_cmpuint(find_streams(fixture, session)->n_adding, ==, 1);
+        g_assert_cmpint(write(fd, "\n", 1), ==, 1);
+        testing_run_until_count(fixture->event, &answer.n, 1); /* it waits for nobody who has left */
+        g_assert_no_error(answer.error);
+        client_await(&stays, "first\n");
+        client_say(&stays, "end 3\n");
+        client_await_end(&stays, "exited 1 3");
 }
 
 /* The streamer is connected to conmon, and has each of them. */
@@ -107,6 +138,62 @@ static void test_input_is_open_for_those_who_want_it(Fixture *fixture, gconstpoi
         client_say(&writer, "end 2\n");
         client_await_end(&writer, "exited 1 2");
         g_assert_cmpuint(writer.received->len, ==, 0);
+}
+
+/* As WriteInput is: it has sent what it had, and left. */
+static void begin_writer(Client *client, Fixture *fixture, Session *session) {
+        client_begin_session(client, fixture, session, "{'streams': <['stdin']>}");
+        client->attachment->plan.is_writer = true;
+}
+
+static void expect_no_input(Fixture *fixture, Session *session) {
+        g_auto(Client) client = {0};
+
+        begin_writer(&client, fixture, session);
+        client_connect(&client);
+        testing_run_until_count(fixture->event, &client.n_connected, 1);
+        testing_expect_error(&client.error, CONBUS_ERROR_NOT_ATTACHABLE, "it was made without stdin-open, and nobody who writes was there when it was started");
+}
+
+static void test_input_that_is_kept_open(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        Session *open = session_run(fixture, container, ECHO, "{'stdin-open': <true>}");
+        g_auto(Client) first = {0}, second = {0};
+
+        begin_writer(&first, fixture, open);
+        client_say(&first, "line\n");
+        client_connect(&first);
+        client_close(&first);
+        client_await_end(&first, "client-closed 1 -1");
+        g_assert_cmpint(open->life.state, ==, SESSION_RUNNING);
+        begin_writer(&second, fixture, open);
+        client_say(&second, "end 4\n");
+        client_connect(&second);
+        client_close(&second);
+        session_await_end(fixture, open, 4);
+}
+
+static void test_input_that_is_not_there(Fixture *fixture, gconstpointer unused) {
+        Container *container = fakes_add_started(fixture, "web", NULL);
+        Session *plain = session_run(fixture, container, "while :; do sleep 1000; done", NULL), *launching = session_make(fixture, container, "while :; do sleep 1000; done", NULL);
+        Session *terminal = session_run(fixture, container, "read a; exit 7", "{'terminal': <true>}");
+        g_auto(Client) writer = {0};
+        g_auto(Answer) answer = {0};
+
+        expect_no_input(fixture, plain);
+        Gate *gate = fakes_gate(fixture, "crun exec");
+        execute_begin(fixture, launching, &answer);
+        gate_reach(gate);
+        expect_no_input(fixture, launching); /* its conmon has been begun without one */
+        gate_open(gate);
+        testing_run_until_count(fixture->event, &answer.n, 1);
+        g_assert_no_error(answer.error);
+        expect_no_input(fixture, launching);
+        begin_writer(&writer, fixture, terminal); /* which always has one */
+        client_say(&writer, "line\n");
+        client_connect(&writer);
+        client_close(&writer);
+        session_await_end(fixture, terminal, 7);
 }
 
 static void test_a_size_before_the_start(Fixture *fixture, gconstpointer unused) {
@@ -535,8 +622,11 @@ int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         SESSION_ADD(the_first_byte);
         SESSION_ADD(nothing_executes_before_they_are_connected);
+        SESSION_ADD(whoever_leaves_while_they_are_connected);
         SESSION_ADD(when_all_are_connected);
         SESSION_ADD(input_is_open_for_those_who_want_it);
+        SESSION_ADD(input_that_is_kept_open);
+        SESSION_ADD(input_that_is_not_there);
         SESSION_ADD(a_size_before_the_start);
         SESSION_ADD(whoever_leaves_before_the_start);
         SESSION_ADD(all_have_left_before_the_start);
