@@ -12,6 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from attached import streamers, wait_no_streamers  # noqa: E402
 from executed import attach, container, execute, handles, wait  # noqa: E402
 from harness import CONTAINER, PROCESS, Client, Error, GLib, expect, main, on_real_runtime, options, run, wait_for  # noqa: E402
+from other_user import UserClient  # noqa: E402
+from polkit import USERS, Polkit, rule  # noqa: E402
 
 LIMIT = 64 * 1024
 IDLE = "while :; do sleep 0.05; done"  # reads nothing
@@ -302,6 +304,22 @@ def test_refusals(client):
     expect("InvalidState", write, client, process, b"x")
     client.call(process, PROCESS, "Remove", "s", "normal")
     expect("UnknownObject", write, client, process, b"x")
+
+
+def test_rights_and_limits(client):
+    process, attached = reads(client, container(client), "cat")
+    with client.settings(OperationsPerUser=3), Polkit(client) as polkit, UserClient(USERS["conbus-alice"]) as alice:
+        polkit.start(rule("false"))
+        expect("InteractiveAuthorizationRequired", alice.call, process, PROCESS, "WriteInput", "aya{sv}", b"x", {})
+        polkit.start(rule("action.id == 'io.conbus1.exec' && action.lookup('verb') == 'write-input'"))
+        boxes = [alice.begin(process, PROCESS, "WriteInput", "aya{sv}", b"%d\n" % i, {}) for i in range(3)]
+        message = expect("LimitsExceeded", alice.call, process, PROCESS, "WriteInput", "aya{sv}", b"4\n", {})
+        assert "3 operations" in message, message
+        start(client, process)
+        for box in boxes:
+            alice.finish(box)
+        alice.call(process, PROCESS, "WriteInput", "aya{sv}", b"5\n", options(eof=True))  # there is room again
+    assert attached.read_to_end().out == b"0\n1\n2\n5\n"
 
 
 @on_real_runtime
