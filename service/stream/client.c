@@ -138,6 +138,8 @@ static void update_io(Client *client) {
         bool wants_room = client->has_more || output_waits(&client->output), wants_input = client->input->len == 0 && !client->input_ended;
         int r = sd_event_source_set_io_events(client->io, (wants_room ? EPOLLOUT : 0) | (wants_input ? EPOLLIN : 0));
 
+        if (client->hung_up && wants_input) /* on_io has turned it off */
+                r = sd_event_source_set_enabled(client->io, SD_EVENT_ON);
         g_assert(r >= 0);
 }
 
@@ -262,6 +264,22 @@ static bool end_if_complete(Client *client) {
         return end_if_complete(client);
 }
 
+/* It has gone and reads no more; what it has sent before that counts. */
+static void stop_output(Client *client) {
+        client->hung_up = true;
+        client->streams &= ~OUTPUT_MASK;
+        output_forget(&client->output);
+        g_clear_pointer(&client->log, replay_free);
+        g_clear_pointer(&client->stall, sd_event_source_disable_unref);
+        client->host->progressed(client->host->userdata);
+}
+
+static bool peer_is_gone(Client *client) {
+        struct pollfd poll_fd = {.fd = client->fd};
+
+        return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
+}
+
 bool client_pump(Client *client) {
         guint64 before = client->output.n_calls_sent;
         OutputResult result;
@@ -270,8 +288,12 @@ bool client_pump(Client *client) {
         do
                 result = output_flush(&client->output);
         while (result == OUTPUT_SENT && ++rounds < ROUNDS_AT_ONCE && fetch(client));
-        if (result == OUTPUT_CLOSED)
+        if (result == OUTPUT_CLOSED && !peer_is_gone(client))
                 return end_for(client, "client-closed");
+        if (result == OUTPUT_CLOSED) {
+                stop_output(client);
+                return client_pump_input(client);
+        }
         client->has_more = result == OUTPUT_SENT && rounds == ROUNDS_AT_ONCE;
         if (result == OUTPUT_SENT && client->log && replay_has_gap(client->log))
                 return end_with(client, CONBUS_ERROR_CLIENT_TOO_SLOW, "the log was rotated away before the client had read it");
@@ -345,8 +367,11 @@ static Input read_input(Client *client) {
         guint8 bytes[FRAME_MAX + 1];
         bool packets = client->output.framing == FRAMING_PACKETS;
         /* In a stream MSG_TRUNC would mean to throw the bytes away. */
-        ssize_t n = recv(client->fd, bytes, sizeof bytes, MSG_DONTWAIT | (packets ? MSG_TRUNC : 0));
+        int flags = MSG_DONTWAIT | (packets ? MSG_TRUNC : 0);
+        ssize_t n = recv(client->fd, bytes, sizeof bytes, flags);
 
+        if (n < 0 && errno == ECONNRESET) /* it has left something unread. Of packets that is told once, and before what it has sent (net/unix/af_unix.c) */
+                n = recv(client->fd, bytes, sizeof bytes, flags);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? INPUT_NONE : INPUT_END;
         if (n == 0)
@@ -374,12 +399,6 @@ static void pass_input(Client *client) {
         if (done > 0)
                 g_byte_array_remove_range(client->input, 0, (guint) done);
         client->host->writer = client->input->len > 0 ? client : NULL;
-}
-
-static bool peer_is_gone(Client *client) {
-        struct pollfd poll_fd = {.fd = client->fd};
-
-        return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
 }
 
 static void end_input(Client *client) {
@@ -434,12 +453,12 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         Client *client = userdata;
         bool gone = revents & (EPOLLHUP | EPOLLERR);
 
-        if (gone && (client->input->len > 0 || (client->input_ended && !client->input_finished))) { /* its last words wait for the container to read them */
-                client->hung_up = client->input_ended = true;
-                sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        } else if (gone && client->input_ended)
+        if (gone && client->input_finished)
                 (void) end_for(client, "client-closed");
-        else if ((!(revents & EPOLLIN) && !gone) || client_pump_input(client))
+        else if (gone && (client->input->len > 0 || client->input_ended)) { /* its last words wait for the container to read them, and what else its socket holds */
+                stop_output(client);
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        } else if ((!(revents & EPOLLIN) && !gone) || client_pump_input(client))
                 (void) ((revents & EPOLLOUT) && client_pump(client));
         return 0;
 }

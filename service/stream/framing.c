@@ -152,6 +152,12 @@ OutputResult output_flush(Output *output) {
         return result;
 }
 
+void output_forget(Output *output) {
+        g_byte_array_set_size(output->carry, 0);
+        output->n = output->first = 0;
+        output->sent = 0;
+}
+
 void output_detach(Output *output) {
         if (output->sent > 0) {
                 const Frame *frame = &output->frames[output->first];

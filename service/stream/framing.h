@@ -45,3 +45,4 @@ OutputResult output_flush(Output *output);
 bool output_waits(const Output *output); /* there is something that the socket has not taken */
 /* Copies what is left of a frame that is half sent, which counts as sent, and forgets the frames: their memory goes. */
 void output_detach(Output *output);
+void output_forget(Output *output); /* all that waits */

@@ -248,6 +248,41 @@ static void test_last_words_wait_for_the_container(Fixture *fixture, gconstpoint
         g_assert_cmpuint(fixture->bytes_in, ==, 10);
 }
 
+/* More than the streamer has read, while the client leaves output unread and more output comes: all of it reaches the container, and the output holds up nobody. */
+static void test_what_was_sent_before_it_left(Fixture *fixture, gconstpointer data) {
+        enum { N = 6, SIZE = 20000 };
+        g_autofree guint8 *filling = g_malloc0(8 << 20), *sent = g_malloc0(SIZE + 1);
+        g_autoptr(GByteArray) got = g_byte_array_new();
+        bool packets = GPOINTER_TO_INT(data) == FRAMING_PACKETS;
+        size_t filled = source_write(fixture->host.source, filling, 8 << 20), size = 0;
+        char *piece;
+
+        attach(fixture, ALL, GPOINTER_TO_INT(data));
+        fake_conmon_send(fixture->output, 2, "unread", 6);
+        testing_run_idle(fixture->event);
+        for (unsigned i = 0; i < N; i++) {
+                memset(sent + 1, 'a' + (int) i, SIZE);
+                say(fixture, packets ? sent : sent + 1, packets ? SIZE + 1 : SIZE);
+        }
+        testing_run_idle(fixture->event);
+        hang_up(fixture);
+        testing_run_idle(fixture->event);
+        fake_conmon_send(fixture->output, 2, "more", 4);
+        testing_run_idle(fixture->event);
+        g_assert_cmpuint(fixture->n_ended, ==, 0);
+        g_assert_false(client_lags(fixture->client));
+        while (got->len < filled + N * SIZE && (piece = fake_conmon_read(fixture->input, &size, NULL))) {
+                g_byte_array_append(got, (guint8 *) piece, (guint) size);
+                g_free(piece);
+                testing_run_idle(fixture->event);
+        }
+        expect_ended(fixture, "client-closed");
+        g_assert_cmpuint(fixture->bytes_in, ==, N * SIZE);
+        g_assert_cmpuint(got->len, ==, filled + N * SIZE);
+        for (guint i = 0; i < N * SIZE; i++)
+                g_assert_cmpint(got->data[filled + i], ==, 'a' + (int) (i / SIZE));
+}
+
 /* The container has room for one packet, and the client has sent a byte more. */
 static void test_input_that_goes_in_two_pieces(Fixture *fixture, gconstpointer unused) {
         g_autofree guint8 *filling = g_malloc0(8 << 20), *data = g_malloc(FRAME_MAX + 1);
@@ -356,6 +391,8 @@ int main(int argc, char *argv[]) {
         ADD("end-of-input-is-the-clients-alone", test_end_of_input_is_the_clients_alone);
         ADD("one-without-input-ends-nobodys", test_one_without_input_ends_nobodys);
         ADD("last-words-wait-for-the-container", test_last_words_wait_for_the_container);
+        for (Framing framing = 0; framing < N_FRAMINGS; framing++)
+                add_framed("what-was-sent-before-it-left", framing, test_what_was_sent_before_it_left);
         ADD("a-container-that-does-not-read-stops-the-client", test_a_container_that_does_not_read_stops_the_client);
         ADD("detach-keys", test_detach_keys);
         ADD("detach-keys-in-pieces", test_detach_keys_in_pieces);
