@@ -440,7 +440,7 @@ def test_an_end_without_a_service(client):
 
 def test_a_dead_conmon_loses_streams_alone(client):
     path = container(client)
-    attached = run(client, path, "sh", "-c", "echo out; trap 'exit 14' USR1; while :; do sleep 0.1; done")
+    attached = run(client, path, "sh", "-c", "trap 'exit 14' USR1; echo out; while :; do sleep 0.1; done")
     attached.read_until(b"out\n")
     with open(f"/proc/{attached.pid}/stat", encoding="utf-8") as stat:
         monitor = int(stat.read().rsplit(")", 1)[1].split()[1])
@@ -449,7 +449,8 @@ def test_a_dead_conmon_loses_streams_alone(client):
     assert state == "failed" and client.get(attached.job, "ErrorName", JOB).endswith("MonitorLost")
     assert client.get(attached.process, "State", PROCESS) == "running"
     client.call(attached.process, PROCESS, "Kill", "i", 10)
-    assert wait(client, attached.process) == (14, 0)
+    got = wait(client, attached.process)
+    assert got == (14, 0), got
 
 
 def test_inspect(client):
