@@ -95,6 +95,11 @@ class Client:
         """Sends a call; finish() of the result waits for its answer. A handle among the values is an index into fds."""
         return self.begin_variant(path, interface, method, variant(signature, *values) if signature else None, fds, timeout)
 
+    def begin_input(self, path, interface, data, timeout=DEADLINE, **keys):
+        """As begin, for WriteInput, whose bytes would be slow one by one."""
+        data = GLib.Variant.new_from_bytes(GLib.VariantType("ay"), GLib.Bytes.new(data), True)
+        return self.begin_variant(path, interface, "WriteInput", GLib.Variant.new_tuple(data, GLib.Variant("a{sv}", options(**keys))), timeout=timeout)
+
     def begin_variant(self, path, interface, method, arguments, fds=(), timeout=DEADLINE):
         """As begin, with the arguments as a tuple, or None."""
         box = []

@@ -215,6 +215,7 @@ bool process_object_inspect(Call *call, Session *session, GError **error) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
         g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, session->number);
         bool attachable = !config_bool(session->request, "own-stdio", false);
+        bool begun = session->life.state != SESSION_CREATED || session->life.launching; /* before, whoever wants to write may still come */
 
         json_builder_begin_object(builder);
         add_string(builder, "ID", id);
@@ -227,7 +228,7 @@ bool process_object_inspect(Call *call, Session *session, GError **error) {
         add_int(builder, "Pid", session->life.main.pid);
         add_int(builder, "MonitorPid", session->monitor.pid);
         add_string(builder, "DetachKeys", config_string(session->request, "detach-keys", "ctrl-p,ctrl-q"));
-        add_bool(builder, "OpenStdin", attachable);
+        add_bool(builder, "OpenStdin", attachable && (!begun || session_has_input(session)));
         add_bool(builder, "OpenStdout", attachable);
         add_bool(builder, "OpenStderr", attachable && !session_has_terminal(session));
         add_process(builder, session);

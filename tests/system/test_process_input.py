@@ -3,6 +3,7 @@
 """WriteInput of a process: a standard input without a descriptor, before the start and after it; byte for byte, in order, bounded, over restarts of the service."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -20,8 +21,7 @@ IDLE = "while :; do sleep 0.05; done"  # reads nothing
 
 
 def begin(client, process, data, **keys):
-    data = GLib.Variant.new_from_bytes(GLib.VariantType("ay"), GLib.Bytes.new(data), True)  # much faster than byte by byte
-    return client.begin_variant(process, PROCESS, "WriteInput", GLib.Variant.new_tuple(data, GLib.Variant("a{sv}", options(**keys))))
+    return client.begin_input(process, PROCESS, data, **keys)
 
 
 def write(client, process, data, **keys):
@@ -275,13 +275,19 @@ def test_a_caller_that_leaves(client):
 # --- refusals ---
 
 
+def opens_input(client, process):
+    return json.loads(client.call(process, PROCESS, "Inspect")[0])["OpenStdin"]
+
+
 def test_without_a_standard_input(client):
     path = container(client)
     plain, _ = execute(client, path, "sleep", "1000")
     assert "stdin-open" in expect("NotAttachable", write, client, plain, b"x")
     watched, _ = reads(client, path, "sleep", "1000")
+    assert opens_input(client, watched)  # of whoever comes before the start
     start(client, watched)
     expect("NotAttachable", write, client, watched, b"x")
+    assert [opens_input(client, process) for process in (plain, watched)] == [False, False]
     client.kill_service()
     expect("NotAttachable", write, client, watched, b"x")  # which is known still
     with open(os.devnull, "r+b") as null:

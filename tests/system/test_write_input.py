@@ -13,7 +13,7 @@ LIMIT = 64 * 1024
 
 
 def write(client, path, data, **keys):
-    client.call(path, CONTAINER, "WriteInput", "aya{sv}", data, options(**keys))
+    client.finish(client.begin_input(path, CONTAINER, data, **keys))
 
 
 def texts(client, path):
@@ -88,7 +88,7 @@ def test_by_hand(client):
 def test_one_that_does_not_read_keeps_its_callers_waiting(client):
     path = running(client, "a", "sh", "-c", "trap 'cat >/dev/null; exit 5' USR1; while :; do sleep 0.05; done", stdin_open=True, stdin_once=True)
     other = Client(signals=False)
-    boxes = [other.begin(path, CONTAINER, "WriteInput", "aya{sv}", b"x" * LIMIT, {}, timeout=60) for _ in range(30)]
+    boxes = [other.begin_input(path, CONTAINER, b"x" * LIMIT, timeout=60) for _ in range(30)]
     expect("Timeout", write, client, path, b"x" * LIMIT, reply_timeout_usec=300000)
     client.call(path, CONTAINER, "Kill", "si", "leader", 10)
     for box in boxes:
@@ -102,7 +102,7 @@ def test_one_that_does_not_read_keeps_its_callers_waiting(client):
 def test_an_end_before_everything_is_taken(client):
     path = running(client, "a", "sleep", "1000", stdin_open=True)
     other = Client(signals=False)
-    boxes = [other.begin(path, CONTAINER, "WriteInput", "aya{sv}", b"x" * LIMIT, {}, timeout=60) for _ in range(30)]
+    boxes = [other.begin_input(path, CONTAINER, b"x" * LIMIT, timeout=60) for _ in range(30)]
     expect("Timeout", write, client, path, b"x" * LIMIT, reply_timeout_usec=300000)
     client.call(path, CONTAINER, "StopWith", "a{sv}", options(timeout_usec=0))
     message = expect("NotRunning", other.finish, boxes[-1])
@@ -115,7 +115,7 @@ def test_a_caller_that_leaves(client):
     path = running(client, "a", "sh", "-c", "trap 'head -c 1000000000 | wc -c; exit 6' USR1; while :; do sleep 0.05; done", stdin_open=True, stdin_once=True)
     other = Client(signals=False)
     for _ in range(30):
-        other.begin(path, CONTAINER, "WriteInput", "aya{sv}", b"x" * LIMIT, {})
+        other.begin_input(path, CONTAINER, b"x" * LIMIT)
     expect("Timeout", write, other, path, b"x" * LIMIT, reply_timeout_usec=300000)
     other.connection.close_sync(None)
     client.call(path, CONTAINER, "Kill", "si", "leader", 10)
