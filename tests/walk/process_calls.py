@@ -79,6 +79,8 @@ class ProcessCall:
             return
         if "created" in states:  # it may be being launched, of which nothing tells
             allowed.add(IS)
+        if self.member in ("Stop", "Remove") and any(life["State"] == "paused" for life in container_window):
+            allowed.add("Timeout")  # SIGKILL does not reach what is frozen (version 1)
         if self.member == "Start":
             allowed |= {expected("Exec", life["State"]) for life in container_window} - {"ok"}
             if self.process.life["CommandName"] == "missing":
