@@ -6,27 +6,19 @@
 
 #include "operation/internal.h"
 #include "base/clock.h"
-#include <sched.h>
 
 struct Pace {
         Engine *engine;
-        unsigned n_processors, n_places; /* n_places: where they are more than by default */
+        unsigned n_places; /* where they are more than by default */
         GQueue holders; /* of Operation: with a place, the longest first */
         GQueue waiting; /* of Operation: cancelled ones first */
         sd_event_source *turn, *timer;
 };
 
-static unsigned count_processors(void) {
-        cpu_set_t set;
-
-        return sched_getaffinity(0, sizeof set, &set) < 0 ? 1 : (unsigned) CPU_COUNT(&set); /* EINVAL: more than 1024 of them */
-}
-
 struct Pace *pace_new(Engine *engine) {
         struct Pace *pace = g_new0(struct Pace, 1);
 
         pace->engine = engine;
-        pace->n_processors = count_processors();
         g_queue_init(&pace->holders);
         g_queue_init(&pace->waiting);
         return pace;
@@ -45,7 +37,7 @@ void pace_free(struct Pace *pace) {
 static unsigned places_by_default(const struct Pace *pace) {
         unsigned configured = pace->engine->settings.launches_max;
 
-        return configured > 0 ? configured : pace->n_processors + 1;
+        return configured > 0 ? configured : g_get_num_processors() + 1;
 }
 
 static bool has_room(const struct Pace *pace) {
