@@ -330,7 +330,7 @@ static bool is_begun_by(pid_t pid, pid_t monitor) {
         return monitor > 0 && (parent == monitor || pid_parent(parent) == monitor || pid_parent(pid) == monitor);
 }
 
-/* A launch that outlived its service: the pid file may bear a number by now. It is looked at once, for nothing tells when crun ends. */
+/* By crun's pid file. */
 static bool find_noted(const struct SessionWatch *watch, PidRef *ret) {
         const Session *session = watch->session;
         g_autofree char *directory = paths_session(watch->engine->paths, session->number), *path = g_build_filename(directory, "pidfile", NULL), *text = NULL;
@@ -376,6 +376,7 @@ static bool find_unnoted(const struct SessionWatch *watch, PidRef *ret) {
         return false;
 }
 
+/* A launch that outlived its service: the pid file may bear a number by now. It is looked at once, for nothing tells when crun ends. */
 static void find_launched(struct SessionWatch *watch) {
         Session *session = watch->session;
         g_auto(PidRef) found = PIDREF_NULL;

@@ -146,6 +146,13 @@ static void begin_writer(Client *client, Fixture *fixture, Session *session) {
         client->attachment->plan.is_writer = true;
 }
 
+static void write_and_leave(Client *client, Fixture *fixture, Session *session, const char *text) {
+        begin_writer(client, fixture, session);
+        client_say(client, text);
+        client_connect(client);
+        client_close(client);
+}
+
 static void expect_no_input(Fixture *fixture, Session *session) {
         g_auto(Client) client = {0};
 
@@ -160,16 +167,10 @@ static void test_input_that_is_kept_open(Fixture *fixture, gconstpointer unused)
         Session *open = session_run(fixture, container, ECHO, "{'stdin-open': <true>}");
         g_auto(Client) first = {0}, second = {0};
 
-        begin_writer(&first, fixture, open);
-        client_say(&first, "line\n");
-        client_connect(&first);
-        client_close(&first);
+        write_and_leave(&first, fixture, open, "line\n");
         client_await_end(&first, "client-closed 1 -1");
         g_assert_cmpint(open->life.state, ==, SESSION_RUNNING);
-        begin_writer(&second, fixture, open);
-        client_say(&second, "end 4\n");
-        client_connect(&second);
-        client_close(&second);
+        write_and_leave(&second, fixture, open, "end 4\n");
         session_await_end(fixture, open, 4);
 }
 
@@ -189,10 +190,7 @@ static void test_input_that_is_not_there(Fixture *fixture, gconstpointer unused)
         testing_run_until_count(fixture->event, &answer.n, 1);
         g_assert_no_error(answer.error);
         expect_no_input(fixture, launching);
-        begin_writer(&writer, fixture, terminal); /* which always has one */
-        client_say(&writer, "line\n");
-        client_connect(&writer);
-        client_close(&writer);
+        write_and_leave(&writer, fixture, terminal, "line\n"); /* which always has one */
         session_await_end(fixture, terminal, 7);
 }
 
