@@ -18,9 +18,12 @@ struct Ring {
         guint64 head, tail;
 };
 
+#define FRAME_ROOM (sizeof(Head) + RING_FRAME_MAX)
+#define RESERVED (RING_FRAMES_AT_ONCE * FRAME_ROOM)
+
 Ring *ring_new(size_t size, GError **error) {
         size_t page = (size_t) getpagesize();
-        size_t whole = (size + sizeof(Head) + RING_FRAME_MAX + page - 1) / page * page; /* the frame that is being received displaces nothing that counts */
+        size_t whole = (size + RESERVED + page - 1) / page * page; /* the frames that are being received displace nothing that counts */
         autofd int fd = memfd_create("ring", MFD_CLOEXEC);
 
         if (fd < 0 || ftruncate(fd, (off_t) whole) < 0) {
@@ -56,8 +59,12 @@ guint64 ring_tail(const Ring *ring) {
         return ring->tail;
 }
 
+static guint8 *at(const Ring *ring, guint64 position) {
+        return ring->memory + position % ring->size;
+}
+
 Frame ring_frame(const Ring *ring, guint64 position, guint64 *ret_next) {
-        const guint8 *place = ring->memory + position % ring->size;
+        const guint8 *place = at(ring, position);
         Head head;
 
         memcpy(&head, place, sizeof head);
@@ -68,20 +75,26 @@ Frame ring_frame(const Ring *ring, guint64 position, guint64 *ret_next) {
 guint64 ring_tail_after_reserve(const Ring *ring) {
         guint64 tail = ring->tail;
 
-        while (ring->head + sizeof(Head) + RING_FRAME_MAX - tail > ring->size)
+        while (ring->head + RESERVED - tail > ring->size)
                 (void) ring_frame(ring, tail, &tail);
         return tail;
 }
 
-guint8 *ring_reserve(Ring *ring) {
+void ring_reserve(Ring *ring) {
         ring->tail = ring_tail_after_reserve(ring);
-        return ring->memory + ring->head % ring->size + sizeof(Head);
 }
 
-void ring_commit(Ring *ring, guint8 stream, size_t size) {
+guint8 *ring_place(Ring *ring, unsigned n) {
+        return at(ring, ring->head) + n * FRAME_ROOM + sizeof(Head);
+}
+
+void ring_commit(Ring *ring, guint8 stream, const guint8 *data, size_t size) {
         Head head = {.size = (guint32) size, .stream = stream};
+        guint8 *place = ring_place(ring, 0);
 
         g_assert(size <= RING_FRAME_MAX);
-        memcpy(ring->memory + ring->head % ring->size, &head, sizeof head);
+        if (place != data)
+                memmove(place, data, size);
+        memcpy(place - sizeof head, &head, sizeof head);
         ring->head += sizeof head + size;
 }

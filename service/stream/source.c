@@ -3,6 +3,7 @@
 
 #include "stream/source.h"
 #include "base/auto.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -13,7 +14,8 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-#define PACKETS_AT_ONCE 64 /* before the clients get their turn */
+#define PACKETS_AT_ONCE 16 /* are enough for the clients to get their turn */
+#define QUIET_USEC 100 /* without a packet: what comes then may well wake us */
 #define PACKET_TO_CONMON 32768
 
 struct Source {
@@ -25,7 +27,7 @@ struct Source {
         Ring *ring;
         guint64 totals[3];
         bool one_connection, ended, held, input_gone;
-        bool is_flooded; /* more than one packet was there the last time */
+        size_t last_size; /* of the data in the packet that came last */
 };
 
 Source *source_new(sd_event *event, int directory_fd, bool one_connection, const SourceEvents *events, void *userdata) {
@@ -67,42 +69,67 @@ static void end_output(Source *source) {
         sd_event_source_set_enabled(source->output_source, SD_EVENT_OFF);
 }
 
-/* True when a packet was there. */
-static bool receive_packet(Source *source) {
-        guint8 kind = 0;
+/* What one system call gives. *ret: how many packets, 0 for none that was there. False: conmon has closed. */
+static bool receive(Source *source, unsigned *ret) {
+        struct mmsghdr messages[RING_FRAMES_AT_ONCE];
+        struct iovec parts[RING_FRAMES_AT_ONCE][2];
+        guint8 kinds[RING_FRAMES_AT_ONCE] = {0};
+
+        ring_reserve(source->ring);
+        for (unsigned i = 0; i < RING_FRAMES_AT_ONCE; i++) {
+                parts[i][0] = (struct iovec) {.iov_base = &kinds[i], .iov_len = 1};
+                parts[i][1] = (struct iovec) {.iov_base = ring_place(source->ring, i), .iov_len = RING_FRAME_MAX};
+                messages[i] = (struct mmsghdr) {.msg_hdr = {.msg_iov = parts[i], .msg_iovlen = 2}};
+        }
+        int n = recvmmsg(source->output_fd, messages, RING_FRAMES_AT_ONCE, MSG_DONTWAIT, NULL);
+        if (n < 0 && errno == ECONNRESET) /* conmon has left input unread. It is told once, and before what conmon has written (net/unix/af_unix.c) */
+                n = recvmmsg(source->output_fd, messages, RING_FRAMES_AT_ONCE, MSG_DONTWAIT, NULL);
+        *ret = 0;
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR;
+        for (; *ret < (unsigned) n; ++*ret) {
+                size_t size = messages[*ret].msg_len;
+                guint8 stream = kinds[*ret] == 3 ? STREAM_STDERR : STREAM_STDOUT;
+                if (size == 0) /* conmon sends no packet without a byte for the stream */
+                        return false;
+                if (size > 1)
+                        ring_commit(source->ring, stream, parts[*ret][1].iov_base, size - 1);
+                source->totals[stream] += size - 1;
+                source->last_size = size - 1;
+        }
+        return true;
+}
+
+/* The number of packets that were there. */
+static unsigned receive_packets(Source *source) {
+        unsigned n = 0;
 
         if (!source->events->before_output(source->userdata)) {
                 source->held = true;
                 sd_event_source_set_enabled(source->output_source, SD_EVENT_OFF);
-                return false;
-        }
-        struct iovec parts[2] = {{.iov_base = &kind, .iov_len = 1}, {.iov_base = ring_reserve(source->ring), .iov_len = RING_FRAME_MAX}};
-        ssize_t n = readv(source->output_fd, parts, 2);
-        if (n < 0 && errno == ECONNRESET) /* conmon has left input unread. It is told once, and before what conmon has written (net/unix/af_unix.c) */
-                n = readv(source->output_fd, parts, 2);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return false;
-        if (n <= 0) {
+        } else if (!receive(source, &n))
                 end_output(source);
-                return false;
-        }
-        guint8 stream = kind == 3 ? STREAM_STDERR : STREAM_STDOUT;
-        if (n > 1)
-                ring_commit(source->ring, stream, (size_t) n - 1);
-        source->totals[stream] += (guint64) n - 1;
-        return true;
+        return n;
 }
 
+/* Behind a packet that is not small the next one follows at once: the container is ahead of conmon. */
+static bool is_flooded(const Source *source) {
+        return source->last_size >= RING_FRAME_MAX / 2 && !source->ended && !source->held;
+}
+
+/* In a flood we do not sleep, for conmon would have to wake us for each packet, and on another processor that costs it as much as all else that it does with the packet. Instead everyone else who is ready gets our processor, and after that we look again; the clients get many packets with one system call. */
 static int on_output(sd_event_source *event_source, int fd, uint32_t revents, void *userdata) {
         Source *source = userdata;
-        unsigned n = 0;
+        guint64 last_usec = clock_boottime_usec();
+        unsigned n = receive_packets(source);
 
-        /* The kernel wakes us on conmon's processor, in front of conmon, at the first packet. Where many come, conmon goes first and writes all that its socket takes: then there is one switch for a dozen packets, and not for each. */
-        if (source->is_flooded)
+        while (is_flooded(source) && n < PACKETS_AT_ONCE && clock_boottime_usec() - last_usec < QUIET_USEC) {
                 (void) sched_yield();
-        while (n < PACKETS_AT_ONCE && receive_packet(source))
-                n++;
-        source->is_flooded = n > 1;
+                unsigned more = receive_packets(source);
+                if (more > 0)
+                        last_usec = clock_boottime_usec();
+                n += more;
+        }
         source->events->output(source->userdata);
         return 0;
 }
@@ -135,7 +162,7 @@ void source_go_on(Source *source) {
 
 /* What is held is read to the end that conmon has made, as it is taken. */
 void source_finish(Source *source) {
-        while (source->ring && !source->ended && !source->held && receive_packet(source))
+        while (source->ring && !source->ended && !source->held && receive_packets(source) > 0)
                 ;
         if (source->ring && !source->ended && !source->held)
                 end_output(source);

@@ -7,8 +7,9 @@
 #define SIZE 65536
 
 static void put(Ring *ring, guint8 stream, guint8 byte, size_t size) {
-        memset(ring_reserve(ring), byte, size);
-        ring_commit(ring, stream, size);
+        ring_reserve(ring);
+        memset(ring_place(ring, 0), byte, size);
+        ring_commit(ring, stream, ring_place(ring, 0), size);
 }
 
 static void test_frames_come_in_order(void) {
@@ -64,11 +65,39 @@ static void test_the_tail_is_always_a_frame(void) {
         }
 }
 
+static void test_frames_received_at_once_move_up(void) {
+        static const size_t sizes[RING_FRAMES_AT_ONCE] = {RING_FRAME_MAX, 1, RING_FRAME_MAX, 0, 77, RING_FRAME_MAX, RING_FRAME_MAX, 5, RING_FRAME_MAX - 1, 3, RING_FRAME_MAX, 2, 2, RING_FRAME_MAX, 9, RING_FRAME_MAX};
+        g_autoptr(Ring) ring = ring_new(SIZE, NULL);
+
+        for (unsigned round = 0; round < 50; round++) { /* over the end of the memory in every way */
+                guint8 *places[RING_FRAMES_AT_ONCE];
+                guint64 position = ring_head(ring);
+                ring_reserve(ring);
+                for (unsigned i = 0; i < RING_FRAMES_AT_ONCE; i++) {
+                        places[i] = ring_place(ring, i);
+                        memset(places[i], (int) (round + i), RING_FRAME_MAX);
+                }
+                for (unsigned i = 0; i < RING_FRAMES_AT_ONCE; i++)
+                        if (sizes[i] > 0)
+                                ring_commit(ring, STREAM_STDOUT, places[i], sizes[i]);
+                for (unsigned i = 0; i < RING_FRAMES_AT_ONCE; i++) {
+                        if (sizes[i] == 0)
+                                continue;
+                        Frame frame = ring_frame(ring, position, &position);
+                        g_assert_cmpuint(frame.size, ==, sizes[i]);
+                        for (size_t j = 0; j < frame.size; j++)
+                                g_assert_cmpuint(frame.data[j], ==, (guint8) (round + i));
+                }
+                g_assert_cmpuint(position, ==, ring_head(ring));
+        }
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/ring/frames-come-in-order", test_frames_come_in_order);
         g_test_add_func("/ring/a-frame-across-the-end-is-whole", test_a_frame_across_the_end_is_whole);
         g_test_add_func("/ring/as-much-as-was-asked-for-is-kept", test_as_much_as_was_asked_for_is_kept);
         g_test_add_func("/ring/the-tail-is-always-a-frame", test_the_tail_is_always_a_frame);
+        g_test_add_func("/ring/frames-received-at-once-move-up", test_frames_received_at_once_move_up);
         return g_test_run();
 }
