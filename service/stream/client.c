@@ -191,14 +191,23 @@ static guint64 lowest_place(const Client *client) {
         return client->output.first < client->output.n ? client->places[client->output.first] : client->position;
 }
 
-static bool needs_ring(const Client *client) {
+static bool is_fed_by_ring(const Client *client) {
         return (client->streams & OUTPUT_MASK) && !client->log && !client->has_last;
 }
 
-bool client_lags(const Client *client) {
+/* Bytes of the ring that it has not taken. */
+static guint64 lag(const Client *client) {
         Ring *ring = source_ring(client->host->source);
 
-        return ring && needs_ring(client) && ring_head(ring) - lowest_place(client) > RING_SIZE / 2;
+        return ring && is_fed_by_ring(client) ? ring_head(ring) - lowest_place(client) : 0;
+}
+
+bool client_lags(const Client *client) {
+        return lag(client) > RING_SIZE / 2;
+}
+
+bool client_needs_ring(const Client *client) {
+        return lag(client) > 0;
 }
 
 static bool is_too_slow(Client *client) {
@@ -326,7 +335,7 @@ void client_notice_files(Client *client) {
 }
 
 void client_lose_before(Client *client, guint64 tail) {
-        if (!needs_ring(client) || lowest_place(client) >= tail || go_on_from_log(client))
+        if (!is_fed_by_ring(client) || lowest_place(client) >= tail || go_on_from_log(client))
                 return;
         (void) end_with(client, CONBUS_ERROR_CLIENT_TOO_SLOW, "the client has not read its streams in time");
 }

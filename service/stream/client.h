@@ -66,6 +66,7 @@ bool client_pump(Client *client);
 bool client_pump_input(Client *client);
 /* Half of the ring waits for it: the other half is for what comes after the process's end, when nothing may be held up any more. */
 bool client_lags(const Client *client);
+bool client_needs_ring(const Client *client); /* for what the ring holds now */
 /* The ring is about to overwrite what lies before tail: a client that still needs it goes on from the log, or is too slow. May free it. */
 void client_lose_before(Client *client, guint64 tail);
 void client_notice_files(Client *client); /* the log is being rotated */

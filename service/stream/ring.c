@@ -16,6 +16,7 @@ struct Ring {
         guint8 *memory;
         size_t size; /* of one of the two mappings */
         guint64 head, tail;
+        guint64 front; /* the position that is at the front of the memory; positions after it follow, again and again */
 };
 
 #define FRAME_ROOM (sizeof(Head) + RING_FRAME_MAX)
@@ -60,7 +61,7 @@ guint64 ring_tail(const Ring *ring) {
 }
 
 static guint8 *at(const Ring *ring, guint64 position) {
-        return ring->memory + position % ring->size;
+        return ring->memory + (position - ring->front) % ring->size;
 }
 
 Frame ring_frame(const Ring *ring, guint64 position, guint64 *ret_next) {
@@ -97,4 +98,9 @@ void ring_commit(Ring *ring, guint8 stream, const guint8 *data, size_t size) {
                 memmove(place, data, size);
         memcpy(place - sizeof head, &head, sizeof head);
         ring->head += sizeof head + size;
+}
+
+void ring_rewind(Ring *ring) {
+        if (ring->tail > 0)
+                ring->tail = ring->front = ring->head;
 }

@@ -25,6 +25,8 @@ void ring_reserve(Ring *ring);
 guint8 *ring_place(Ring *ring, unsigned n);
 /* The next frame: data is of ring_place, and moves up where frames in front of it were not full. */
 void ring_commit(Ring *ring, guint8 stream, const guint8 *data, size_t size);
+/* Nobody needs what it holds: it goes, and the next frame comes to the front of the memory, which the processor's caches still have. Not before the ring has been full once: who comes until then may ask for all of it. */
+void ring_rewind(Ring *ring);
 
 /* The frame at a position between tail and head, and the position after it. Its data is valid until the tail has passed it. */
 Frame ring_frame(const Ring *ring, guint64 position, guint64 *ret_next);

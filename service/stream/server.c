@@ -125,10 +125,20 @@ static bool before_output(void *userdata) {
         return true;
 }
 
+static bool is_ring_needed(const Server *server) {
+        for (const GList *link = server->clients.head; link; link = link->next)
+                if (client_needs_ring(link->data))
+                        return true;
+        return false;
+}
+
 static void on_output(void *userdata) {
         Server *server = userdata;
+        Ring *ring = source_ring(server->host.source);
 
         pump_all(server, PUMP_OUTPUT);
+        if (ring && !is_ring_needed(server))
+                ring_rewind(ring);
         leave_if_done(server);
 }
 

@@ -92,6 +92,30 @@ static void test_frames_received_at_once_move_up(void) {
         }
 }
 
+static void test_rewinding_waits_until_it_has_been_full(void) {
+        g_autoptr(Ring) ring = ring_new(SIZE, NULL);
+        guint64 position = 0;
+
+        put(ring, STREAM_STDOUT, 'a', 3);
+        const guint8 *front = ring_frame(ring, 0, &position).data;
+        ring_rewind(ring);
+        g_assert_cmpuint(ring_tail(ring), ==, 0);
+        while (ring_tail(ring) == 0)
+                put(ring, STREAM_STDOUT, 'b', RING_FRAME_MAX);
+        for (unsigned i = 0; i < 100; i++) {
+                position = ring_head(ring);
+                ring_rewind(ring);
+                g_assert_cmpuint(ring_tail(ring), ==, position);
+                g_assert_cmpuint(ring_head(ring), ==, position);
+                put(ring, STREAM_STDERR, (guint8) i, 1 + i);
+                Frame frame = ring_frame(ring, position, &position);
+                g_assert_true(frame.data == front);
+                g_assert_cmpuint(frame.size, ==, 1 + i);
+                g_assert_cmpuint(frame.data[i], ==, i);
+                g_assert_cmpuint(position, ==, ring_head(ring));
+        }
+}
+
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/ring/frames-come-in-order", test_frames_come_in_order);
@@ -99,5 +123,6 @@ int main(int argc, char *argv[]) {
         g_test_add_func("/ring/as-much-as-was-asked-for-is-kept", test_as_much_as_was_asked_for_is_kept);
         g_test_add_func("/ring/the-tail-is-always-a-frame", test_the_tail_is_always_a_frame);
         g_test_add_func("/ring/frames-received-at-once-move-up", test_frames_received_at_once_move_up);
+        g_test_add_func("/ring/rewinding-waits-until-it-has-been-full", test_rewinding_waits_until_it_has_been_full);
         return g_test_run();
 }
