@@ -75,7 +75,7 @@ def parallel_in(mode, conbus, floor, n):
     row = Row(title(f"{n} starts at once", mode), "us", "at least 95 % of the floor's throughput", met=lambda m: m["conbus"] * 0.95 <= m["floor"])
     median = Row(title("property read meanwhile, median", mode), "us", "at most 5 ms", met=at_most(5000))
     slowest = Row(title("slowest property read meanwhile", mode), "us", "at most 5 ms", met=at_most(5000))
-    for _ in range(3):
+    for _ in range(5):
         row.add("floor", floor.measure("sleep", "parallel", n, mode)[0])
         conbus.client("create", ROOTFS, n, "crowd", mode)
         total, *reads = conbus.client("start", "crowd", n)
