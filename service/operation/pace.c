@@ -9,6 +9,7 @@
 
 struct Pace {
         Engine *engine;
+        unsigned n_processors; /* at the start: to ask costs reading a file */
         unsigned n_places; /* where they are more than by default */
         GQueue holders; /* of Operation: with a place, the longest first */
         GQueue waiting; /* of Operation: cancelled ones first */
@@ -19,6 +20,7 @@ struct Pace *pace_new(Engine *engine) {
         struct Pace *pace = g_new0(struct Pace, 1);
 
         pace->engine = engine;
+        pace->n_processors = g_get_num_processors();
         g_queue_init(&pace->holders);
         g_queue_init(&pace->waiting);
         return pace;
@@ -37,7 +39,7 @@ void pace_free(struct Pace *pace) {
 static unsigned places_by_default(const struct Pace *pace) {
         unsigned configured = pace->engine->settings.launches_max;
 
-        return configured > 0 ? configured : g_get_num_processors() + 1;
+        return configured > 0 ? configured : pace->n_processors + 1;
 }
 
 static bool has_room(const struct Pace *pace) {
