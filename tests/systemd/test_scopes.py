@@ -95,7 +95,9 @@ def test_stopping_the_scope_stops_the_container(client):
     path, scope = start(client, "box", "sh", "-c", "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done", stop_timeout_usec=0)
     wait_output(path, "ready")
     run("systemctl", "stop", "--no-block", scope)
-    assert client.call(path, CONTAINER, "Wait")[1:] == (4, 0, "exit-code")
+    # In control groups of version 1 systemd does not wait for what is in a delegated unit, but kills it at once (unit_kill_context of core/unit.c): who is first there?
+    ends = [(4, 0, "exit-code"), *([] if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else [(137, 9, "signal")])]
+    assert client.call(path, CONTAINER, "Wait")[1:] in ends
     client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["exited"], {})
     wait_for(lambda: show(scope, "LoadState") == "not-found", "scope to go", poll=True)
     client.call(path, CONTAINER, "Start")
