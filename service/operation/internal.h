@@ -195,6 +195,7 @@ void logs_free(struct Logs *logs);
 void logs_changed(Engine *engine, const Change *change); /* tells followers */
 void logs_adopt(Engine *engine, Container *container);
 void logs_watch(Engine *engine, Container *container); /* rotates its log where it has a limit, while conmon lives */
+void logs_settle(Engine *engine, Container *container); /* conmon is at its end: finishes a rotation without it */
 void logs_unwatch(Engine *engine, Container *container);
 char *logs_begin_run(Engine *engine, Container *container, guint64 run) G_GNUC_WARN_UNUSED_RESULT; /* marks the log, and where it will hold the first byte of the run: its log-cursor, "" for a driver without a log */
 

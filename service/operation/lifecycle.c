@@ -24,7 +24,7 @@ struct Supervision {
         Conmon *conmon; /* NULL after adoption */
         sd_event_source *main_source, *monitor_source, *wait_timer, *kill_timer, *retry_timer, *gone_source;
         unsigned n_holds, n_patience; /* how often exit_file_usec has passed */
-        bool ended, monitor_gone, has_status, has_oom_kills;
+        bool ended, monitor_gone, has_file, has_status, has_oom_kills;
         guint64 oom_kills;
         int status;
         GPtrArray *waiting; /* of Operation with a reference: lifecycle_await_end */
@@ -143,12 +143,12 @@ void lifecycle_close_run(Commit *commit, Result result, Reason reason, int code,
         commit_event(commit, "died", died_details(life));
 }
 
-static void fill_end(struct Supervision *supervision, Commit *commit, bool has_file, int file_code) {
+static void fill_end(struct Supervision *supervision, Commit *commit, int file_code) {
         Container *container = supervision->container;
         Life *life = &commit->life;
         guint64 oom_kills = count_oom_kills(supervision);
 
-        lifecycle_set_outcome(life, supervision->has_status, supervision->status, has_file, file_code, oom_kills);
+        lifecycle_set_outcome(life, supervision->has_status, supervision->status, supervision->has_file, file_code, oom_kills);
         if (container->failed_start_code > 0) {
                 life->result = RESULT_START_FAILED;
                 life->exit_code = container->failed_start_code;
@@ -174,14 +174,14 @@ static void unwatch_processes(struct Supervision *supervision) {
         g_clear_pointer(&supervision->monitor_source, sd_event_source_disable_unref);
 }
 
-static bool commit_end(struct Supervision *supervision, bool has_file, int file_code, GError **error) {
+static bool commit_end(struct Supervision *supervision, int file_code, GError **error) {
         Container *container = supervision->container;
         g_auto(PidRef) monitor = PIDREF_NULL;
         g_autoptr(Commit) commit = commit_new(container, NULL);
 
         unwatch_processes(supervision);
-        fill_end(supervision, commit, has_file, file_code);
-        if (has_file && supervision->has_status && file_code >= 0 && file_code != commit->life.exit_code && container->failed_start_code == 0)
+        fill_end(supervision, commit, file_code);
+        if (supervision->has_file && supervision->has_status && file_code >= 0 && file_code != commit->life.exit_code && container->failed_start_code == 0)
                 log_notice("%s: conmon says code %d, the kernel %d; the kernel counts", container_title(container), file_code, commit->life.exit_code);
         commit_enter(commit, STATE_STOPPED, reason_of_end(&commit->life));
         bool lingers = !supervision->monitor_gone && pidref_find(container->monitor.pid, container->monitor.start_time, &monitor);
@@ -212,6 +212,8 @@ static void finish_supervision(struct Supervision *supervision) {
         GPtrArray *waiting = g_steal_pointer(&supervision->waiting);
 
         attachments_run_ended(engine, container);
+        if (supervision->has_file || supervision->monitor_gone) /* conmon writes it after its last look at its FIFO */
+                logs_settle(engine, container);
         lifecycle_detach(container);
         container->failed_start_code = 0;
         container->start_timed_out = false;
@@ -289,16 +291,16 @@ static void conclude(struct Supervision *supervision) {
                 return;
         /* After the look at conmon, which may write it and end at any moment. */
         g_autofree char *exits = exit_directory(supervision->engine);
-        bool has_file = conmon_read_exit_file(exits, container->id, &file_code);
+        supervision->has_file = conmon_read_exit_file(exits, container->id, &file_code);
         bool settled = supervision->has_status || supervision->n_patience >= 1 || pidref_status_is_lost(&container->main);
-        bool enough = has_file || (supervision->monitor_gone && settled) || supervision->n_patience >= 2;
+        bool enough = supervision->has_file || (supervision->monitor_gone && settled) || supervision->n_patience >= 2;
         if (!enough) {
                 read_oom_kills(supervision);
                 wait_for_sources(supervision);
                 return;
         }
         g_clear_pointer(&supervision->wait_timer, sd_event_source_disable_unref);
-        if (!commit_end(supervision, has_file, file_code, &error)) {
+        if (!commit_end(supervision, file_code, &error)) {
                 retry_later(supervision, error);
                 return;
         }

@@ -45,6 +45,13 @@ void logs_watch(Engine *engine, Container *container) {
                 g_hash_table_insert(engine->logs->rotations, g_strdup(container->id), log_rotation_new(engine->event, log, fifo, &limits));
 }
 
+void logs_settle(Engine *engine, Container *container) {
+        LogRotation *rotation = g_hash_table_lookup(engine->logs->rotations, container->id);
+
+        if (rotation)
+                log_rotation_settle(rotation);
+}
+
 void logs_unwatch(Engine *engine, Container *container) {
         g_hash_table_remove(engine->logs->rotations, container->id);
 }

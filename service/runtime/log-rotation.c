@@ -143,6 +143,20 @@ static bool finish(LogRotation *rotation) {
         return true;
 }
 
+void log_rotation_settle(LogRotation *rotation) {
+        g_autoptr(GError) error = NULL;
+
+        if (rotation->number == 0)
+                return;
+        g_clear_pointer(&rotation->watch, sd_event_source_disable_unref);
+        g_clear_pointer(&rotation->timer, sd_event_source_disable_unref);
+        if (pending_number(rotation->path) != rotation->number)
+                remove_old_files(rotation->path, rotation->limits.files_max);
+        else if (!log_rotation_between_runs(rotation->path, &rotation->limits, &error))
+                log_warning("%s; the next run goes on with it", error->message);
+        rotation->number = 0;
+}
+
 static int on_renamed(sd_event_source *source, const struct inotify_event *event, void *userdata) {
         LogRotation *rotation = userdata;
 

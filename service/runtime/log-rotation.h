@@ -16,5 +16,7 @@ typedef struct LogRotation LogRotation;
 /* While conmon lives: path is its log, fifo its ctl FIFO. A rotation that an earlier service began is finished. */
 LogRotation *log_rotation_new(sd_event *event, const char *path, const char *fifo, const LogLimits *limits) G_GNUC_WARN_UNUSED_RESULT;
 void log_rotation_free(LogRotation *rotation);
+/* conmon has ended, or makes no new file any more: what has been begun is brought to its end without it. */
+void log_rotation_settle(LogRotation *rotation);
 /* While there is no conmon, before the next one: rotates the log if it is too large. */
 bool log_rotation_between_runs(const char *path, const LogLimits *limits, GError **error) G_GNUC_WARN_UNUSED_RESULT;

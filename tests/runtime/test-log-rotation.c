@@ -207,6 +207,30 @@ static void test_between_runs(Fixture *fixture, const void *data) {
         expect_rotated(fixture, "4 ");
 }
 
+/* conmon has ended before it took the message, or before the service saw that it had. */
+static void test_a_rotation_that_conmon_does_not_finish(Fixture *fixture, const void *data) {
+        bool has_made_it = GPOINTER_TO_INT(data);
+        g_autofree char *temporary = g_strconcat(fixture->path, ".tmp", NULL);
+
+        for (guint64 i = 1; i <= 2; i++) {
+                g_autofree char *name = log_files_name(fixture->path, i);
+                g_assert_true(g_file_set_contents(name, "old", -1, NULL));
+        }
+        g_clear_pointer(&fixture->source, sd_event_source_disable_unref);
+        write_log(fixture, LIMIT);
+        LogRotation *rotation = begin(fixture, 2);
+        if (has_made_it)
+                open_new(fixture);
+        expect_rotated(fixture, "1 2 3 ");
+        log_rotation_settle(rotation);
+        expect_rotated(fixture, "3 ");
+        g_assert_cmpuint(current(fixture), ==, 4);
+        g_assert_cmpint(access(temporary, F_OK), <, 0);
+        log_rotation_settle(rotation);
+        g_assert_cmpuint(current(fixture), ==, 4);
+        log_rotation_free(rotation);
+}
+
 static void test_without_conmon_nothing_is_lost(Fixture *fixture, const void *data) {
         g_clear_pointer(&fixture->source, sd_event_source_disable_unref);
         fixture->fifo_fd = close_fd(fixture->fifo_fd);
@@ -238,6 +262,8 @@ int main(int argc, char *argv[]) {
                 {"/log-rotation/a-busy-fifo-is-waited-for", test_a_busy_fifo_is_waited_for, NULL},
                 {"/log-rotation/another-service-sends-the-message", test_another_service_finishes_it, GINT_TO_POINTER(FALSE)},
                 {"/log-rotation/another-service-does-not-repeat-it", test_another_service_finishes_it, GINT_TO_POINTER(TRUE)},
+                {"/log-rotation/conmon-ends-before-it", test_a_rotation_that_conmon_does_not_finish, GINT_TO_POINTER(FALSE)},
+                {"/log-rotation/conmon-ends-behind-it", test_a_rotation_that_conmon_does_not_finish, GINT_TO_POINTER(TRUE)},
                 {"/log-rotation/between-runs", test_between_runs, NULL},
                 {"/log-rotation/without-conmon-nothing-is-lost", test_without_conmon_nothing_is_lost, NULL},
                 {"/log-rotation/a-log-that-was-removed", test_a_log_that_was_removed, NULL},
