@@ -27,7 +27,8 @@ struct Source {
         Ring *ring;
         guint64 totals[3];
         bool one_connection, ended, held, input_gone;
-        size_t last_size; /* of the data in the packet that came last */
+        guint64 last_usec; /* when the last packet came */
+        size_t last_size; /* of its data */
 };
 
 Source *source_new(sd_event *event, int directory_fd, bool one_connection, const SourceEvents *events, void *userdata) {
@@ -109,26 +110,25 @@ static unsigned receive_packets(Source *source) {
                 sd_event_source_set_enabled(source->output_source, SD_EVENT_OFF);
         } else if (!receive(source, &n))
                 end_output(source);
+        if (n > 0)
+                source->last_usec = clock_boottime_usec();
         return n;
 }
 
-/* Behind a packet that is not small the next one follows at once: the container is ahead of conmon. */
-static bool is_flooded(const Source *source) {
-        return source->last_size >= RING_FRAME_MAX / 2 && !source->ended && !source->held;
+/* Large packets, one soon after the other: the container is ahead of conmon. */
+static bool is_flooded(const Source *source, guint64 since_usec) {
+        return source->last_size >= RING_FRAME_MAX / 2 && clock_boottime_usec() - since_usec < QUIET_USEC && !source->ended && !source->held;
 }
 
 /* In a flood we do not sleep, for conmon would have to wake us for each packet, and on another processor that costs it as much as all else that it does with the packet. Instead everyone else who is ready gets our processor, and after that we look again; the clients get many packets with one system call. */
 static int on_output(sd_event_source *event_source, int fd, uint32_t revents, void *userdata) {
         Source *source = userdata;
-        guint64 last_usec = clock_boottime_usec();
+        guint64 before_usec = source->last_usec;
         unsigned n = receive_packets(source);
 
-        while (is_flooded(source) && n < PACKETS_AT_ONCE && clock_boottime_usec() - last_usec < QUIET_USEC) {
+        for (bool flooded = is_flooded(source, n > 1 ? source->last_usec : before_usec); flooded && n < PACKETS_AT_ONCE; flooded = is_flooded(source, source->last_usec)) {
                 (void) sched_yield();
-                unsigned more = receive_packets(source);
-                if (more > 0)
-                        last_usec = clock_boottime_usec();
-                n += more;
+                n += receive_packets(source);
         }
         source->events->output(source->userdata);
         return 0;
