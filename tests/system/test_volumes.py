@@ -130,8 +130,9 @@ def test_auto_remove_and_failed_runs_take_them_along(client):
     seed()
     before = all_volumes()
     path = client.create("passing", "true", volumes=["/seed"], auto_remove=True)
+    gone = client.begin(path, CONTAINER, "WaitFor", "asa{sv}", ["removed"], {})  # before the start: behind it there may be nobody left to ask
     client.call(path, CONTAINER, "Start")
-    client.call(path, CONTAINER, "WaitFor", "asa{sv}", ["removed"], {})
+    client.finish(gone)
     wait_for(lambda: not client.manager("ListContainers")[0], "removal", poll=True)
     assert all_volumes() == before
     config = options(rootfs=ROOTFS, volumes=["/seed"])
