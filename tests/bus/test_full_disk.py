@@ -51,7 +51,7 @@ def small_disk(client, place, size="2m"):
         yield Disk(place)
     finally:
         end_service(client)
-        subprocess.run(["umount", place], check=True)
+        wait_for(lambda: subprocess.run(["umount", place], check=False).returncode == 0, "the end of a conmon that still has its log there", poll=True)
 
 
 def said(words):
